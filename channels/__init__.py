@@ -1,0 +1,1 @@
+"""Channel programs, one module each, and the kit they are built on."""

@@ -1,0 +1,267 @@
+"""
+The settings everything else works from: frozen, typed, defaults applied.
+
+They travel to channel programs as JSON (``hello``), so every field is a plain
+value.  All times are seconds, all sizes octets unless said otherwise.  The
+loader makes these; nothing else does, except tests.
+"""
+
+import msgspec
+
+from jobctl.mail.envelope import Priority
+
+# Retry intervals in seconds by priority name; the last repeats (job-controller: backoff, normalbackoff ...).
+Backoff = dict[str, tuple[float, ...]]
+
+
+class TcpOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The TCP/IP-channel-specific options.
+
+    Names are the options' own in lower case.  Every ``*_time`` is in units of
+    ``timeout_multiplier`` seconds; use :meth:`seconds`.  ``None`` is no limit.
+    """
+
+    # limits and counts
+    allow_etrns_per_session: int = 1
+    allow_recipients_per_transaction: int = 128
+    reject_recipients_per_transaction: int | None = None
+    allow_rejections_before_deferral: int | None = None
+    allow_transactions_per_session: int | None = None
+    transaction_limit_rcpt_to: int = 0
+    allow_session_blocks: int = 0
+    attempt_transactions_per_session: int | None = None
+    max_client_threads: int = 10
+    max_a_records: int | None = None
+    max_mx_records: int = 32
+    max_b_entries: int = 10
+    max_j_entries: int = 10
+    max_helo_domain_length: int | None = None
+    permanent_552: tuple[str, ...] = ()  # 552_PERMANENT_ERROR_STRING
+    # timeouts
+    command_receive_time: float = 10
+    command_transmit_time: float = 10
+    mail_transmit_time: float = 10
+    rcpt_transmit_time: float = 10
+    data_transmit_time: float = 10
+    dot_transmit_time: float = 10
+    data_receive_time: float = 5
+    status_transmit_time: float = 10
+    status_receive_time: float = 10
+    status_mail_receive_time: float = 10
+    status_rcpt_receive_time: float = 10
+    status_data_receive_time: float = 10
+    status_data_recv_per_addr_time: float = 0.083333
+    status_data_recv_per_block_time: float = 0.001666
+    status_data_recv_per_addr_per_block_time: float = 0.003333
+    session_time: float | None = None
+    timeout_multiplier: float = 60
+    # greeting and commands
+    banner_host: str | None = None
+    banner_addition: str | None = None
+    banner_purge_delay: int = 0  # centiseconds
+    custom_version_string: str | None = None
+    ehlo_addition: str | None = None
+    initial_command: str | None = None
+    hide_verify: int = 0
+    check_source: int = 1
+    disable_expand: int = 0
+    disable_send: int = 1
+    # logging
+    log_banner: int = 0
+    log_transportinfo: int = 0
+    trace_level: int = 0
+
+    def seconds(self, option: str) -> float:
+        """A ``*_time`` option, such as ``"command_receive_time"``, in seconds."""
+        value: float = getattr(self, option)
+        return value * self.timeout_multiplier
+
+    def dot_reply_seconds(self, recipients: int, octets: int) -> float:
+        """How long the reply to the final dot may take: base, per address, per block, and both."""
+        blocks = (octets + 1023) // 1024
+        return self.timeout_multiplier * (
+            self.status_data_receive_time
+            + recipients * self.status_data_recv_per_addr_time
+            + blocks * self.status_data_recv_per_block_time
+            + recipients * blocks * self.status_data_recv_per_addr_per_block_time
+        )
+
+
+class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One channel, with ``defaults`` and its class applied.
+
+    :ivar smtp: Which line ends are accepted: ``nosmtp``, ``crlf``, ``crorlf``, ``lf`` (CRLF or bare LF),
+        ``cr`` (CRLF or bare CR).
+    :ivar local_host: The name this host goes by on this channel: ``local_host_alias``, else the
+        official host name of channel ``l``.
+    :ivar gateway: ``daemon`` resolved: a name or ``[address]``; ``None`` connects to the recipient's host.
+    :ivar copies: ``single``, ``single_sys`` or ``multiple``: one entry per recipient, destination host, channel.
+    :ivar master_command: Argument vector of the class (or the channel); ``()``: none.
+    :ivar transport: ``tcp``, ``command:...`` or ``channel:NAME`` for programs that speak on stdio; ``None``
+        for programs with sockets of their own.
+    :ivar notices: Ages in seconds by priority name; the last one ends the message's life.
+    :ivar keywords: Every other keyword given, by name, as in the file.
+    """
+
+    name: str
+    official_host_name: str
+    local_host: str
+    additional_host_names: tuple[str, ...] = ()
+    # protocol and next hop
+    smtp: str = "nosmtp"
+    lmtp: bool = False
+    gateway: str | None = None
+    port: int = 25
+    mx: str = "defaultmx"  # nonrandommx, randommx, nomx, defaultmx, nodns
+    nameservers: tuple[str, ...] = ()
+    interfaceaddress: str | None = None
+    lastresort: str | None = None
+    ehlo: str | None = None  # ehlo, checkehlo, noehlo
+    refuseehlo: bool = False
+    eight: str = "eightnegotiate"
+    long_lines: str = "truncatesmtplonglines"  # wrapsmtplonglines, rejectsmtplonglines
+    maildir: str | None = None  # where a maildir channel delivers
+    # programs
+    transport: str | None = None
+    master_command: tuple[str, ...] = ()
+    slave_command: tuple[str, ...] = ()
+    max_life_time: float = 3600
+    max_life_askwork: int = 20000
+    pool: str = "DEFAULT"
+    maxjobs: int = 100
+    threaddepth: int = 10
+    anon_host: bool = False
+    user: str | None = None
+    # copies, retries, expiry
+    copies: str = "single_sys"
+    addrsperfile: int | None = None
+    backoff: Backoff = {}
+    notices: dict[str, tuple[float, ...]] = {}
+    after: float = 0
+    # limits on what comes in through this channel, and what may be queued to it
+    recipientlimit: int | None = None
+    recipientcutoff: int | None = None
+    deferralrejectlimit: int | None = None
+    transactionlimit: int | None = None
+    disconnecttransactionlimit: int | None = None
+    disconnectrecipientlimit: int | None = None
+    disconnectrejectlimit: int | None = None
+    disconnectbadcommandlimit: int | None = None
+    blocklimit: int | None = None
+    linelimit: int | None = None
+    sourceblocklimit: int | None = None
+    holdlimit: int | None = None
+    # notification, logging, debugging
+    sendpost: str = "nosendpost"
+    master_debug: bool = False
+    slave_debug: bool = False
+    logging: bool = False
+    options: TcpOptions = TcpOptions()
+    keywords: dict[str, object] = {}
+
+
+class PoolSettings(msgspec.Struct, frozen=True):
+    """Slots that channels share; ``job_limit`` is the most programs at a time."""
+
+    name: str
+    job_limit: int = 10
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One service of the dispatcher: where mail comes in.
+
+    :ivar listen: Twisted endpoint strings.
+    :ivar relay_from: Networks whose clients may send to domains that are not ours.
+    :ivar min_procs: Server jobs that share the port.
+    :ivar max_conns: Most connections per server job.
+    """
+
+    name: str
+    listen: tuple[str, ...]
+    channel: str
+    relay_from: tuple[str, ...] = ()
+    min_procs: int = 1
+    max_conns: int = 1000
+    backlog: int = 1024
+
+
+class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The ``[job_controller]`` section; paths are absolute.
+
+    :ivar free_space: Octets that must stay free on the queue's disk for new mail to be accepted.
+    """
+
+    queue_directory: str
+    control_socket: str
+    log_directory: str
+    max_cache_messages: int = 100_000
+    free_space: int = 64 * 1024 * 1024
+    control_group: str | None = None
+    control_readers: tuple[str, ...] = ()
+    stop_timeout: float = 30
+
+
+class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The ``[mta]`` section: ``block_limit`` in octets here (0 = none), and what applies to all channels."""
+
+    block_limit: int = 0
+    max_received_lines: int = 50
+    received_domain: str | None = None
+    postmaster: str = ""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """
+    One line of ``[rewrite]``.
+
+    :ivar pattern: As written; ``line`` where, for ``test rewrite``.
+    :ivar template: A channel's name, or a template such as ``$U%$D@tcp-daemon``.
+    """
+
+    pattern: str
+    template: str
+    line: int = 0
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Something ``jobctl test config`` reports without refusing: an option accepted that does not act yet."""
+
+    line: int
+    key: str
+    text: str
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole checked configuration."""
+
+    path: str
+    controller: JobControllerSettings
+    mta: MtaSettings
+    pools: dict[str, PoolSettings]
+    channels: dict[str, ChannelSettings]
+    services: dict[str, ServiceSettings]
+    rules: tuple[Rule, ...]
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def local_host(self) -> str:
+        """The name of this host: the official host name of channel ``l``."""
+        return self.channels["l"].official_host_name
+
+
+# What the original waits between attempts (job-controller: minutes by priority).
+DEFAULT_BACKOFF: Backoff = {
+    "urgent": tuple(60.0 * m for m in (30, 60, 60, 120, 120, 120, 240)),
+    "normal": tuple(60.0 * m for m in (60, 120, 120, 240, 240, 240, 480)),
+    "nonurgent": tuple(60.0 * m for m in (120, 240, 240, 480, 480, 480, 960)),
+}
+DEFAULT_NOTICES: tuple[float, ...] = tuple(86400.0 * days for days in (3, 6, 9, 12))
+
+
+def by_priority(table: dict[str, tuple[float, ...]], priority: Priority) -> tuple[float, ...]:
+    """The list for a priority; second and third class share that of ``nonurgent``."""
+    return table[Priority(min(priority, Priority.NONURGENT)).word]

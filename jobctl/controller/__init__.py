@@ -1,0 +1,1 @@
+"""The Job Controller itself: store, schedule and jobs joined into one queue."""

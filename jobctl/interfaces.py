@@ -1,0 +1,183 @@
+"""The interfaces that cross packages (zope.interface)."""
+
+from zope.interface import Attribute, Interface
+
+# zope.interface methods are declared without ``self``.
+# mypy: disable-error-code="no-self-argument, misc, empty-body"
+
+
+class IContent(Interface):
+    """Message content being read; one reader at a time, closed by who asked for it."""
+
+    size = Attribute("Octets in all.")
+
+    def read(count):
+        """
+        :return: Up to ``count`` further octets, ``b""`` at the end.
+        :raises jobctl.errors.StoreError: The content is damaged (checksum) or gone.
+        """
+
+    def close():
+        """Give back what reading it holds; may be called twice."""
+
+
+class IStagedContent(Interface):
+    """Content on its way in, not yet owed to anybody."""
+
+    size = Attribute("Octets written so far.")
+
+    def write(data):
+        """
+        Add octets.
+
+        :raises jobctl.errors.StoreFull: No room; the staged content is gone.
+        """
+
+    def discard():
+        """Forget it; harmless after a discard or after it was enqueued."""
+
+
+class IMessageStore(Interface):
+    """
+    Where accepted mail lives until its last recipient has a final verdict.
+
+    A Deferred that fires has reached the disk: what it did survives losing
+    power the next instant.  Changes are applied in the order of the calls;
+    callers share commits and none waits for a commit of its own.  Reads never
+    delay changes.  All methods are called from, and all Deferreds fire in,
+    the reactor's thread.
+    """
+
+    def open():
+        """
+        Take possession, make or migrate the schema, set damaged records aside.
+
+        :raises jobctl.errors.StoreBusy: Another process has it.
+        :raises jobctl.errors.StoreError: Cannot be read, or is from a newer release.
+        """
+
+    def close():
+        """Commit what is waiting and let go. Deferred[None]."""
+
+    def stage():
+        """Begin content that comes in pieces. IStagedContent."""
+
+    def enqueue(submission):
+        """
+        Take responsibility for a message.
+
+        :param submission: jobctl.mail.entry.Submission
+        :return: Deferred[list[str]], the entries' ids in the order of ``submission.entries``.
+        :raises jobctl.errors.StoreFull: (fails) nothing was kept; the caller answers 452.
+        :raises jobctl.errors.StoreError: (fails) nothing was kept; the caller answers 451.
+        """
+
+    def settle(settlement):
+        """
+        Apply what an attempt or an operator did to one entry.
+
+        :param settlement: jobctl.mail.entry.Settlement
+        :return: Deferred[list[list[str]]]: the entry ids of each notification, once all is
+            committed. An entry that is gone makes it fire with ``[]`` and changes nothing.
+        :raises jobctl.errors.StoreError: (fails) nothing changed. Settling works on a full
+            disk as long as the reserve lasts.
+        """
+
+    def move(id, channel, host):
+        """Put an entry into another channel's queue. Deferred[bool]; ``False``: it is gone."""
+
+    def set_priority(id, priority):
+        """Deferred[bool]; ``False``: it is gone."""
+
+    def fetch(ids):
+        """
+        :return: Deferred[list[StoredEntry]], those still there, in any order.
+        """
+
+    def content(message):
+        """
+        :param message: ``StoredEntry.message``.
+        :return: Deferred[IContent]
+        :raises jobctl.errors.StoreError: (fails) gone or damaged.
+        """
+
+    def window(after, limit, skip):
+        """
+        Load queued (not held) entries in order of due time.
+
+        :param after: ``(due, id)`` beyond which to look, or ``None`` for the beginning.
+        :param limit: Most entries to return.
+        :param skip: ``(channel, host)`` pairs to leave out, at most 500.
+        :return: Deferred[list[QueueEntry]] in order of (due, id).
+        """
+
+    def backlog(channel, host, after, limit):
+        """As :meth:`window`, of one channel and host (``host`` ``None``: of the whole channel)."""
+
+    def directory(channel=None, held=None, limit=None, after=None):
+        """
+        :param held: ``True`` only held, ``False`` only queued, ``None`` both.
+        :param after: Entry id after which to go on.
+        :return: Deferred[list[StoredEntry]] in order of arrival.
+        """
+
+    def summarize():
+        """
+        :return: Deferred[dict[str, tuple[int, int, int, int, float | None]]]: channel name to (queued,
+            of them with a due time in the future, held, octets, oldest enqueued time); channels
+            without entries are missing.
+        """
+
+    def history(id):
+        """Deferred[list[Attempt]], oldest first; empty when it is gone."""
+
+    def ledger():
+        """
+        :return: Deferred[dict[str, dict[str, int]]]: channel to recipients counted by
+            ``accepted``, ``generated``, each :class:`Loss`, and ``queued`` (counted now).
+        """
+
+    def set_stopped(channel, stopped, author):
+        """Remember that an operator stopped (or started) a channel. Deferred[None]."""
+
+    def stopped():
+        """Deferred[dict[str, tuple[str, float]]]: stopped channel to (author, since)."""
+
+    def set_host_backoff(channel, host, failures, until, reply):
+        """Remember a destination's connection failures; ``failures`` 0 forgets. Deferred[None]."""
+
+    def host_backoffs():
+        """Deferred[list[tuple[str, str, int, float, str]]]: channel, host, failures, until, reply."""
+
+
+class IJobHandler(Interface):
+    """Who decides what a job gets and what its words mean: the controller, seen from supervision."""
+
+    def job_spawned(job):
+        """The program runs; ``job`` is a :class:`jobctl.jobs.job.Job`."""
+
+    def job_frame(job, frame, content):
+        """
+        The program said something that the protocol allows.
+
+        :param frame: One of :data:`jobctl.jobprotocol.frames.FROM_PROGRAM`.
+        :param content: The octets that followed it (at most 256 KiB), ``b""`` when it has none.
+        :raises jobctl.errors.ChannelViolation: Ends the job.
+        """
+
+    def job_batch_done(job):
+        """All frames that were read in one go have been handed over: a place to act once for many."""
+
+    def job_logged(job, line):
+        """A line of its stderr (text, no line end), already written to the log."""
+
+    def job_ended(job, how):
+        """
+        It is over and all it said has been handed over; called exactly once per spawned job.
+
+        :param how: :class:`jobctl.jobs.job.Ended`, telling exit status or signal, and whether it ever
+            greeted and did work.
+        """
+
+    def start_failed(spec, reason, temporary):
+        """A job could not be started (connect refused, program missing...); no job exists."""

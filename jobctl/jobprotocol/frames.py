@@ -1,0 +1,211 @@
+"""
+The frames of the job protocol, version 1.
+
+A frame is one line of JSON (UTF-8) ending in LF, followed by exactly ``size``
+octets when ``size`` is not 0.  Unknown keys are ignored; an unknown ``op`` is a
+violation.  Content travels in pieces of at most :data:`PIECE` octets: the first
+frame of a message carries all its keys, each further piece is a frame with the
+same ``op`` and ``id`` and only ``size`` and ``more``.
+"""
+
+import msgspec
+
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.envelope import Envelope, Source
+
+VERSION = 1
+PIECE = 256 * 1024
+# A frame's line: envelopes of a thousand recipients fit, garbage does not grow for ever.
+MAX_LINE = 4 * 1024 * 1024
+
+
+class _Frame(msgspec.Struct, tag_field="op", omit_defaults=True, kw_only=True):
+    """:ivar size: Octets of content that follow the line."""
+
+    size: int = 0
+
+
+class HelloProgram(_Frame, tag="hello"):
+    """
+    Program to controller, first.
+
+    :ivar name: The program, ``tcp_smtp_client``; ``release`` its version.
+    :ivar connections: Destinations it serves at a time (``max_client_threads``); 1 for a
+        program on one pipe.
+    :ivar window: Pieces of one message it takes before it asks for more of that message;
+        0 = all pieces come in order without asking (simple programs).
+    """
+
+    version: int
+    name: str
+    release: str = ""
+    connections: int = 1
+    window: int = 0
+
+
+class HelloController(_Frame, tag="hello"):
+    """
+    Controller to program, first.
+
+    :ivar role: ``master`` or ``slave``.
+    :ivar settings: The channel's :class:`jobctl.config.settings.ChannelSettings` as JSON.
+    :ivar host: The one destination of this run, when the program's stdio is joined to it.
+    :ivar listen: Descriptors of listening sockets, for a server program.
+    :ivar service: The :class:`jobctl.config.settings.ServiceSettings` of a server program.
+    """
+
+    version: int
+    job: str
+    channel: str
+    role: str
+    settings: dict[str, object]
+    host: str | None = None
+    listen: tuple[int, ...] = ()
+    service: dict[str, object] | None = None
+
+
+class Ask(_Frame, tag="ask"):
+    """
+    Credit.  Without ``id``: ``n`` more messages may come.  With ``id``: ``n`` more
+    pieces of that message's content (only for programs with a ``window``).
+    """
+
+    n: int
+    id: str = ""
+
+
+class Message(_Frame, tag="message"):
+    """
+    Controller to program: an assignment.
+
+    :ivar id: Queue entry.
+    :ivar attempt: 1 for the first.
+    :ivar host: Destination host of its recipients (``""`` behind a gateway).
+    :ivar gateway: Whom to talk to instead: a name or ``[address]``.
+    :ivar octets: Size of the whole content.
+    :ivar priority: ``urgent``, ``normal``, ``nonurgent``, ``second_class``, ``third_class``.
+    :ivar envelope_id: Our id of its arrival.
+    :ivar arrived: Epoch seconds.
+    """
+
+    id: str
+    attempt: int = 1
+    host: str = ""
+    gateway: str | None = None
+    envelope: Envelope | None = None
+    octets: int = 0
+    priority: str = "normal"
+    envelope_id: str = ""
+    arrived: float = 0.0
+    more: bool = False
+
+
+class Report(_Frame, tag="report"):
+    """
+    Program to controller: verdicts.
+
+    :ivar verdict: For every recipient of the message that ``results`` does not name, with
+        ``status``, ``reply``, ``remote`` and ``transport`` of :class:`Disposition`; ``None``: none.
+    :ivar scope: ``recipient``: the message was tried (an attempt is counted if a recipient is
+        deferred).  ``host``: the destination failed before MAIL; no attempt is counted and the
+        host is backed off.  ``local``: our own trouble (stopping, no memory); neither.
+    :ivar retry: Seconds after which to try again, a hint.
+    :ivar connection: Whether the connection can be used again.
+    """
+
+    id: str
+    verdict: Verdict | None = None
+    status: str = ""
+    reply: str = ""
+    remote: str = ""
+    transport: str = ""
+    results: tuple[Disposition, ...] = ()
+    scope: str = "recipient"
+    retry: float | None = None
+    connection: bool = True
+
+
+class Sent(_Frame, tag="sent"):
+    """Program to controller: the final dot of this message is about to go."""
+
+    id: str
+
+
+class Submit(_Frame, tag="submit"):
+    """
+    Program to controller: a message coming in.
+
+    :ivar id: The program's own reference, unique among its open submissions.
+    :ivar octets: Size of the whole content when known, else 0.
+    :ivar envelope_id: Id the program gave the arrival (in its Received field).
+    :ivar abort: On a further frame: forget this submission, there is no more.
+    """
+
+    id: str
+    envelope: Envelope | None = None
+    source: Source | None = None
+    octets: int = 0
+    priority: str = ""
+    envelope_id: str = ""
+    more: bool = False
+    abort: bool = False
+
+
+class Accepted(_Frame, tag="accepted"):
+    """Controller to program: the submission is durable; ``ids`` are its queue entries."""
+
+    id: str
+    ids: tuple[str, ...] = ()
+
+
+class Refused(_Frame, tag="refused"):
+    """Controller to program: it is not; the reply to give.  4xx when the store cannot, 5xx for what will never do."""
+
+    id: str
+    code: int
+    status: str
+    text: str
+
+
+class Route(_Frame, tag="route"):
+    """Program to controller, at RCPT: may this recipient come in from this client?"""
+
+    id: str
+    recipient: str
+    sender: str = ""
+    source: Source | None = None
+
+
+class VerdictFrame(_Frame, tag="verdict"):
+    """Controller to program: the answer to ``route``; ``code`` 250 is yes, and ``channel``, ``host`` where it would go."""
+
+    id: str
+    code: int
+    status: str
+    text: str
+    channel: str = ""
+    host: str = ""
+
+
+class Event(_Frame, tag="event"):
+    """Program to controller, for log and counters: a connection ``opened``, ``closed``, ``rejected``."""
+
+    event: str
+    transport: str = ""
+    application: str = ""
+    text: str = ""
+
+
+class Alive(_Frame, tag="alive"):
+    """Program to controller: heartbeat; ``progress`` grows whenever it gets anything done."""
+
+    progress: int = 0
+    connections: int = 0
+
+
+class Stop(_Frame, tag="stop"):
+    """Controller to program: finish what you hold, take no more, exit 0."""
+
+
+FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Event | Alive
+FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Stop

@@ -1,0 +1,1 @@
+"""Runs of channel programs: supervision, assignments, and the bridge between stdio and a transport."""

@@ -1,0 +1,1 @@
+"""Values of mail: address, envelope, reply, disposition, queue entry, notification, trace fields."""

@@ -1,0 +1,1 @@
+"""Twisted protocols around the dialogues and frames; the resolver."""

@@ -1,0 +1,1 @@
+"""Which channel and host an address goes to, and by which rule."""

@@ -1,0 +1,1 @@
+"""What is tried when: backoff, pools, fairness, priorities, expiry; pure, driven by a clock argument."""

@@ -1,0 +1,1 @@
+"""SMTP as dialogues without input or output: octets in, events out (RFC 5321)."""

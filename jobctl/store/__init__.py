@@ -1,0 +1,1 @@
+"""Where accepted mail lives until its last recipient has a final verdict."""
