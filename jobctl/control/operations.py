@@ -1,0 +1,177 @@
+"""
+What stands behind the control socket: one method per operation.
+
+A method's name is the operation's with ``_`` for the dot.  Unless said
+otherwise it takes ``(request, caller, stream)`` and gives something JSON can
+say (msgspec Structs included), a Deferred of it, or a coroutine.  Raising (or
+failing with) :class:`jobctl.errors.UsageError` is the answer to the caller;
+``StoreFull``, ``StoreError``, ``ConfigError`` and anything with ``code``,
+``status`` and ``text`` (a refusal of mail) are understood too, everything else
+is a bug of ours that is logged.  Rights were checked before.
+"""
+
+import msgspec
+from zope.interface import Attribute, Interface
+
+# zope.interface methods are declared without ``self``.
+# mypy: disable-error-code="no-self-argument, misc, empty-body, no-untyped-def"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """
+    Who is at the other end of a connection, by what the kernel says.
+
+    :ivar pid: 0 when it is not known.
+    :ivar name: Login name, ``uid N`` when it has none.
+    :ivar rights: Of ``read`` and ``change``.
+    """
+
+    uid: int
+    pid: int
+    name: str
+    rights: frozenset[str]
+
+
+class IStream(Interface):
+    """Answers before the last one.  All methods do nothing once it is ``cancelled``."""
+
+    cancelled = Attribute("True once nobody reads the answers any more: stop what only serves them.")
+
+    def when_cancelled():
+        """Deferred[None]: fires when the client goes away or cancels; never when the request ends in the ordinary way."""
+
+    def send(*items):
+        """
+        List items (``item``), in batches where there are many.
+
+        :return: ``None``, or a Deferred when the reader is slow: wait for it before more is sent.
+            Whoever does not wait has the connection dropped at 8 MiB; a reader that does not read for
+            30 seconds is dropped too.
+        """
+
+    def line(text):
+        """A line of text for the terminal (``line``), as :meth:`send`."""
+
+    def progress(value):
+        """How far a long operation is (``progress``), as :meth:`send`."""
+
+    def content(data):
+        """Octets of a message, in pieces of any size, as :meth:`send`."""
+
+
+class IReceiver(Interface):
+    """One message on its way in."""
+
+    def write(data):
+        """
+        Further content, with CRLF line ends and no bare CR or LF.
+
+        :return: ``None``, or a Deferred that fires when more is welcome.
+        :raises jobctl.errors.StoreFull: And whatever else an operation may raise; it is then over
+            and neither :meth:`finish` nor :meth:`abort` is called.
+        """
+
+    def finish():
+        """The content is complete. Deferred[list[str]]: ids, once durable."""
+
+    def abort():
+        """The client gave up; forget it."""
+
+
+class IAttached(Interface):
+    """A job whose pipe is a connection of the control socket."""
+
+    def dataReceived(data):
+        """Octets of the job protocol."""
+
+    def connectionLost(reason):
+        """The program is gone; ``reason`` is a Failure."""
+
+
+class IOperations(Interface):
+    """Everything that can be asked for; see :mod:`jobctl.control.requests` for the arguments."""
+
+    def ping(request, caller, stream):
+        """:return: Anything."""
+
+    def version(request, caller, stream):
+        """:return: ``{version, pid, host, started, queue_directory, configuration}``."""
+
+    def enqueue(request, caller):
+        """
+        :return: :class:`IReceiver` at once, no Deferred.
+        :raises jobctl.errors.UsageError: Also an address or a channel that will not do.
+        """
+
+    def run(request, caller, stream):
+        """
+        Sends lines as the dialogue goes on.
+
+        :return: ``{delivered, deferred, failed}``: recipients, when all that was tried has a verdict.
+        :raises jobctl.errors.UsageError: With 78 when the channel or its program is not configured rightly.
+        """
+
+    def submit(request, caller, stream):
+        """:return: ``{channel, started}``: jobs that were started by this."""
+
+    def attach(request, caller, transport):
+        """
+        :param transport: ITransport and IConsumer; what is written before the answer is sent follows it.
+        :return: :class:`IAttached`, or a Deferred of it.
+        """
+
+    def process(request, caller, stream):
+        """:return: A list of ``{pid, program, channel, job, role, started}``, the controller first."""
+
+    def cache_view(request, caller, stream):
+        """:return: A list (or sent as items) of ``{id, channel, host, priority, size, attempts, due, state}``."""
+
+    def qm_summarize(request, caller, stream):
+        """:return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``, every channel."""
+
+    def qm_directory(request, caller, stream):
+        """
+        :return: A list, or sent as items, of ``{id, channel, host, state, sender, recipients, size, priority,
+            attempts, enqueued, next_attempt, last_reply}``; sizes in octets, times in epoch seconds,
+            ``recipients`` addresses, ``priority`` the word.
+        """
+
+    def qm_held(request, caller, stream):
+        """:return: As :meth:`qm_directory` with ``reason`` added."""
+
+    def qm_messages(request, caller, stream):
+        """:return: A list of ``{host, active, delayed}``; one with host ``""`` where hosts do not matter."""
+
+    def qm_jobs(request, caller, stream):
+        """
+        :return: A list of ``{job, pid, channel, role, hosts, messages, processed, failed, started}``;
+            ``hosts`` maps host to messages in hand, ``messages`` are the ids in hand.
+        """
+
+    def qm_start(request, caller, stream):
+        """:return: ``{channels: [...]}`` those that were started; others of the pattern were not stopped."""
+
+    def qm_stop(request, caller, stream):
+        """:return: ``{channels: [...]}`` those that are stopped now."""
+
+    def qm_hold(request, caller, stream):
+        """:return: ``{done: [ids], failed: [{id, text}]}``."""
+
+    def qm_release(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_return(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_delete(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_read(request, caller, stream):
+        """
+        Sends the entry as one item (as :meth:`qm_held`, with ``envelope_id`` and ``source``), then content.
+
+        :return: ``{octets}`` sent.
+        """
+
+    def qm_history(request, caller, stream):
+        """:return: A list, or sent as items, of ``{id, when, what, text, recipient, job}``, oldest first by id."""

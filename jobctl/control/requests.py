@@ -1,0 +1,264 @@
+"""
+What can be asked over the control socket: one value per operation.
+
+A request is one line of JSON with ``op``, ``id`` (the client's own number for
+it) and the keys below, followed by ``size`` octets of content where there is
+any.  Unknown keys are ignored; an unknown ``op`` is answered with an error.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from jobctl.jobprotocol.frames import PIECE
+from jobctl.mail.envelope import Recipient
+
+VERSION = 1
+# A request's line: an envelope of ten thousand recipients fits, garbage does not grow for ever.
+MAX_LINE = 1024 * 1024
+
+READ = "read"
+CHANGE = "change"
+
+
+class Request(msgspec.Struct, tag_field="op", frozen=True, omit_defaults=True, kw_only=True):
+    """
+    :cvar right: What the caller must be allowed: :data:`READ` or :data:`CHANGE`.
+    :ivar id: Comes back with every answer; not used by two open requests of a connection.
+    :ivar size: Octets of content that follow the line, at most :data:`PIECE`.
+    """
+
+    right: ClassVar[str] = READ
+    id: int = 0
+    size: int = 0
+
+    @property
+    def op(self) -> str:
+        """The operation's name, ``qm.stop``."""
+        return str(self.__struct_config__.tag)
+
+
+class Ping(Request, tag="ping"):
+    """Is anybody there?"""
+
+
+class Version(Request, tag="version"):
+    """Which release runs, where, since when."""
+
+
+class Cancel(Request, tag="cancel"):
+    """
+    The answers to an open request are no longer wanted.
+
+    :ivar request: Its ``id``.  It is still ended by a result or an error.
+    """
+
+    request: int
+
+
+class Enqueue(Request, tag="enqueue"):
+    """
+    Take responsibility for a message; the content follows in pieces.
+
+    The first frame carries all keys, each further piece is a frame with the same
+    ``op`` and ``id`` and only ``size`` and ``more``.
+
+    :ivar sender: Reverse-path without brackets, ``""`` for the null sender.
+    :ivar recipients: Addresses, or objects with ``address``, ``notify`` and ``orcpt`` (in xtext, as in SMTP).
+    :ivar channel: Queue it there; ``None``: where the rewrite rules say.
+    :ivar notify: NOTIFY of the recipients given as plain addresses: ``NEVER`` or any of
+        ``SUCCESS,FAILURE,DELAY``.
+    :ivar ret: ``FULL`` or ``HDRS``.
+    :ivar envid: Envelope id, plain text.
+    :ivar body: ``7BIT`` or ``8BITMIME``; ``None`` when not known.
+    :ivar octets: Size of the whole content when known, else 0; a message too large is then refused
+        before it is sent.
+    :ivar more: Further pieces follow.
+    :ivar abort: On a further frame: forget it, there is no more.
+    """
+
+    right: ClassVar[str] = CHANGE
+    sender: str = ""
+    recipients: tuple[str | Recipient, ...] = ()
+    channel: str | None = None
+    priority: str = "normal"
+    notify: str | None = None
+    ret: str | None = None
+    envid: str | None = None
+    body: str | None = None
+    smtputf8: bool = False
+    octets: int = 0
+    more: bool = False
+    abort: bool = False
+
+
+class Run(Request, tag="run"):
+    """Try everything queued to a channel now, backoff ignored, and show the dialogue; ``poll``: even without mail."""
+
+    right: ClassVar[str] = CHANGE
+    channel: str
+    poll: bool = False
+
+
+class Submit(Request, tag="submit"):
+    """Have a channel's due mail looked at by a job in the background; ``poll``: even without mail."""
+
+    right: ClassVar[str] = CHANGE
+    channel: str = "l"
+    poll: bool = False
+
+
+class Attach(Request, tag="attach"):
+    """This connection becomes a job's pipe: a program started by hand works for a channel as ``master`` or ``slave``."""
+
+    right: ClassVar[str] = CHANGE
+    channel: str
+    role: str = "master"
+
+
+class Process(Request, tag="process"):
+    """The processes of the mail transport."""
+
+
+class CacheView(Request, tag="cache.view"):
+    """What the schedule has in memory; ``channel`` may have the wildcards ``*`` and ``?``."""
+
+    channel: str | None = None
+
+
+class QmSummarize(Request, tag="qm.summarize"):
+    """One line per channel."""
+
+
+class QmDirectory(Request, tag="qm.directory"):
+    """
+    List queued messages in order of arrival.
+
+    :ivar channel: May have the wildcards ``*`` and ``?``; ``None``: all.
+    :ivar held: ``True``: only held ones, ``False``: only others, ``None``: both.
+    :ivar sender: Only those whose sender matches (see :mod:`jobctl.control.selection`), ``<>`` the null sender.
+    :ivar recipient: Only those that have a matching recipient left.
+    :ivar match: ``or``: sender or recipient matches; ``and``: both.
+    :ivar limit: Most messages to list; 0 = no limit.
+    """
+
+    channel: str | None = None
+    held: bool | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    match: str = "or"
+    limit: int = 0
+
+
+class QmHeld(QmDirectory, tag="qm.held"):
+    """As ``qm.directory`` of the held messages alone, with why they are held."""
+
+
+class QmMessages(Request, tag="qm.messages"):
+    """Active and delayed messages of a channel by destination host."""
+
+    channel: str
+
+
+class QmJobs(Request, tag="qm.jobs"):
+    """What each job is doing."""
+
+    channel: str | None = None
+
+
+class QmStart(Request, tag="qm.start"):
+    """Let a channel work again, at once; ``channel`` may have wildcards."""
+
+    right: ClassVar[str] = CHANGE
+    channel: str
+
+
+class QmStop(Request, tag="qm.stop"):
+    """No processing of a channel until ``qm.start``, over restarts too; ``channel`` may have wildcards."""
+
+    right: ClassVar[str] = CHANGE
+    channel: str
+
+
+class _Chosen(Request):
+    """
+    Messages by id, or by ``channel`` and ``all``.
+
+    :ivar ids: Queue entries' ids.
+    :ivar channel: With ``ids``: they must be of it.  With ``all``: every message of it; may have wildcards.
+    """
+
+    right: ClassVar[str] = CHANGE
+    ids: tuple[str, ...] = ()
+    channel: str | None = None
+    all: bool = False
+
+
+class QmHold(_Chosen, tag="qm.hold"):
+    """Set messages aside until released."""
+
+    reason: str = ""
+
+
+class QmRelease(_Chosen, tag="qm.release"):
+    """Undo a hold; they are tried now, ahead of all others."""
+
+
+class QmReturn(_Chosen, tag="qm.return"):
+    """Give messages back to their senders as undeliverable."""
+
+    reason: str = ""
+
+
+class QmDelete(_Chosen, tag="qm.delete"):
+    """Remove messages for ever; nobody is told."""
+
+
+class QmRead(Request, tag="qm.read"):
+    """
+    A message's envelope and header; the whole content with ``content``.
+
+    :ivar message: Its id.
+    """
+
+    message: str
+    content: bool = False
+
+
+class QmHistory(Request, tag="qm.history"):
+    """The delivery attempts of messages."""
+
+    ids: tuple[str, ...] = ()
+    channel: str | None = None
+    all: bool = False
+
+
+AnyRequest = (
+    Ping
+    | Version
+    | Cancel
+    | Enqueue
+    | Run
+    | Submit
+    | Attach
+    | Process
+    | CacheView
+    | QmSummarize
+    | QmDirectory
+    | QmHeld
+    | QmMessages
+    | QmJobs
+    | QmStart
+    | QmStop
+    | QmHold
+    | QmRelease
+    | QmReturn
+    | QmDelete
+    | QmRead
+    | QmHistory
+)
+
+# Operations whose result is a list without bound: it travels as items, the result is their count.
+LISTS = frozenset({"cache.view", "qm.directory", "qm.held", "qm.history"})
+
+__all__ = ["CHANGE", "LISTS", "MAX_LINE", "PIECE", "READ", "VERSION", "AnyRequest", "Request"]
