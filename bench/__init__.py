@@ -1,0 +1,1 @@
+"""Measurements beside Postfix, in one run on one machine: ``make bench``."""

@@ -1,0 +1,142 @@
+"""Messages that come in over the control socket."""
+
+import os
+from email.utils import formatdate
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from jobctl.control.operations import Caller, IReceiver
+from jobctl.control.refusals import bad_address, unknown_channel
+from jobctl.control.requests import Enqueue
+from jobctl.errors import UsageError
+from jobctl.jobprotocol.frames import PIECE
+from jobctl.mail.address import parse_path
+from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from jobctl.mail.trace import new_envelope_id
+
+
+def receiver(controller: Any, request: Enqueue, caller: Caller) -> "Receiver":
+    """
+    Check a request and begin to take its content.
+
+    :raises UsageError: An address, channel or priority that will not do.
+    """
+    settings = controller.settings
+    if request.channel is not None and request.channel not in settings.channels:
+        raise unknown_channel(request.channel, settings.channels)
+    if not request.recipients:
+        raise UsageError("nobody to send it to: give at least one recipient (--to)", os.EX_USAGE)
+    try:
+        priority = Priority.named(request.priority)
+    except KeyError:
+        raise UsageError(f"no such priority: {request.priority}; there are urgent, normal and nonurgent") from None
+    limit = settings.mta.block_limit
+    if limit and request.octets > limit:
+        raise UsageError(f"{request.octets} octets are more than the {limit} allowed (block_limit)", os.EX_DATAERR)
+    envelope = Envelope(
+        sender=_address(request.sender, null_ok=True),
+        recipients=tuple(_recipient(given, request.notify) for given in request.recipients),
+        ret=request.ret,
+        envid=_xtext(request.envid),
+        body=request.body,
+        smtputf8=request.smtputf8,
+    )
+    return Receiver(controller, envelope, priority, request.channel, caller, limit)
+
+
+def _xtext(text: str | None) -> str | None:
+    """RFC 3461 section 4: what is not printable, and ``+`` and ``=``, as ``+HH``."""
+    if text is None:
+        return None
+    octets = text.encode()
+    return "".join(chr(o) if 33 <= o <= 126 and o not in b"+=" else f"+{o:02X}" for o in octets)
+
+
+def _address(text: str, *, null_ok: bool) -> str:
+    try:
+        return parse_path(text, null_ok)
+    except ValueError as why:
+        raise bad_address(text, why) from None
+
+
+def _recipient(given: str | Recipient, notify: str | None) -> Recipient:
+    if isinstance(given, str):
+        return Recipient(_address(given, null_ok=False), notify=notify)
+    return Recipient(_address(given.address, null_ok=False), given.notify or notify, given.orcpt)
+
+
+@implementer(IReceiver)
+class Receiver:
+    """
+    One message: kept in memory while it is small, staged on disk beyond that.
+
+    :param limit: Most octets, 0 = no limit.
+    """
+
+    def __init__(
+        self, controller: Any, envelope: Envelope, priority: Priority, channel: str | None, caller: Caller, limit: int
+    ) -> None:
+        self._at = controller
+        self._envelope = envelope
+        self._priority = priority
+        self._channel = channel
+        self._caller = caller
+        self._limit = limit
+        self._staged: Any = None
+        now = controller.reactor.seconds()
+        host = controller.settings.local_host
+        self._envelope_id = new_envelope_id(now, host)
+        # RFC 5321 section 4.4 wants a trace of each hop; this one was no SMTP, so it has no ``with``.
+        who = "".join(c if c.isalnum() or c in "-._" else "?" for c in caller.name)
+        self._pieces = [
+            f"Received: by {host} (jobctl control socket, {who})\r\n"
+            f" id {self._envelope_id}; {formatdate(now)}\r\n".encode("ascii")
+        ]
+        self._size = len(self._pieces[0])
+        self._eight = False
+
+    def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._limit and self._size > self._limit:
+            self.abort()
+            raise UsageError(f"more octets than the {self._limit} allowed (block_limit)", os.EX_DATAERR)
+        self._eight = self._eight or not data.isascii()
+        if self._staged is None and self._size > PIECE:
+            self._staged = self._at.store.stage()
+            for piece in self._pieces:
+                self._staged.write(piece)
+            self._pieces = []
+        if self._staged is None:
+            self._pieces.append(data)
+        else:
+            self._staged.write(data)
+
+    def finish(self) -> Deferred[list[str]]:
+        envelope = self._envelope
+        if envelope.body is None and self._eight:
+            envelope = Envelope(
+                envelope.sender, envelope.recipients, envelope.ret, envelope.envid, "8BITMIME", envelope.smtputf8
+            )
+        content = self._staged if self._staged is not None else b"".join(self._pieces)
+        done: Deferred[list[str]] = self._at.intake.accept(
+            envelope,
+            Source("l", user=self._caller.name),
+            content,
+            self._size,
+            envelope_id=self._envelope_id,
+            priority=self._priority,
+            channel=self._channel,
+        )
+        done.addErrback(lambda why: (self.abort(), why)[1])
+        done.addCallback(lambda ids: (self._at.dispatch.kick(), ids)[1])
+        return done
+
+    def abort(self) -> None:
+        if self._staged is not None:
+            self._staged.discard()
+            self._staged = None
+        self._pieces = []
+
+

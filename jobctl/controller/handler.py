@@ -1,0 +1,115 @@
+"""What jobs say, brought to whom it concerns."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from jobctl.controller.arrivals import Arrivals
+from jobctl.controller.attempts import Attempts
+from jobctl.controller.dispatch import Dispatch
+from jobctl.controller.intake import Intake
+from jobctl.interfaces import IJobHandler
+from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Route, Submit
+
+log = Logger()
+
+
+@implementer(IJobHandler)
+class JobHandler:
+    """
+    Hears every job.
+
+    :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
+    :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back;
+        (None, spec, reason) never comes here.
+    :ivar failure_watchers: Called with (spec, reason, temporary) when a job could not be started.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        intake: Intake,
+        store: Any,
+        scheduler: Any,
+        dispatch: Dispatch,
+        attempts: Attempts,
+        relay_from: Callable[[Any], tuple[str, ...] | None],
+    ) -> None:
+        self._reactor = reactor
+        self._intake = intake
+        self._store = store
+        self._scheduler = scheduler
+        self._dispatch = dispatch
+        self._attempts = attempts
+        self._relay_from = relay_from
+        self._arrivals: dict[str, Arrivals] = {}
+        self.log_watchers: list[Callable[[Any, str], None]] = []
+        self.end_watchers: list[Callable[[Any, Any], None]] = []
+        self.failure_watchers: list[Callable[[Any, str, bool], None]] = []
+
+    def job_spawned(self, job: Any) -> None:
+        spec = job.spec
+        self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from(spec))
+        log.info("{job}: {role} of {channel} started", job=job.id, role=spec.role, channel=spec.channel.name)
+
+    def job_frame(self, job: Any, frame: Any, content: bytes) -> None:
+        kind = type(frame)
+        if kind is Submit:
+            self._arrivals[job.id].submit(frame, content)
+        elif kind is Report:
+            self._attempts.report(frame)
+        elif kind is Ask:
+            if not frame.id:
+                self._scheduler.grant(job.id, frame.n)
+        elif kind is Route:
+            self._arrivals[job.id].route(frame)
+        elif kind is HelloProgram:
+            self._greeted(job, frame)
+        elif kind is Event:
+            log.info(
+                "{job}: {channel} connection {event} {transport} {application} {text}",
+                job=job.id,
+                channel=job.spec.channel.name,
+                event=frame.event,
+                transport=frame.transport,
+                application=frame.application,
+                text=frame.text,
+            )
+
+    def _greeted(self, job: Any, frame: HelloProgram) -> None:
+        spec = job.spec
+        if spec.role == "master":
+            now = self._reactor.seconds()
+            self._scheduler.job_started(job.id, spec.channel.name, spec.host, frame.connections, now, spec.run)
+
+    def job_batch_done(self, job: Any) -> None:
+        self._dispatch.kick()
+
+    def job_logged(self, job: Any, line: str) -> None:
+        for watcher in self.log_watchers:
+            watcher(job, line)
+
+    def job_ended(self, job: Any, how: Any) -> None:
+        arrivals = self._arrivals.pop(job.id, None)
+        if arrivals is not None:
+            arrivals.lost()
+        say = log.info if how.exit_status == 0 else log.warn
+        say("{job}: {channel} {how}", job=job.id, channel=job.spec.channel.name, how=how.text)
+        if job.spec.role == "master":
+            now = self._reactor.seconds()
+            ids = self._scheduler.job_ended(job.id, how.worked, now)
+            self._attempts.job_ended(job.id, ids, how, job.held, job.announced())
+        for watcher in list(self.end_watchers):
+            watcher(job, how)
+        self._dispatch.kick()
+
+    def start_failed(self, spec: Any, reason: str, temporary: bool) -> None:
+        log.warn("{channel}: a job could not start: {reason}", channel=spec.channel.name, reason=reason)
+        now = self._reactor.seconds()
+        if spec.role == "master":
+            self._scheduler.start_failed(spec.channel.name, spec.host, now)
+        for watcher in list(self.failure_watchers):
+            watcher(spec, reason, temporary)
+        self._dispatch.kick()

@@ -1,0 +1,43 @@
+"""Messages kept at hand between their arrival and their first attempt, so that fresh mail is not read back."""
+
+import msgspec
+
+from jobctl.mail.entry import StoredEntry
+
+
+class HotMessage(msgspec.Struct):
+    """A stored entry with its whole content (at most 64 KiB; larger mail is always read back)."""
+
+    stored: StoredEntry
+    content: bytes
+
+
+class HotMessages:
+    """
+    A bounded memory of entries by id.
+
+    :param limit: Octets of content kept, counted per entry; the oldest go first.
+    """
+
+    def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
+        self._limit = limit
+        self._octets = 0
+        self._kept: dict[str, HotMessage] = {}
+
+    def put(self, hot: HotMessage) -> None:
+        """Keep an entry, letting go of the oldest to make room."""
+        self._kept[hot.stored.entry.id] = hot
+        self._octets += len(hot.content)
+        while self._octets > self._limit:
+            oldest = next(iter(self._kept))
+            self.drop(oldest)
+
+    def get(self, entry_id: str) -> HotMessage | None:
+        """The entry, if it is still here."""
+        return self._kept.get(entry_id)
+
+    def drop(self, entry_id: str) -> None:
+        """Let go of an entry: it changed, is gone, or need not be here."""
+        hot = self._kept.pop(entry_id, None)
+        if hot is not None:
+            self._octets -= len(hot.content)

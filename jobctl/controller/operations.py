@@ -1,0 +1,89 @@
+"""What the control socket can ask of the Job Controller."""
+
+import os
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from jobctl import __version__
+from jobctl.control.operations import Caller, IOperations
+from jobctl.control.refusals import unknown_channel
+from jobctl.control.requests import Attach, Enqueue, Run, Submit
+from jobctl.controller.changes import Changes
+from jobctl.controller.enqueue import Receiver, receiver
+from jobctl.controller.looks import Looks
+from jobctl.controller.runs import Runs
+from jobctl.errors import UsageError
+
+
+@implementer(IOperations)
+class Operations:
+    """
+    Joins the operations; those of the queue are in :class:`Looks` and :class:`Changes`.
+
+    :param controller: :class:`jobctl.controller.controller.Controller`
+    """
+
+    def __init__(self, controller: Any) -> None:
+        self._at = controller
+        self._runs = Runs(controller)
+        looks = Looks(controller)
+        changes = Changes(controller, looks)
+        self.qm_summarize = looks.qm_summarize
+        self.qm_directory = looks.qm_directory
+        self.qm_held = looks.qm_held
+        self.qm_messages = looks.qm_messages
+        self.qm_jobs = looks.qm_jobs
+        self.qm_history = looks.qm_history
+        self.qm_read = looks.qm_read
+        self.cache_view = looks.cache_view
+        self.process = looks.process
+        self.qm_start = changes.qm_start
+        self.qm_stop = changes.qm_stop
+        self.qm_hold = changes.qm_hold
+        self.qm_release = changes.qm_release
+        self.qm_return = changes.qm_return
+        self.qm_delete = changes.qm_delete
+
+    def ping(self, request: Any, caller: Caller, stream: Any) -> str:
+        return "jobctl"
+
+    def version(self, request: Any, caller: Caller, stream: Any) -> dict[str, Any]:
+        settings = self._at.settings
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": self._at.started,
+            "queue_directory": settings.controller.queue_directory,
+            "configuration": settings.path,
+        }
+
+    def enqueue(self, request: Enqueue, caller: Caller) -> Receiver:
+        return receiver(self._at, request, caller)
+
+    def run(self, request: Run, caller: Caller, stream: Any) -> Deferred[dict[str, int]]:
+        return self._runs.begin(self._channel(request.channel), stream, request.poll)
+
+    def submit(self, request: Submit, caller: Caller, stream: Any) -> dict[str, Any]:
+        channel = self._channel(request.channel)
+        before = len(self._at.supervisor.jobs)
+        if request.poll and channel.master_command:
+            self._at.start_job(channel.name, None, None)
+        self._at.dispatch.decide_now()
+        return {"channel": channel.name, "started": max(len(self._at.supervisor.jobs) - before, 0)}
+
+    def attach(self, request: Attach, caller: Caller, transport: Any) -> Any:
+        channel = self._channel(request.channel)
+        if request.role not in ("master", "slave"):
+            raise UsageError(f"a job's role is master or slave, not {request.role}")
+        run = self._runs.enter(channel.name, None).name if request.role == "master" else None
+        return self._at.attach(channel, request.role, run, transport, caller)
+
+    def _channel(self, name: str) -> Any:
+        channel = self._at.settings.channels.get(name)
+        if channel is None:
+            raise unknown_channel(name, self._at.settings.channels)
+        return channel

@@ -1,0 +1,203 @@
+"""What an attempt's verdicts mean for a queue entry: who leaves, when the rest is tried again, who is told."""
+
+import random as _random
+from collections.abc import Callable, Iterable
+
+from jobctl.config.settings import Settings
+from jobctl.controller.intake import Intake, Refusal
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement, StoredEntry, Submission
+from jobctl.mail.envelope import Envelope, Recipient, Source
+from jobctl.mail.notification import Undelivered, failure_notice, wants_failure_notice
+from jobctl.schedule.backoff import next_attempt
+
+_LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdict.FAILED: Loss.FAILED}
+# A message that was in the hands of so many programs when they died is set aside.
+DEADLY = 3
+# How soon work is offered again that a job gave back or lost through no fault of the message.
+GIVEN_BACK = 5.0
+
+
+class Verdicts:
+    """
+    Turns what jobs report into :class:`Settlement` values; does nothing else.
+
+    :param unique: Gives a text never used before, for notifications.
+    """
+
+    def __init__(
+        self, settings: Settings, intake: Intake, unique: Callable[[], str], random: _random.Random
+    ) -> None:
+        self.settings = settings
+        self._intake = intake
+        self._unique = unique
+        self._random = random
+
+    def tried(
+        self,
+        stored: StoredEntry,
+        dispositions: Iterable[Disposition],
+        *,
+        counted: bool,
+        retry: float | None,
+        job: str,
+        now: float,
+        content: bytes | None,
+    ) -> Settlement:
+        """
+        One attempt is over.
+
+        :param dispositions: One for every recipient of the entry.
+        :param counted: Whether the attempt counts for those that are deferred.
+        :param retry: The next hop's wish for the next attempt, seconds from now.
+        :param content: The original or its beginning, for a notification; ``None`` when no recipient failed.
+        """
+        losses, failed, left, history = [], [], [], []
+        last_reply = None
+        for disposition in dispositions:
+            if disposition.verdict is Verdict.DEFERRED:
+                left.append(disposition)
+                last_reply = disposition.reply
+            else:
+                losses.append((disposition.recipient, _LOSS[disposition.verdict]))
+                if disposition.verdict is Verdict.FAILED:
+                    failed.append(disposition)
+        if not left and not failed:
+            return Settlement(id=stored.entry.id, losses=tuple(losses))
+        for disposition in (*failed, *left):
+            history.append(
+                Attempt(
+                    when=now,
+                    what=disposition.verdict.value,
+                    text=disposition.reply or disposition.status,
+                    recipient=disposition.recipient,
+                    job=job,
+                )
+            )
+        due = attempts = None
+        if left:
+            attempts = stored.entry.attempts + 1 if counted else None
+            due = self._due(stored, retry, counted, partial=bool(losses), now=now)
+        return Settlement(
+            id=stored.entry.id,
+            losses=tuple(losses),
+            due=due,
+            attempts=attempts,
+            last_reply=last_reply,
+            history=tuple(history),
+            notifications=self.notices(stored, failed, expired=False, now=now, content=content),
+        )
+
+    def _due(self, stored: StoredEntry, retry: float | None, counted: bool, partial: bool, now: float) -> float:
+        entry = stored.entry
+        if not counted:
+            return now if retry is None else now + max(retry, 0.0)
+        # Leftovers of a partial success are tried once more at once; only progress brings this about again.
+        if partial:
+            return now
+        channel = self.settings.channels[entry.channel]
+        due: float = next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random)
+        return max(due, now + retry) if retry is not None else due
+
+    def expired(self, stored: StoredEntry, now: float, content: bytes | None) -> Settlement:
+        """Its age has reached the last of ``notices``: the sender is told, and it leaves the queue."""
+        reply = stored.last_reply or "451 4.4.7 never tried: the channel was stopped, held back or without a program"
+        failed = [
+            Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status="4.4.7", reply=reply)
+            for recipient in stored.envelope.recipients
+        ]
+        return Settlement(
+            id=stored.entry.id,
+            losses=tuple((recipient.address, Loss.EXPIRED) for recipient in stored.envelope.recipients),
+            notifications=self.notices(stored, failed, expired=True, now=now, content=content),
+        )
+
+    def returned(self, stored: StoredEntry, reason: str, now: float, content: bytes | None) -> Settlement:
+        """An operator gives it back as undeliverable."""
+        failed = [
+            Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status="5.0.0", reply=reason)
+            for recipient in stored.envelope.recipients
+        ]
+        return Settlement(
+            id=stored.entry.id,
+            losses=tuple((recipient.address, Loss.FAILED) for recipient in stored.envelope.recipients),
+            notifications=self.notices(stored, failed, expired=False, now=now, content=content),
+        )
+
+    def interrupted(
+        self,
+        stored: StoredEntry,
+        dispositions: list[Disposition],
+        *,
+        why: str,
+        deadly: bool,
+        sent: bool,
+        job: str,
+        now: float,
+    ) -> Settlement:
+        """
+        Its program ended before every recipient had a verdict: the rest are deferred, no attempt counted.
+
+        :param dispositions: Those it had given (failures among them are asked about again, so that
+            the sender is told by a program that lives).
+        :param deadly: The program died on it; the third time it is set aside.
+        :param sent: The final dot may have gone out, so it may have been delivered.
+        """
+        deaths = stored.deaths + 1 if deadly else stored.deaths
+        text = f"451 4.3.0 channel program {why}" + ("; it may have been delivered" if sent else "")
+        held = deadly and deaths >= DEADLY
+        reason = f"{deaths} programs died holding it; the last: {why}" if held else None
+        done = (Verdict.DELIVERED, Verdict.RELAYED)
+        return Settlement(
+            id=stored.entry.id,
+            losses=tuple((d.recipient, _LOSS[d.verdict]) for d in dispositions if d.verdict in done),
+            due=now + GIVEN_BACK,
+            last_reply=text,
+            history=(Attempt(when=now, what="interrupted", text=text, job=job),),
+            deaths=deaths if deadly else None,
+            suspect=stored.suspect + 1 if sent else None,
+            state=Lasting.HELD if held else None,
+            reason=reason,
+        )
+
+    def notices(
+        self, stored: StoredEntry, failed: list[Disposition], *, expired: bool, now: float, content: bytes | None
+    ) -> tuple[Submission, ...]:
+        """The notification for these recipients, routed, or nothing when nobody is to be told."""
+        by_address = {recipient.address: recipient for recipient in stored.envelope.recipients}
+        told = tuple(d for d in failed if wants_failure_notice(stored.envelope, by_address[d.recipient]))
+        if not told:
+            return ()
+        mta = self.settings.mta
+        local_host = self.settings.local_host
+        unique = self._unique()
+        notice = failure_notice(
+            Undelivered(
+                envelope=stored.envelope,
+                verdicts=told,
+                content=content or b"",
+                octets=stored.entry.size,
+                expired=expired,
+                arrived=stored.entry.enqueued,
+                now=now,
+                local_host=local_host,
+                channel_host=self.settings.channels[stored.entry.channel].official_host_name,
+                postmaster=mta.postmaster or f"postmaster@{local_host}",
+                envelope_id=stored.envelope_id,
+                unique=unique,
+            )
+        )
+        envelope = Envelope(
+            sender="",
+            recipients=(Recipient(stored.envelope.sender, notify="NEVER"),),
+            body=None if notice.isascii() else "8BITMIME",
+        )
+        try:
+            return (
+                self._intake.submission(
+                    envelope, Source("process"), notice, len(notice), envelope_id=unique, origin=Origin.GENERATED
+                ),
+            )
+        except Refusal:
+            # The sender's address has no route: there is nobody to tell (RFC 5321 section 6.1).
+            return ()
