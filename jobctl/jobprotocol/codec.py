@@ -20,7 +20,7 @@ def encode(frame: Any, content: bytes = b"") -> bytes:
     """
     One frame as octets; sets its ``size`` to the content's.
 
-    :raises ValueError: More content than :data:`PIECE`.
+    :raises ValueError: More content than :data:`PIECE`, or text that is not Unicode (lone surrogates).
     """
     if len(content) > PIECE:
         raise ValueError(f"a frame carries at most {PIECE} octets, not {len(content)}")
@@ -32,18 +32,24 @@ class FrameReader(Generic[T]):
     """
     Cut a stream of octets into frames.
 
-    :ivar decode: Makes a frame value of one line.
+    What is incomplete is kept in the parts it came in and joined once, when the
+    rest is there: a large piece that trickles in costs one copy.
+
+    :param decode: Makes a frame value of one line.
     """
 
     def __init__(self, decode: Callable[[bytes], T]) -> None:
         self._decode = decode
-        self._buffer = bytearray()
+        self._parts: list[bytes] = []
+        self._have = 0
+        # A frame whose line was read and whose content is still incomplete.
         self._open: T | None = None
+        self._size = 0
 
     @property
     def idle(self) -> bool:
         """Whether the stream could end here: no frame is cut in two."""
-        return not self._buffer and self._open is None
+        return not self._have and self._open is None
 
     def feed(self, data: bytes) -> list[tuple[T, bytes]]:
         """
@@ -52,37 +58,55 @@ class FrameReader(Generic[T]):
         :raises ProtocolViolation: Not a frame, or one beyond the limits; the stream is
             then of no more use.
         """
-        buffer = self._buffer
-        buffer += data
+        if self._have or self._open is not None:
+            missing = self._have + len(data) < self._size if self._open is not None else b"\n" not in data
+            self._parts.append(data)
+            self._have += len(data)
+            if missing:
+                self._check_line(self._have)
+                return []
+            data = b"".join(self._parts)
+            self._parts = []
+            self._have = 0
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> list[tuple[T, bytes]]:
         frames: list[tuple[T, bytes]] = []
-        at = 0
+        frame, size = self._open, self._size
+        at, length = 0, len(data)
         while True:
-            if self._open is None:
-                end = buffer.find(b"\n", at)
+            if frame is None:
+                end = data.find(b"\n", at)
                 if end < 0:
-                    if len(buffer) - at > MAX_LINE:
-                        raise ProtocolViolation(f"a frame's line is longer than {MAX_LINE} octets")
                     break
-                try:
-                    frame = self._decode(bytes(buffer[at:end]))
-                except (msgspec.DecodeError, UnicodeDecodeError) as why:
-                    raise ProtocolViolation(f"not a frame: {why}: {bytes(buffer[at : min(end, at + 80)])!r}") from None
+                frame = self._frame(data[at:end])
                 at = end + 1
-                size: int = frame.size  # type: ignore[attr-defined]
-                if not size:
-                    frames.append((frame, b""))
-                    continue
-                if not 0 < size <= PIECE:
+                size = frame.size  # type: ignore[attr-defined]
+                if size and not 0 < size <= PIECE:
                     raise ProtocolViolation(f"a frame announces {size} octets; at most {PIECE} are allowed")
-                self._open = frame
-            size = self._open.size  # type: ignore[attr-defined]
-            if len(buffer) - at < size:
+            if length - at < size:
                 break
-            frames.append((self._open, bytes(buffer[at : at + size])))
-            self._open = None
+            frames.append((frame, data[at : at + size] if size else b""))
+            frame = None
             at += size
-        del buffer[:at]
+        self._open, self._size = frame, size
+        if at < length:
+            self._parts.append(data[at:])
+            self._have = length - at
+            self._check_line(self._have)
         return frames
+
+    def _check_line(self, length: int) -> None:
+        if self._open is None and length > MAX_LINE:
+            raise ProtocolViolation(f"a frame's line is longer than {MAX_LINE} octets")
+
+    def _frame(self, line: bytes) -> T:
+        self._check_line(len(line))
+        try:
+            return self._decode(line)
+        # RecursionError: an unknown key may hold brackets without end.
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+            raise ProtocolViolation(f"not a frame: {why}: {line[:80]!r}") from None
 
 
 def from_program() -> FrameReader[FROM_PROGRAM]:

@@ -52,6 +52,7 @@ class HelloController(_Frame, tag="hello"):
     :ivar host: The one destination of this run, when the program's stdio is joined to it.
     :ivar listen: Descriptors of listening sockets, for a server program.
     :ivar service: The :class:`jobctl.config.settings.ServiceSettings` of a server program.
+    :ivar mta: The :class:`jobctl.config.settings.MtaSettings`, for programs that bring mail in.
     """
 
     version: int
@@ -62,6 +63,7 @@ class HelloController(_Frame, tag="hello"):
     host: str | None = None
     listen: tuple[int, ...] = ()
     service: dict[str, object] | None = None
+    mta: dict[str, object] | None = None
 
 
 class Ask(_Frame, tag="ask"):
@@ -159,7 +161,11 @@ class Accepted(_Frame, tag="accepted"):
 
 
 class Refused(_Frame, tag="refused"):
-    """Controller to program: it is not; the reply to give.  4xx when the store cannot, 5xx for what will never do."""
+    """
+    Controller to program: it is not; the reply to give.
+
+    4xx when the store cannot, 5xx for what will never do.
+    """
 
     id: str
     code: int
@@ -177,7 +183,11 @@ class Route(_Frame, tag="route"):
 
 
 class VerdictFrame(_Frame, tag="verdict"):
-    """Controller to program: the answer to ``route``; ``code`` 250 is yes, and ``channel``, ``host`` where it would go."""
+    """
+    Controller to program: the answer to ``route``.
+
+    :ivar code: 250 is yes, and ``channel`` and ``host`` say where it would go; else the reply to give.
+    """
 
     id: str
     code: int
