@@ -35,6 +35,7 @@ class JobHandler:
         scheduler: Any,
         dispatch: Dispatch,
         attempts: Attempts,
+        jobs: dict[str, Any],
         relay_from: Callable[[Any], tuple[str, ...] | None],
     ) -> None:
         self._reactor = reactor
@@ -43,6 +44,7 @@ class JobHandler:
         self._scheduler = scheduler
         self._dispatch = dispatch
         self._attempts = attempts
+        self._jobs = jobs
         self._relay_from = relay_from
         self._arrivals: dict[str, Arrivals] = {}
         self.log_watchers: list[Callable[[Any, str], None]] = []
@@ -51,6 +53,7 @@ class JobHandler:
 
     def job_spawned(self, job: Any) -> None:
         spec = job.spec
+        self._jobs[job.id] = job
         self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from(spec))
         log.info("{job}: {role} of {channel} started", job=job.id, role=spec.role, channel=spec.channel.name)
 

@@ -67,6 +67,10 @@ class Operations:
     def run(self, request: Run, caller: Caller, stream: Any) -> Deferred[dict[str, int]]:
         return self._runs.begin(self._channel(request.channel), stream, request.poll)
 
+    def begin_run(self, channel: Any, stream: Any) -> Deferred[dict[str, int]]:
+        """As :meth:`run`, for those inside: ``stream`` needs ``line`` alone."""
+        return self._runs.begin(channel, stream, poll=False)
+
     def submit(self, request: Submit, caller: Caller, stream: Any) -> dict[str, Any]:
         channel = self._channel(request.channel)
         before = len(self._at.supervisor.jobs)

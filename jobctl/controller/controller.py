@@ -1,0 +1,224 @@
+"""The Job Controller: builds its parts from the settings, joins them, starts and stops them in order."""
+
+import os
+import random
+import secrets
+from typing import Any
+
+from twisted.logger import Logger
+
+from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
+from jobctl.control.operations import Caller
+from jobctl.controller.attempts import Attempts
+from jobctl.controller.dispatch import Dispatch
+from jobctl.controller.handler import JobHandler
+from jobctl.controller.hot import HotMessages
+from jobctl.controller.intake import Intake
+from jobctl.controller.operations import Operations
+from jobctl.controller.server_jobs import ServerJobs
+from jobctl.controller.suspects import after_a_crash
+from jobctl.controller.tally import Tally
+from jobctl.controller.verdicts import Verdicts
+from jobctl.jobs.attached import AttachedJob
+from jobctl.jobs.spec import JobSpec, SupervisorSettings
+from jobctl.jobs.supervisor import Supervisor
+from jobctl.mail.trace import new_envelope_id
+from jobctl.net.listeners import Listeners
+from jobctl.net.resolver import Resolver
+from jobctl.routing.router import Router
+from jobctl.schedule.scheduler import Scheduler
+from jobctl.store.sqlite import SQLiteStore
+
+log = Logger()
+
+
+class Controller:
+    """
+    Everything of one running daemon.
+
+    :ivar jobs: Running jobs by id, attached ones included.
+    :ivar started: Epoch seconds.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self.started = reactor.seconds()
+        self.router = Router(settings)
+        queue = settings.controller.queue_directory
+        self.store = SQLiteStore(reactor, queue, free_space=settings.controller.free_space)
+        self.scheduler = Scheduler(settings, random.Random())
+        self.hot = HotMessages()
+        self.jobs: dict[str, Any] = {}
+        self.dispatch = Dispatch(
+            reactor, settings, self.store, self.scheduler, self.hot, self.jobs, self.start_job
+        )
+        self.intake = Intake(settings, self.router, self.store, self.hot, self._stored, reactor.seconds)
+        self.verdicts = Verdicts(
+            settings, self.intake, lambda: new_envelope_id(reactor.seconds(), settings.local_host).split("@")[0], random.Random()
+        )
+        self.attempts = Attempts(
+            self.store,
+            self.scheduler,
+            self.hot,
+            self.intake,
+            self.verdicts,
+            reactor,
+            self.dispatch.kick,
+            self.dispatch.stand_still,
+        )
+        self.dispatch.attempts = self.attempts
+        self.tally = Tally()
+        self.attempts.watchers.append(lambda attempt, verdicts: self.tally.attempted(attempt.job, verdicts))
+        self.handler = JobHandler(
+            reactor, self.intake, self.store, self.scheduler, self.dispatch, self.attempts, self.jobs, self._relay_from
+        )
+        self.handler.end_watchers.append(self._job_ended)
+        self.handler.failure_watchers.append(lambda spec, *_: self._server_ended(spec, worked=False))
+        self._sent_directory = os.path.join(queue, "sent")
+        self.supervisor = Supervisor(
+            reactor,
+            self.handler,
+            Resolver(reactor),
+            SupervisorSettings(
+                sent_directory=self._sent_directory, stop_timeout=settings.controller.stop_timeout
+            ),
+            peer=self._peer,
+        )
+        self.listeners = Listeners(reactor)
+        self._servers: dict[str, ServerJobs] = {}
+        self._services: dict[str, ServiceSettings] = {}
+        # Names of jobs are unique over restarts: journals of a former life carry them.
+        self._life = secrets.token_hex(2)
+        self._jobs_made = 0
+        self.operations = Operations(self)
+
+    async def start(self) -> None:
+        """
+        Take the queue, then open the ways in; nothing is listened to before the queue is ours.
+
+        :raises jobctl.errors.StoreError: The queue cannot be had; nothing was started.
+        """
+        self.store.open()
+        for name in await self.store.stopped():
+            self.scheduler.stop(name)
+        now = self.reactor.seconds()
+        for channel, host, failures, until, _reply in await self.store.host_backoffs():
+            self.scheduler.restore_host(channel, host, failures, until, now)
+        await after_a_crash(self, self._sent_directory)
+        for service in self.settings.services.values():
+            self._serve(service)
+        self.dispatch.kick()
+
+    def _serve(self, service: ServiceSettings) -> None:
+        channel = self.settings.channels[service.channel]
+        if channel.transport is not None:
+            self.listeners.accept(service, lambda connection, address: self._connected(service, connection))
+            return
+        fds = self.listeners.open(service)
+        servers = self._servers[service.name] = ServerJobs(self.reactor, service, fds, self._start_server)
+        servers.fill()
+
+    def _connected(self, service: ServiceSettings, connection: Any) -> None:
+        channel = self.settings.channels[service.channel]
+        spec = JobSpec(
+            id=self._name(channel.name),
+            channel=channel,
+            role="slave",
+            argv=channel.slave_command,
+            service=service,
+            debug=channel.slave_debug,
+            environment=self._variables(channel),
+        )
+        self.supervisor.start_on_connection(spec, connection)
+
+    def _start_server(self, service: ServiceSettings, listen: tuple[int, ...]) -> str:
+        channel = self.settings.channels[service.channel]
+        spec = JobSpec(
+            id=self._name(channel.name),
+            channel=channel,
+            role="slave",
+            argv=channel.slave_command,
+            service=service,
+            listen=listen,
+            debug=channel.slave_debug,
+            environment=self._variables(channel),
+        )
+        self._services[spec.id] = service
+        # Not at once: a start that fails is told from within, before our caller knows the id.
+        self.reactor.callLater(0, self.supervisor.start, spec)
+        return spec.id
+
+    def start_job(self, channel_name: str, host: str | None, run: str | None) -> None:
+        """Start a master job (the schedule's wish, or an operator's)."""
+        channel = self.settings.channels[channel_name]
+        self.supervisor.start(
+            JobSpec(
+                id=self._name(channel_name),
+                channel=channel,
+                role="master",
+                argv=channel.master_command,
+                host=host,
+                run=run,
+                debug=channel.master_debug or run is not None,
+                environment=self._variables(channel),
+            )
+        )
+
+    def _peer(self, channel_name: str) -> JobSpec:
+        """The slave that a channel with ``transport = "channel:..."`` is joined to."""
+        channel = self.settings.channels[channel_name]
+        return JobSpec(
+            id=self._name(channel_name),
+            channel=channel,
+            role="slave",
+            argv=channel.slave_command,
+            debug=channel.slave_debug,
+            environment=self._variables(channel),
+        )
+
+    def attach(self, channel: ChannelSettings, role: str, run: str | None, transport: Any, caller: Caller) -> AttachedJob:
+        """A program started by hand becomes a job on its control connection."""
+        spec = JobSpec(id=self._name(channel.name), channel=channel, role=role, argv=(), run=run)
+        log.info("{job}: {role} of {channel} attached by {who}", job=spec.id, role=role, channel=channel.name, who=caller.name)
+        return AttachedJob(self.reactor, spec, self.handler, transport, caller.pid)
+
+    def _name(self, channel: str) -> str:
+        self._jobs_made += 1
+        return f"{channel.replace('$', '-')}.{self._life}.{self._jobs_made}"
+
+    def _variables(self, channel: ChannelSettings) -> dict[str, str]:
+        path = channel.keywords.get("option_file")
+        return {"PMDF_CHANNEL_OPTION": str(path)} if path else {}
+
+    def _relay_from(self, spec: JobSpec) -> tuple[str, ...] | None:
+        if spec.service is not None:
+            return spec.service.relay_from
+        networks = [s.relay_from for s in self.settings.services.values() if s.channel == spec.channel.name]
+        return tuple(network for some in networks for network in some) if networks else None
+
+    def _stored(self, entry: Any) -> None:
+        self.scheduler.add(entry, entry.enqueued)
+
+    def _job_ended(self, job: Any, how: Any) -> None:
+        self.jobs.pop(job.id, None)
+        self.tally.forget(job.id)
+        self._server_ended(job.spec, how.greeted)
+
+    def _server_ended(self, spec: JobSpec, worked: bool) -> None:
+        service = self._services.pop(spec.id, None)
+        if service is not None:
+            self._servers[service.name].ended(spec.id, worked)
+
+    async def stop(self) -> None:
+        """
+        Stop in order: no new work, jobs finish what they hold, results are recorded, the queue is let go.
+
+        Takes at most the jobs' stop_timeout and a little; loses nothing whenever it is cut short.
+        """
+        self.dispatch.stop()
+        for servers in self._servers.values():
+            servers.stop()
+        self.listeners.close()
+        await self.supervisor.stop_all(self.settings.controller.stop_timeout)
+        await self.store.close()

@@ -1,0 +1,106 @@
+"""``twistd jobctl``: its options, and the service that runs the Job Controller."""
+
+import os
+import sys
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from jobctl.config.loader import load, load_default
+from jobctl.config.settings import Settings
+from jobctl.control.server import ControlServer
+from jobctl.controller.controller import Controller
+from jobctl.errors import ConfigError, JobctlError
+from jobctl.welcome import Welcome
+
+log = Logger()
+
+
+class Options(usage.Options):
+    """Command line of the plugin."""
+
+    optParameters = [["config", "c", None, "The configuration file (else JOBCTL_CONFIG, ./jobctl.toml, or the built-in default)"]]
+    optFlags = [["first-message", None, "When ready, send one message through the generic channel and show it"]]
+    longdesc = """Runs the Job Controller: a durable mail queue per channel, and the programs that move the mail.
+Without a configuration file it serves SMTP on 127.0.0.1:2525, delivers mail for mail.example.org to ./var/Maildir
+and keeps its queue under ./var.  'jobctl --help' has the commands, 'jobctl test config' checks a file."""
+
+
+def settings_for(path: str | None) -> Settings:
+    """
+    The configuration that was asked for, or found.
+
+    :raises ConfigError: All that is wrong with it.
+    """
+    path = path or os.environ.get("JOBCTL_CONFIG")
+    if path is None and os.path.exists("jobctl.toml"):
+        path = "jobctl.toml"
+    return load_default(os.getcwd()) if path is None else load(path)
+
+
+class JobctlService(Service):
+    """
+    The daemon's life as Twisted sees it.
+
+    :ivar exit_status: Set when the daemon ends by itself because it cannot go on (sysexits.h).
+    """
+
+    def __init__(self, settings: Settings, first_message: bool = False) -> None:
+        self.settings = settings
+        self._first_message = first_message
+        self.controller: Controller | None = None
+        self._control: ControlServer | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        from twisted.internet import reactor
+
+        starting = ensureDeferred(self._start(reactor))
+        starting.addErrback(self._cannot_start, reactor)
+
+    async def _start(self, reactor: Any) -> None:
+        for directory in (self.settings.controller.queue_directory, self.settings.controller.log_directory):
+            os.makedirs(directory, mode=0o750, exist_ok=True)
+        controller = self.controller = Controller(reactor, self.settings)
+        self._control = ControlServer(reactor, controller.operations, self.settings.controller)
+        # The socket first refuses a second daemon in words, before the queue's lock does.
+        self._control.start()
+        await controller.start()
+        log.info("ready: {channels} channels, queue {queue}", channels=len(self.settings.channels), queue=self.settings.controller.queue_directory)
+        if self._first_message:
+            await Welcome(controller, sys.stdout).show()
+
+    def _cannot_start(self, why: Failure, reactor: Any) -> None:
+        if why.check(JobctlError, OSError):
+            print(f"jobctl: {why.getErrorMessage()}", file=sys.stderr, flush=True)
+        else:
+            log.failure("the Job Controller cannot start", failure=why)
+        reactor.addSystemEventTrigger("after", "shutdown", os._exit, os.EX_TEMPFAIL)
+        reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        if self._control is not None:
+            await self._control.stop()
+        if self.controller is not None:
+            await self.controller.stop()
+
+
+def makeService(options: Options) -> JobctlService:
+    """Called by ``twistd``.  A wrong configuration ends it here, every mistake told, before anything starts."""
+    try:
+        settings = settings_for(options["config"])
+    except ConfigError as why:
+        for problem in why.problems:
+            print(f"jobctl: {problem}", file=sys.stderr)
+        raise SystemExit(os.EX_CONFIG) from None
+    # SQLite's thread and the reactor's share the interpreter: shorter turns keep commits going under load.
+    sys.setswitchinterval(0.0005)
+    return JobctlService(settings, options["first-message"])

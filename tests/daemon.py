@@ -1,0 +1,145 @@
+"""A real daemon for tests: ``twistd jobctl`` in a directory of its own, on free ports, ended by its own pid."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+
+
+def program(name: str) -> str | None:
+    """Where a program of Debian is, or ``None``."""
+    import shutil
+
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(what: Callable[[], Any], seconds: float = 60, why: str = "") -> Any:
+    """Ask until the answer is true; the deadline only ends a test that would hang."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"did not happen within {seconds} s: {why or what}")
+        # Between two looks at another process, as any poll of one must.
+        with contextlib.suppress(InterruptedError):
+            time.sleep(0.02)
+
+
+class Daemon:
+    """
+    One Job Controller under test.
+
+    :param configuration: TOML text; ``{name}`` fields are filled from ``values``.
+    """
+
+    def __init__(self, directory: Path, configuration: str, **values: object) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.config = directory / "jobctl.toml"
+        text = configuration.replace("@PORT@", str(self.port))
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", str(value))
+        self.config.write_text(text)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.environment = {**os.environ, "JOBCTL_CONFIG": str(self.config), "PATH": f"{BIN}:{os.environ['PATH']}"}
+
+    @property
+    def log(self) -> str:
+        """All it has said."""
+        path = self.directory / "daemon.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self) -> "Daemon":
+        """Start it and wait until it is ready."""
+        seen = len(self.log)
+        with (self.directory / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(BIN / "twistd"), "-n", "--pidfile=", "jobctl"],
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self.environment,
+            )
+        process = self.process
+        until(lambda: "ready: " in self.log[seen:] or process.poll() is not None, 60, "ready")
+        assert process.poll() is None, self.log
+        return self
+
+    def stop(self) -> int:
+        """End it in the ordinary way; gives its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> "Daemon":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
+    def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``jobctl``."""
+        return subprocess.run(
+            [str(BIN / "jobctl"), *words],
+            env=self.environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=options.pop("timeout", 60),
+            **options,
+        )
+
+    def json(self, *words: str) -> Any:
+        """Run ``jobctl ... --json`` and read what it prints."""
+        done = self.command(*words, "--json")
+        assert done.returncode == 0, (words, done.stdout, done.stderr, self.log[-3000:])
+        return json.loads(done.stdout)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """``qm summarize`` by channel."""
+        return {row["channel"]: row for row in self.json("qm", "summarize")}
+
+    def await_listening(self) -> None:
+        """Wait until its SMTP port greets."""
+
+        def greets() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as made:
+                made.settimeout(5)
+                if made.recv(3) == b"220":
+                    made.sendall(b"QUIT\r\n")
+                    return True
+            return False
+
+        until(greets, 60, "the SMTP port greets")
