@@ -1,0 +1,56 @@
+"""What a client dialogue tells whoever gives it messages."""
+
+import msgspec
+
+from jobctl.mail.disposition import Disposition
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The peer has greeted us: transactions may begin. Once a session."""
+
+
+class NeedContent(msgspec.Struct, frozen=True):
+    """The peer waits for the content of this message: ``feed`` it, then ``finish``."""
+
+    id: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """
+    A transaction is over; exactly one for every ``begin``, in the same order.
+
+    :ivar dispositions: One for every recipient of the envelope, in its order.
+    :ivar scope: ``recipient``: it was tried. ``local``: nothing of it was answered and it was not
+        the session's first, so it does not count as an attempt.
+    :ivar connection: Whether the session can carry another transaction.
+    """
+
+    id: str
+    dispositions: tuple[Disposition, ...]
+    scope: str = "recipient"
+    connection: bool = True
+
+
+class SessionFailed(msgspec.Struct, frozen=True):
+    """
+    The session ended before any transaction could begin; nothing follows. Close the connection.
+
+    :ivar reply: The peer's words, or what happened.
+    :ivar status: RFC 3463.
+    :ivar permanent: The peer refuses to serve us for good.
+    :ivar retry_with_helo: The peer left on hearing EHLO: connect again with ``ClientConfig.helo_only``.
+    """
+
+    reply: str
+    status: str
+    permanent: bool = False
+    retry_with_helo: bool = False
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """The session is over and every transaction has had its :class:`Done`. Close the connection."""
+
+
+Event = Ready | NeedContent | Done | SessionFailed | Closed
+
+__all__ = ["Closed", "Done", "Event", "NeedContent", "Ready", "SessionFailed"]

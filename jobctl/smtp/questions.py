@@ -1,0 +1,133 @@
+"""What a server dialogue asks of, or tells, whoever decides about mail."""
+
+import msgspec
+
+from jobctl.mail.envelope import Envelope, Recipient
+from jobctl.mail.reply import Reply
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """
+    HELO, EHLO or LHLO was said; asked only when ``asks`` has ``hello``.
+
+    A 2xx answer makes the dialogue give its own greeting, whatever its text.
+
+    :ivar name: What the client calls itself: printable ASCII without blanks.
+    """
+
+    name: str
+    esmtp: bool
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """
+    MAIL FROM was said; asked only when ``asks`` has ``sender``.
+
+    :ivar address: The mailbox, ``""`` for the null sender.
+    :ivar octets_declared: The value of SIZE, 0 when not given; already within our limit.
+    """
+
+    address: str
+    octets_declared: int = 0
+
+
+class RecipientGiven(msgspec.Struct, frozen=True):
+    """RCPT TO was said; asked only when ``asks`` has ``recipient``."""
+
+    recipient: Recipient
+    sender: str
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """
+    The next 256 KiB of content too large to be handed over whole; takes no answer.
+
+    The envelope is in the dialogue's ``envelope``. Ends in :class:`Finished` or :class:`Dropped`.
+    """
+
+    data: bytes
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """
+    The content is complete: may we take responsibility?
+
+    :ivar data: What no :class:`Piece` has given, usually everything. Lines end in CRLF.
+    :ivar octets: Size of the whole content.
+    """
+
+    envelope: Envelope
+    data: bytes
+    octets: int = 0
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The message whose pieces were given out will not be finished; takes no answer."""
+
+    reason: str
+
+
+class Verify(msgspec.Struct, frozen=True):
+    """VRFY. An answer ``Reply(252)`` without text gets the vague standard text."""
+
+    text: str
+
+
+class Expand(msgspec.Struct, frozen=True):
+    """EXPN, where it is not disabled."""
+
+    text: str
+
+
+class RunQueue(msgspec.Struct, frozen=True):
+    """ETRN: ``host``, ``@host`` or ``#channel``, where the channel's options allow it."""
+
+    text: str
+
+
+class BadCommand(msgspec.Struct, frozen=True):
+    """For the log's B record, at most ``MAX_B_ENTRIES`` a session; takes no answer."""
+
+    line: str
+    reply: Reply
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """
+    For the log's J record, at most ``MAX_J_ENTRIES`` a session: MAIL, RCPT, DATA or the message
+    was refused; takes no answer.
+    """
+
+    sender: str
+    recipient: str
+    reply: Reply
+
+
+Question = (
+    Hello
+    | Sender
+    | RecipientGiven
+    | Piece
+    | Finished
+    | Dropped
+    | Verify
+    | Expand
+    | RunQueue
+    | BadCommand
+    | Refusal
+)
+
+__all__ = [
+    "BadCommand",
+    "Dropped",
+    "Expand",
+    "Finished",
+    "Hello",
+    "Piece",
+    "Question",
+    "RecipientGiven",
+    "Refusal",
+    "RunQueue",
+    "Sender",
+    "Verify",
+]

@@ -1,0 +1,46 @@
+"""What a server dialogue must know of its surroundings."""
+
+import msgspec
+
+from jobctl.config.settings import ChannelSettings
+
+_BLOCK = 1024
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Shared by all sessions of a service.
+
+    :ivar host: The name we greet with, unless the option BANNER_HOST gives another.
+    :ivar max_size: Largest content in octets, 0 for none; the channel's ``sourceblocklimit`` also counts.
+    :ivar asks: Which of ``hello``, ``sender``, ``recipient`` are asked; the others are answered
+        yes by the dialogue.
+    :ivar long_lines: ``truncatesmtplonglines``, ``wrapsmtplonglines`` or ``rejectsmtplonglines``;
+        ``""`` passes long lines on unchanged unless the channel says wrap or reject.
+        (Truncating is the channel default of old; it destroys mail and signatures, so it acts only when named here.)
+    """
+
+    host: str
+    channel: ChannelSettings
+    lmtp: bool = False
+    max_size: int = 0
+    asks: frozenset[str] = frozenset({"recipient"})
+    long_lines: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name in banner and greeting."""
+        return self.channel.options.banner_host or self.host
+
+    @property
+    def size_limit(self) -> int:
+        """Octets of content we take at most, 0 for no limit."""
+        limits = [self.max_size, (self.channel.sourceblocklimit or 0) * _BLOCK]
+        return min((limit for limit in limits if limit > 0), default=0)
+
+    @property
+    def long_line_rule(self) -> str:
+        """What happens to lines that are too long, ``""`` for nothing."""
+        if self.long_lines or self.channel.long_lines == "truncatesmtplonglines":
+            return self.long_lines
+        return self.channel.long_lines
