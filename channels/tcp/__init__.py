@@ -1,0 +1,1 @@
+"""What the TCP programs are made of: streams, server sessions, client connections."""

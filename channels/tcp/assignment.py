@@ -1,0 +1,101 @@
+"""A message in hand: what the controller gave, until a report gives it back."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from jobctl.jobprotocol.frames import Message, Report
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.envelope import Envelope
+
+if TYPE_CHECKING:
+    from channels.tcp.connection import Connection
+
+# A message whose connections keep going away before anybody answers is given back then.
+MAX_RESTARTS = 3
+
+
+class Assignment:
+    """
+    One message and the content that has come so far.
+
+    :ivar pieces: Content that has not been fed to a dialogue yet.
+    :ivar more: More pieces follow, if asked for.
+    :ivar spent: Some of its content is gone, and cannot be sent again.
+    :ivar dotted: Its final dot may have gone out.
+    :ivar carrier: The connection that has it in transaction.
+    :ivar restarts: How often its transaction had to begin again.
+    """
+
+    __slots__ = (
+        "attempt",
+        "carrier",
+        "dotted",
+        "envelope",
+        "gateway",
+        "host",
+        "id",
+        "more",
+        "octets",
+        "pieces",
+        "restarts",
+        "spent",
+    )
+
+    def __init__(self, frame: Message, content: bytes) -> None:
+        self.id = frame.id
+        self.attempt = frame.attempt
+        self.host = frame.host
+        self.gateway = frame.gateway
+        self.envelope: Envelope = frame.envelope or Envelope(sender="", recipients=())
+        self.octets = frame.octets
+        self.more = frame.more
+        self.pieces = deque((content,))
+        self.restarts = 0
+        self.carrier: Connection | None = None
+        self.spent = False
+        self.dotted = False
+
+    def may_restart(self) -> bool:
+        """Whether its content can still be sent from the beginning, and it has not come round too often."""
+        return not self.spent and self.restarts < MAX_RESTARTS
+
+    def given_back(self, scope: str, status: str, reply: str, verdict: Verdict = Verdict.DEFERRED) -> Report:
+        """The report for all its recipients, of a message that no host has answered."""
+        return Report(id=self.id, verdict=verdict, status=status, reply=reply, scope=scope)
+
+
+def report(
+    id: str, dispositions: tuple[Disposition, ...], scope: str, connection: bool, remote: str, transport: str
+) -> Report:
+    """The verdicts of a transaction; the usual case, one verdict for all, in its short form."""
+    first = dispositions[0]
+    for other in dispositions[1:]:
+        if (other.verdict, other.status, other.reply) != (first.verdict, first.status, first.reply):
+            return Report(
+                id=id,
+                results=tuple(
+                    Disposition(
+                        recipient=one.recipient,
+                        verdict=one.verdict,
+                        status=one.status,
+                        reply=one.reply,
+                        remote=remote,
+                        transport=transport,
+                    )
+                    for one in dispositions
+                ),
+                scope=scope,
+                connection=connection,
+            )
+    return Report(
+        id=id,
+        verdict=first.verdict,
+        status=first.status,
+        reply=first.reply,
+        remote=remote,
+        transport=transport,
+        scope=scope,
+        connection=connection,
+    )

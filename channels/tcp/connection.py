@@ -1,0 +1,366 @@
+"""One connection of the SMTP client: finds a next hop that answers, then carries transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import deque
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import ensureDeferred
+
+from channels.tcp.assignment import Assignment, report
+from channels.tcp.debug import trace
+from channels.tcp.stream import FULL, Connecting, Stream
+from jobctl.jobprotocol.frames import Ask
+from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
+from jobctl.smtp.client import ClientDialogue
+from jobctl.smtp.client_config import ClientConfig
+from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed
+
+if TYPE_CHECKING:
+    from channels.tcp.destination import Destination
+
+# Pieces of a large message that may be on their way or in memory while it is sent.
+WINDOW = 4
+# RFC 5321 gives none; the same as Postfix's smtp_connect_timeout.
+CONNECT_TIMEOUT = 30.0
+# How long a connection without work is kept for what may come.
+KEEP_IDLE = 10.0
+# For the reply to QUIT: nothing depends on it.
+QUIT_PATIENCE = 5.0
+
+
+class Connection:
+    """
+    A slot of the pool at work for one destination.
+
+    It tries the next hops in turn until one greets; a next hop that fails before that
+    costs no message an attempt.  In the end it tells its destination either ``unreachable``
+    (no hop would talk) or ``ended``.
+
+    :ivar since: When it became ready, ``None`` before.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.pool = destination.pool
+        self.since: float | None = None
+        self.idle = False
+        self.transactions = 0
+        self.dialogue: ClientDialogue | None = None
+        self._stream: Stream | None = None
+        self._connecting: Connecting | None = None
+        self._hops: deque[NextHop] = deque()
+        self._hop: NextHop | None = None
+        self._transport = ""
+        self._only_unconnected = True
+        self._may_last_resort = self.pool.channel.lastresort is not None
+        self._open: dict[str, Assignment] = {}
+        self._feeding: Assignment | None = None
+        self._owed = 0
+        self._quitting = False
+        self._ended = False
+        self._touched = self.pool.now
+        ensureDeferred(self._seek(destination.name))
+
+    @property
+    def busy(self) -> int:
+        """Messages it has in transaction."""
+        return len(self._open)
+
+    async def _seek(self, name: str) -> None:
+        try:
+            hops = await self.pool.resolver.next_hops(name, self.pool.channel)
+        except NoSuchHost as why:
+            self._unreachable(why.text, why.status, permanent=True)
+        except DnsTrouble as why:
+            self._unreachable(why.text, why.status)
+        except Exception as why:  # a bug of ours is nobody's bounce, and must not leave the slot taken
+            self._unreachable(f"internal error: {why!r}", "4.3.0")
+            raise
+        else:
+            self._hops = deque(hops)
+            if not self._ended:
+                self._next_hop("no next hop", "4.4.1")
+
+    def _next_hop(self, reply: str, status: str) -> None:
+        """Try the next address; ``reply`` and ``status`` say why the last one would not do."""
+        self._stream = None
+        self.dialogue = None
+        if not self._hops or self._quitting:
+            if self._may_last_resort and self._only_unconnected and not self._quitting:
+                self._may_last_resort = False
+                ensureDeferred(self._seek(self.pool.channel.lastresort or ""))
+            else:
+                self._unreachable(reply, status)
+            return
+        self._connect(self._hops.popleft())
+
+    def _connect(self, hop: NextHop, helo_only: bool = False) -> None:
+        self._hop = hop
+        self._touched = self.pool.now
+        channel = self.pool.channel
+        config = ClientConfig(
+            helo=channel.local_host, channel=channel, lmtp=channel.lmtp, helo_only=helo_only
+        )
+
+        def connected(skt: socket.socket) -> None:
+            self._connecting = None
+            self._greeted_by(skt, config)
+
+        def failed(why: str) -> None:
+            self._connecting = None
+            if not self._ended:
+                self._next_hop(f"connect to {hop.name} [{hop.address}]:{hop.port}: {why}", "4.4.1")
+
+        source = channel.interfaceaddress
+        if source is not None and (":" in source) != (":" in hop.address):
+            source = None
+        self._connecting = Connecting(self.pool.reactor, (hop.address, hop.port), source, connected, failed)
+
+    def _greeted_by(self, skt: socket.socket, config: ClientConfig) -> None:
+        self._only_unconnected = False
+        own: tuple[str, int] = ("", 0)
+        with contextlib.suppress(OSError):
+            own = skt.getsockname()[:2]
+        assert self._hop is not None
+        self._transport = f"TCP|{own[0]}|{own[1]}|{self._hop.address}|{self._hop.port}"
+        self._touched = self.pool.now
+        self.dialogue = ClientDialogue(config)
+        self._stream = Stream(self.pool.reactor, skt, self)
+
+    # Octets and time.
+
+    def data_received(self, data: bytes) -> None:
+        self._touched = self.pool.now
+        if self.pool.debug:
+            trace(self._transport, "Received", data)
+        assert self.dialogue is not None
+        self.dialogue.receive(data)
+        self.pump()
+
+    def stream_drained(self) -> None:
+        self._touched = self.pool.now
+        self._ask_for_pieces()
+
+    def stream_lost(self, why: str) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None and not self._ended and self.dialogue is not None:
+            self.dialogue.lost(why)
+            self.pump()
+            if (
+                not self._ended
+                and self._connecting is None
+                and self._stream is None
+                and self.since is not None
+            ):
+                self._end()
+
+    def expire(self, now: float) -> None:
+        """Called each sweep: end what has lasted too long."""
+        if self._connecting is not None:
+            if now - self._touched > CONNECT_TIMEOUT:
+                self._connecting.fail("timed out")
+            return
+        if self.dialogue is None:
+            return
+        if self.idle and now - self._touched > KEEP_IDLE:
+            self.quit()
+            return
+        if self._quitting and not self._open and now - self._touched > QUIT_PATIENCE:
+            self._end()
+            return
+        patience = self.dialogue.timeout()
+        if patience is None or now - self._touched <= patience:
+            return
+        if self._feeding is not None and not self._feeding.pieces:
+            self._touched = now  # we wait for the controller, the peer is not to blame
+            return
+        self._touched = now
+        self.dialogue.timed_out()
+        self.pump()
+
+    # The dialogue.
+
+    def pump(self) -> None:
+        """Take what the dialogue says and give it work, until neither has more; then let its octets go."""
+        dialogue = self.dialogue
+        while dialogue is not None:
+            while (event := dialogue.next_event()) is not None:
+                self._take(event)
+            if self.dialogue is not dialogue or self._ended:
+                return
+            if not (dialogue.can_begin and self._stream is not None and self._begin()):
+                break
+        if dialogue is None:
+            return
+        self._flush(dialogue)
+        idle = dialogue.idle and not self._open and not self._quitting and self._stream is not None
+        if idle != self.idle:
+            self.idle = idle
+            self.destination.note_idle(self)
+
+    def _flush(self, dialogue: ClientDialogue) -> None:
+        out = dialogue.take_output()
+        if out and self._stream is not None:
+            self.pool.link.release(self._write, out)
+
+    def _begin(self) -> bool:
+        if self._quitting:
+            return False
+        if self.pool.must_yield(self):
+            self._quit()
+            return False
+        assignment = self.destination.take()
+        if assignment is None:
+            return False
+        self._open[assignment.id] = assignment
+        assignment.carrier = self
+        self._touched = self.pool.now
+        assert self.dialogue is not None
+        self.dialogue.begin(assignment.id, assignment.envelope, assignment.octets)
+        self.transactions += 1
+        most = self.pool.channel.options.attempt_transactions_per_session
+        if most is not None and self.transactions >= most:
+            self._quit()
+        return True
+
+    def _take(self, event: object) -> None:
+        if type(event) is Done:
+            self._done(event)
+        elif type(event) is NeedContent:
+            self._need_content(self._open[event.id])
+        elif type(event) is Ready:
+            self.since = self.pool.now
+        elif type(event) is SessionFailed:
+            self._session_failed(event)
+        elif type(event) is Closed:
+            self._end()
+
+    def _done(self, event: Done) -> None:
+        assignment = self._open.pop(event.id)
+        assignment.carrier = None
+        if self._feeding is assignment:
+            self._feeding = None
+        if event.scope == "local" and assignment.may_restart() and not self.pool.stopping:
+            # The session ended before anybody looked at it: that is no attempt.
+            assignment.restarts += 1
+            self.destination.put_back(assignment)
+            return
+        remote = self._hop.name if self._hop is not None else ""
+        self.pool.report(
+            report(event.id, event.dispositions, event.scope, event.connection, remote, self._transport)
+        )
+
+    def _session_failed(self, event: SessionFailed) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        hop = self._hop
+        assert hop is not None
+        self.dialogue = None
+        if event.retry_with_helo:
+            self._connect(hop, helo_only=True)
+        elif event.permanent:
+            self._unreachable(event.reply, event.status, permanent=True)
+        else:
+            self._next_hop(event.reply, event.status)
+
+    # Content.
+
+    def _need_content(self, assignment: Assignment) -> None:
+        if assignment.more:
+            self.pool.link.send(Ask(n=WINDOW - 1, id=assignment.id))
+        self._feeding = assignment
+        self._feed()
+
+    def wake(self) -> None:
+        """There is work again."""
+        self.idle = False
+        self.pump()
+
+    def piece(self, assignment: Assignment) -> None:
+        """A further piece of a message has come; send it if it is being sent."""
+        if self._feeding is assignment:
+            self._feed()
+            self.pump()
+
+    def _feed(self) -> None:
+        assignment, dialogue = self._feeding, self.dialogue
+        assert assignment is not None and dialogue is not None
+        if not assignment.more and not assignment.spent and len(assignment.pieces) == 1:
+            # All of it at once, and kept: should this connection go, it can begin again.
+            dialogue.feed(assignment.pieces[0])
+        else:
+            while assignment.pieces:
+                assignment.spent = True
+                dialogue.feed(assignment.pieces.popleft())
+                self._owed += 1
+        if not assignment.more:
+            self._feeding = None
+            self._owed = 0
+            assignment.dotted = True
+            dialogue.finish()
+            self.pool.link.dot(assignment.id, assignment.attempt)
+
+    def _ask_for_pieces(self) -> None:
+        if self._owed and self._feeding is not None and self._feeding.more:
+            self.pool.link.send(Ask(n=self._owed, id=self._feeding.id))
+            self._owed = 0
+
+    def _write(self, data: bytes) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        if self.pool.debug:
+            trace(self._transport, "Sending", data)
+        stream.write(data)
+        if self._owed and stream.unsent < FULL:
+            self._ask_for_pieces()
+
+    # The end.
+
+    def quit(self) -> None:
+        """Finish what is open and take no more."""
+        if self._ended or self._quitting:
+            return
+        if self.dialogue is None or self.since is None:
+            self.abort()
+            self.destination.ended(self)
+            return
+        self._quit()
+        self.pump()
+
+    def _quit(self) -> None:
+        self._quitting = True
+        self._touched = self.pool.now
+        assert self.dialogue is not None
+        self.dialogue.quit()
+
+    def abort(self) -> None:
+        """The controller is gone: whatever has not been sent to the end never will be."""
+        self._ended = True
+        self._quitting = True
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.fail("given up")
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            if all(assignment.dotted for assignment in self._open.values()):
+                stream.close()
+            else:
+                stream.abort()
+
+    def _unreachable(self, reply: str, status: str, permanent: bool = False) -> None:
+        if not self._ended:
+            self._ended = True
+            self.destination.unreachable(self, reply, status, permanent)
+
+    def _end(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        if not self._ended:
+            self._ended = True
+            self.destination.ended(self)

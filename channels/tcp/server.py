@@ -1,0 +1,336 @@
+"""The SMTP server of one job: its listeners, its sessions, and its talk with the controller."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from typing import Any
+
+import msgspec
+
+import jobctl
+from channels.kit.reactor_link import ReactorLink
+from channels.tcp.clients import ClientNames, RelayNetworks
+from channels.tcp.debug import trace
+from channels.tcp.process import EX_CONFIG, EX_OK, EX_TEMPFAIL, Process, channel_settings
+from channels.tcp.session import Session
+from channels.tcp.stream import Listener
+from jobctl.config.settings import ChannelSettings, MtaSettings, ServiceSettings
+from jobctl.jobprotocol.frames import (
+    PIECE,
+    Accepted,
+    Event,
+    HelloController,
+    Refused,
+    Route,
+    Stop,
+    Submit,
+    VerdictFrame,
+)
+from jobctl.mail.envelope import Envelope, Source
+from jobctl.mail.reply import Reply
+from jobctl.mail.trace import new_envelope_id, received_field
+from jobctl.mail.transportinfo import TransportInfo
+from jobctl.net.dns_cache import DnsCache
+from jobctl.net.resolver import Resolver
+from jobctl.smtp.questions import BadCommand, Refusal
+from jobctl.smtp.server_config import ServerConfig
+
+# Sessions that are in the middle of a message when the job is told to stop may go on this long.
+STOP_PATIENCE = 25.0
+# After the controller has gone nothing can be accepted: long enough to say so.
+_LOST_PATIENCE = 2.0
+# A recipient that was welcome a moment ago still is.
+_VERDICT_LIFETIME = 5.0
+_UNAVAILABLE = Reply(421, "4.3.2 Service shutting down, try again later.")
+
+
+class Server:
+    """
+    Everything of a server job but the octets; the controller speaks to it through the link.
+
+    :ivar now: A steady clock in seconds, as coarse as the sweep.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.reactor = process.reactor
+        self._process = process
+        self.now = time.monotonic()
+        self.sessions: set[Session] = set()
+        self.held_back: set[Session] = set()
+        self.debug = False
+        self.purge_delay = 0.0
+        self.session_time: float | None = None
+        self.longest_close = 30.0
+        self.max_received = 50
+        self._submissions: dict[str, Session] = {}
+        self._routes: dict[str, tuple[Session, tuple[str, str, str]]] = {}
+        self._verdicts: DnsCache[Reply] = DnsCache(10_000)
+        self._listeners: list[Listener] = []
+        self._count = 0
+        self._names: ClientNames | None = None
+        self._stopping: int | None = None
+
+    @property
+    def link(self) -> ReactorLink:
+        assert self._process.link is not None
+        return self._process.link
+
+    # The controller's side.
+
+    def link_frame(self, frame: Any, content: bytes) -> None:
+        if type(frame) is Accepted:
+            session = self._submissions.pop(frame.id, None)
+            if session is not None:
+                session.answer(Reply(250, f"2.5.0 Ok, {frame.ids[0]}" if frame.ids else "2.5.0 Ok."))
+        elif type(frame) is Refused:
+            session = self._submissions.pop(frame.id, None)
+            if session is not None:
+                session.answer(Reply(frame.code, f"{frame.status} {frame.text}"))
+        elif type(frame) is VerdictFrame:
+            self._verdict(frame)
+        elif type(frame) is HelloController:
+            self._start(frame)
+        elif type(frame) is Stop:
+            self._stop(EX_OK, STOP_PATIENCE)
+
+    def link_batch_done(self) -> None:
+        pass
+
+    def link_drained(self) -> None:
+        waiting, self.held_back = self.held_back, set()
+        for session in waiting:
+            session.resume()
+
+    def link_lost(self, why: str) -> None:
+        self._stop(EX_TEMPFAIL, _LOST_PATIENCE)
+        for session in list(self._submissions.values()) + [asker for asker, _ in self._routes.values()]:
+            if session.dialogue.waiting:
+                session.answer(_UNAVAILABLE)
+        self._submissions.clear()
+        self._routes.clear()
+
+    def connections(self) -> int:
+        return len(self.sessions)
+
+    def _start(self, hello: HelloController) -> None:
+        try:
+            channel = channel_settings(hello)
+            service = msgspec.convert(
+                hello.service or {"name": "", "listen": [], "channel": channel.name}, ServiceSettings
+            )
+            mta = msgspec.convert(hello.mta or {}, MtaSettings)
+            self._relay = RelayNetworks(service.relay_from)
+            resolver = Resolver(self.reactor, channel.nameservers)
+            self._configure(channel, service, mta)
+            self._names = ClientNames(self.reactor, resolver) if self._wants_names else None
+            self._listen(hello.listen)
+        except (msgspec.ValidationError, ValueError, OSError) as why:
+            self._process.end(EX_CONFIG, f"tcp_smtp_server: {why}")
+            return
+        self.reactor.callLater(self._interval, self._sweep)
+
+    def _configure(self, channel: ChannelSettings, service: ServiceSettings, mta: MtaSettings) -> None:
+        options = channel.options
+        host = channel.local_host
+        self._channel = channel
+        self._most = service.max_conns
+        self._by = mta.received_domain or host
+        self._product = options.custom_version_string or f"jobctl {jobctl.__version__}"
+        self._shows_address = "identnonesymbolic" not in channel.keywords
+        self._wants_names = "identnonenumeric" not in channel.keywords
+        self.max_received = mta.max_received_lines
+        self.debug = channel.slave_debug
+        self.purge_delay = options.banner_purge_delay / 100
+        self.session_time = None if options.session_time is None else options.seconds("session_time")
+        self.longest_close = min(30.0, options.seconds("status_transmit_time"))
+        asking = ServerConfig(
+            host=host, channel=channel, max_size=mta.block_limit, asks=frozenset({"recipient"})
+        )
+        self._asking = asking
+        self._trusting = msgspec.structs.replace(asking, asks=frozenset())
+        times = [
+            options.seconds("command_receive_time"),
+            options.seconds("data_receive_time"),
+            self.longest_close,
+        ]
+        # Twice within the shortest time that is waited for, and once a second at most.
+        self._interval = max(0.02, min(1.0, min(times) / 2))
+
+    def _listen(self, descriptors: tuple[int, ...]) -> None:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+            self._listeners.append(Listener(self.reactor, socket.socket(fileno=descriptor), self._accepted))
+
+    def _stop(self, status: int, patience: float) -> None:
+        if self._stopping is not None:
+            self._stopping = max(self._stopping, status)
+            return
+        self._stopping = status
+        for listener in self._listeners:
+            listener.close()
+        for session in list(self.sessions):
+            session.shut_down()
+        self.reactor.callLater(patience, self._end)
+        if not self.sessions:
+            self._end()
+
+    def _end(self) -> None:
+        for session in list(self.sessions):
+            session.stream.abort()
+        self._process.end(self._stopping or EX_OK)
+
+    # The clients' side.
+
+    def config_for(self, client: str) -> ServerConfig:
+        """Whoever may relay is not asked about recipients: they are welcome."""
+        return self._trusting if client in self._relay else self._asking
+
+    def _accepted(self, skt: socket.socket, peer: Any) -> None:
+        if len(self.sessions) >= self._most or self._stopping is not None:
+            with contextlib.suppress(OSError):
+                skt.send(
+                    b"421 4.3.2 %b too many connections, try again later.\r\n"
+                    % self._asking.name.encode("ascii", "replace")
+                )
+            skt.close()
+            if self._channel.logging:
+                self.link.send(
+                    Event(event="rejected", transport=_transport(None, peer), text="too many connections")
+                )
+            return
+        try:
+            own = skt.getsockname()
+        except OSError:
+            skt.close()
+            return
+        self.now = time.monotonic()
+        session = Session(self, skt, peer[0].split("%")[0], _transport(own, peer))
+        self.sessions.add(session)
+        if self._names is not None:
+            self._names.look_up(session.client)
+        if self._channel.logging:
+            self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
+
+    def session_ended(self, session: Session, why: str) -> None:
+        self.sessions.discard(session)
+        self.held_back.discard(session)
+        self.link.progress += 1
+        if self._channel.logging:
+            self.link.send(
+                Event(
+                    event="closed",
+                    transport=session.transport,
+                    application=session.dialogue.application,
+                    text=why,
+                )
+            )
+        if self._stopping is not None and not self.sessions:
+            self._end()
+
+    def route(self, session: Session, recipient: str, sender: str) -> None:
+        """May this recipient come in?  The session is answered now or when the controller has spoken."""
+        key = (session.client, sender, recipient)
+        known = self._verdicts.get(key, self.now)
+        if known is not None:
+            session.dialogue.answer(known)
+            return
+        self._count += 1
+        id = str(self._count)
+        self._routes[id] = (session, key)
+        self.link.send(Route(id=id, recipient=recipient, sender=sender, source=self._source(session)))
+
+    def _verdict(self, frame: VerdictFrame) -> None:
+        session, key = self._routes.pop(frame.id, (None, None))
+        if session is None:
+            return
+        reply = Reply(frame.code, f"{frame.status} {frame.text}".strip())
+        if frame.code == 250:
+            # Only a yes is kept: whoever was refused may be welcome after the next change.
+            self._verdicts.put(key, reply, self.now, _VERDICT_LIFETIME)
+        session.answer(reply)
+
+    def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> None:
+        """The first octets of a message, our Received field before them."""
+        self._count += 1
+        id = session.submission = str(self._count)
+        when = time.time()
+        envelope_id = new_envelope_id(when, self._by)
+        recipients = envelope.recipients
+        dialogue = session.dialogue
+        field = received_field(
+            helo=dialogue.helo,
+            transport=TransportInfo.parse(session.transport)[0] if self._shows_address else None,
+            by=self._by,
+            protocol=dialogue.protocol,
+            envelope_id=envelope_id,
+            recipient=recipients[0].address if len(recipients) == 1 else None,
+            when=when,
+            product=self._product,
+            rdns=self._names.name(session.client) if self._names is not None else None,
+        )
+        frame = Submit(
+            id=id,
+            envelope=envelope,
+            source=self._source(session),
+            octets=0 if more else len(field) + len(data),
+            envelope_id=envelope_id,
+            more=True,
+        )
+        self._submissions[id] = session
+        if len(field) + len(data) <= PIECE:
+            frame.more = more
+            self.link.send(frame, field + data)
+        else:
+            self.link.send(frame, field)
+            self.link.send(Submit(id=id, more=more), data)
+        self.link.progress += 1
+
+    def continue_submission(self, session: Session, data: bytes, more: bool) -> None:
+        """The next octets of a message that does not fit one frame."""
+        assert session.submission is not None
+        self.link.send(Submit(id=session.submission, more=more), data)
+        self.link.progress += 1
+
+    def abandon(self, session: Session) -> None:
+        """The rest of the message will never come."""
+        assert session.submission is not None
+        if self._submissions.pop(session.submission, None) is not None:
+            self.link.send(Submit(id=session.submission, abort=True))
+        session.submission = None
+
+    def note(self, session: Session, what: BadCommand | Refusal) -> None:
+        """Something the log may want: a command that was none, or mail that was refused."""
+        if self._channel.logging:
+            said = what.line if isinstance(what, BadCommand) else f"{what.sender} {what.recipient}"
+            self.link.send(
+                Event(
+                    event="bad_command" if isinstance(what, BadCommand) else "refused",
+                    transport=session.transport,
+                    application=session.dialogue.application,
+                    text=f"{said}: {what.reply}",
+                )
+            )
+
+    def trace(self, session: Session, what: str, data: bytes) -> None:
+        """slave_debug: the dialogue on the log stream."""
+        trace(session.transport, what, data)
+
+    def _source(self, session: Session) -> Source:
+        return Source(
+            channel=self._channel.name, transport=session.transport, application=session.dialogue.application
+        )
+
+    def _sweep(self) -> None:
+        self.now = now = time.monotonic()
+        for session in list(self.sessions):
+            session.expire(now)
+        if self._stopping is None or self.sessions:
+            self.reactor.callLater(self._interval, self._sweep)
+
+
+def _transport(own: Any, peer: Any) -> str:
+    ours = f"{own[0].split('%')[0]}|{own[1]}" if own else "|"
+    return f"TCP|{ours}|{peer[0].split('%')[0]}|{peer[1]}"

@@ -1,0 +1,222 @@
+"""One client of the SMTP server: a dialogue, its stream, and what it waits for."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from channels.tcp.stream import FULL, Stream
+from jobctl.mail.reply import Reply
+from jobctl.mail.trace import received_count
+from jobctl.smtp.questions import (
+    BadCommand,
+    Dropped,
+    Expand,
+    Finished,
+    Hello,
+    Piece,
+    RecipientGiven,
+    Refusal,
+    RunQueue,
+    Sender,
+    Verify,
+)
+from jobctl.smtp.server import ServerDialogue
+
+if TYPE_CHECKING:
+    from channels.tcp.server import Server
+
+# What a client may send ahead while the controller has a question of ours.
+_AHEAD = 128 * 1024
+
+_LOOP = Reply(554, "5.4.6 Too many Received fields: the message is in a loop.")
+_OK = Reply(250)
+_VAGUE = Reply(252)
+
+
+class Session:
+    """
+    Join one :class:`ServerDialogue` to its stream and to the controller.
+
+    :ivar touched: The server's clock when the client last said something.
+    :ivar transport: ``TCP|us|port|client|port``.
+    """
+
+    def __init__(self, server: Server, skt: socket.socket, client: str, transport: str) -> None:
+        self.server = server
+        self.client = client
+        self.transport = transport
+        self.opened = self.touched = server.now
+        self.closing_since: float | None = None
+        self.submission: str | None = None
+        self._loop = False
+        self._ahead = 0
+        self._paused = False
+        self._purging: Any = None
+        self._gone = False
+        self.dialogue = ServerDialogue(server.config_for(client), "SMTP")
+        self.stream = Stream(server.reactor, skt, self)
+        if server.purge_delay:
+            self._purging = server.reactor.callLater(server.purge_delay, self._greet)
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        self._purging = None
+        self.dialogue.connected()
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        if self._purging is not None:
+            return  # BANNER_PURGE_DELAY: whoever talks before the banner is not heard
+        self.touched = self.server.now
+        dialogue = self.dialogue
+        if self.server.debug:
+            self.server.trace(self, "Received", data)
+        dialogue.receive(data)
+        self.serve()
+        if dialogue.waiting:
+            self._ahead += len(data)
+            if self._ahead > _AHEAD:
+                self._pause()
+
+    def serve(self) -> None:
+        """Take what the dialogue asks until it waits for the controller or the client."""
+        dialogue = self.dialogue
+        while (question := dialogue.next_question()) is not None:
+            _TAKE[type(question)](self, question)
+        self._flush()
+
+    def answer(self, reply: Reply) -> None:
+        """The answer to the open question; the client may go on."""
+        if self._gone:
+            return
+        self.submission = None
+        self.touched = self.server.now
+        self._ahead = 0
+        self.dialogue.answer(reply)
+        self.serve()
+        if self._paused:
+            self.resume()
+
+    def resume(self) -> None:
+        """Read again if nothing speaks against it any more."""
+        if self._paused and not (
+            (self.dialogue.waiting and self._ahead > _AHEAD)
+            or self.server.link.full
+            or self.stream.unsent > FULL
+        ):
+            self._paused = False
+            self.stream.resume()
+
+    def expire(self, now: float) -> None:
+        """Called each sweep: end what has lasted too long."""
+        if self.closing_since is not None:
+            if now - self.closing_since > self.server.longest_close:
+                self.stream.abort()
+        elif not self.dialogue.waiting and now - self.touched > self.dialogue.timeout():
+            self.dialogue.timed_out()
+            self._flush()
+        elif self.server.session_time is not None and now - self.opened > self.server.session_time:
+            self.shut_down()
+
+    def shut_down(self) -> None:
+        """421 as soon as the dialogue allows."""
+        if self._purging is not None:
+            self.stream.abort()
+            return
+        self.dialogue.shut_down()
+        self.serve()
+
+    def stream_drained(self) -> None:
+        self.resume()
+
+    def stream_lost(self, why: str) -> None:
+        self._gone = True
+        if self._purging is not None:
+            self._purging.cancel()
+        if self.submission is not None and not self.dialogue.waiting:
+            self.server.abandon(self)
+        self.server.session_ended(self, why)
+
+    def _flush(self) -> None:
+        dialogue = self.dialogue
+        out = dialogue.take_output()
+        if out:
+            if self.server.debug:
+                self.server.trace(self, "Sending", out)
+            self.stream.write(out)
+            if self.stream.unsent > FULL:
+                self._pause()
+        if dialogue.closing and self.closing_since is None:
+            self.closing_since = self.server.now
+            self.stream.close()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.stream.pause()
+
+    # What the dialogue asks or tells.
+
+    def _recipient(self, question: RecipientGiven) -> None:
+        self.server.route(self, question.recipient.address, question.sender)
+
+    def _piece(self, question: Piece) -> None:
+        if self.submission is None and not self._loop:
+            self._loop = self._in_loop(question.data)
+            if not self._loop:
+                self.server.submit(self, self.dialogue.envelope, question.data, more=True)
+        elif not self._loop:
+            self.server.continue_submission(self, question.data, more=True)
+        if self.server.link.full:
+            self.server.held_back.add(self)
+            self._pause()
+
+    def _finished(self, question: Finished) -> None:
+        if self._loop or (self.submission is None and self._in_loop(question.data)):
+            self._loop = False
+            self.dialogue.answer(_LOOP)
+        elif self.submission is not None:
+            self.server.continue_submission(self, question.data, more=False)
+        else:
+            self.server.submit(self, question.envelope, question.data, more=False)
+
+    def _dropped(self, question: Dropped) -> None:
+        self._loop = False
+        if self.submission is not None:
+            self.server.abandon(self)
+
+    def _in_loop(self, content: bytes) -> bool:
+        end = content.find(b"\r\n\r\n")
+        return received_count(content[: end + 2] if end >= 0 else content) > self.server.max_received
+
+    def _verify(self, question: Verify) -> None:
+        self.dialogue.answer(_VAGUE)
+
+    def _expand(self, question: Expand) -> None:
+        self.dialogue.answer(Reply(550, "5.7.2 EXPN command has been disabled"))
+
+    def _run_queue(self, question: RunQueue) -> None:
+        self.dialogue.answer(Reply(458, "4.7.1 ETRN is not available here"))
+
+    def _yes(self, question: Any) -> None:
+        self.dialogue.answer(_OK)
+
+    def _note(self, question: BadCommand | Refusal) -> None:
+        self.server.note(self, question)
+
+
+_TAKE: dict[type, Any] = {
+    Hello: Session._yes,
+    Sender: Session._yes,
+    RecipientGiven: Session._recipient,
+    Piece: Session._piece,
+    Finished: Session._finished,
+    Dropped: Session._dropped,
+    Verify: Session._verify,
+    Expand: Session._expand,
+    RunQueue: Session._run_queue,
+    BadCommand: Session._note,
+    Refusal: Session._note,
+}

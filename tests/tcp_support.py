@@ -1,0 +1,210 @@
+"""A Job Controller small enough for one test, and peers that misbehave by script."""
+
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from jobctl.config.settings import ChannelSettings, ServiceSettings, TcpOptions
+from jobctl.jobprotocol.codec import encode, from_program
+from jobctl.jobprotocol.frames import Accepted, HelloController, HelloProgram, Message, Stop, Submit
+from jobctl.mail.envelope import Envelope, Recipient
+
+PATIENCE = 20.0
+BODY = b"Subject: t\r\n\r\nhello\r\n"
+
+
+def channel(**changes: Any) -> ChannelSettings:
+    """A TCP channel that looks nothing up and waits seconds, not minutes."""
+    options = TcpOptions(**({"timeout_multiplier": 1} | changes.pop("options", {})))
+    base = {"name": "tcp_local", "official_host_name": "tcp-daemon", "local_host": "mail.example.org"}
+    return ChannelSettings(**(base | {"smtp": "crlf", "mx": "nomx", "options": options} | changes))
+
+
+def service(**changes: Any) -> ServiceSettings:
+    return ServiceSettings(**({"name": "SMTP", "listen": (), "channel": "tcp_local"} | changes))
+
+
+def message(id: str, port: int = 0, content: bytes = BODY, to: tuple[str, ...] = ("bob@b.example",), **changes: Any) -> Message:
+    """An assignment to a host on loopback."""
+    envelope = Envelope(sender="ann@a.example", recipients=tuple(Recipient(address=one) for one in to))
+    return Message(**({"id": id, "host": "[127.0.0.1]", "envelope": envelope, "octets": len(content)} | changes))
+
+
+class Program:
+    """
+    A channel program as a real child, and its controller's end of the pipes.
+
+    Frames are read in a thread; ``handle`` (when given) sees each and may answer with
+    :meth:`send`, all others are kept for :meth:`expect`.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        settings: ChannelSettings,
+        *,
+        listen: tuple[socket.socket, ...] = (),
+        service: ServiceSettings | None = None,
+        handle: "Callable[[Program, Any, bytes], bool] | None" = None,
+        environment: dict[str, str] | None = None,
+        journal: int | None = None,
+        mta: dict[str, object] | None = None,
+    ) -> None:
+        self.seen: queue.Queue[tuple[Any, bytes]] = queue.Queue()
+        self.status: int | None = None
+        self.log = b""
+        self._handle = handle
+        self._out: list[bytes] = []
+        self._lock = threading.Lock()
+        to_read, self._write = os.pipe()
+        self._read, to_write = os.pipe()
+        log_read, log_write = os.pipe()
+        given = [to_read, to_write, log_write, *(one.fileno() for one in listen)] + ([journal] if journal is not None else [])
+        targets = [3, 4, 2, *range(10, 10 + len(listen))] + ([30] if journal is not None else [])
+        high = [os.dup2(fd, 100 + at) for at, fd in enumerate(given)]
+        actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(high, targets, strict=True)]
+        env = os.environ | {"PMDF_CHANNEL": settings.name} | (environment or {})
+        if journal is not None:
+            env["JOBCTL_SENT_FD"] = "30"
+        self.pid = os.posix_spawn(sys.executable, [sys.executable, "-m", module], env, file_actions=actions)
+        for fd in [*high, to_read, to_write, log_write]:
+            os.close(fd)
+        self._threads = [threading.Thread(target=self._read_frames), threading.Thread(target=self._read_log, args=(log_read,))]
+        for thread in self._threads:
+            thread.start()
+        self.send(
+            HelloController(
+                version=1,
+                job="j1",
+                channel=settings.name,
+                role="slave" if listen else "master",
+                settings=msgspec.to_builtins(settings),
+                listen=tuple(range(10, 10 + len(listen))),
+                service=None if service is None else msgspec.to_builtins(service),
+                mta=mta,
+            )
+        )
+        self.hello = self.expect(HelloProgram)
+
+    def __enter__(self) -> "Program":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()
+
+    def send(self, frame: Any, content: bytes = b"") -> None:
+        data = encode(frame, content)
+        with self._lock:
+            while data:
+                data = data[os.write(self._write, data) :]
+
+    def hang_up(self) -> None:
+        """The controller dies: both pipes close."""
+        with self._lock:
+            if self._write >= 0:
+                os.close(self._write)
+                self._write = -1
+
+    def expect(self, *kinds: type, where: Callable[[Any], bool] = lambda frame: True) -> Any:
+        """The next frame of one of these kinds; others are passed over."""
+        return self.expect_with_content(*kinds, where=where)[0]
+
+    def expect_with_content(self, *kinds: type, where: Callable[[Any], bool] = lambda frame: True) -> tuple[Any, bytes]:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                frame, content = self.seen.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {kinds} within {PATIENCE} s; log: {self.log!r}") from None
+            if frame is None:
+                raise AssertionError(f"the program closed its pipe; log: {self.log!r}")
+            if isinstance(frame, kinds) and where(frame):
+                return frame, content
+
+    def wait(self) -> int:
+        """Its exit status, once it has exited by itself."""
+        end = time.monotonic() + PATIENCE
+        while self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > end:
+                raise AssertionError(f"it does not exit; log: {self.log!r}")
+            else:
+                threading.Event().wait(0.01)
+        for thread in self._threads:
+            thread.join()
+        return self.status
+
+    def stop(self) -> int:
+        self.send(Stop())
+        return self.wait()
+
+    def close(self) -> None:
+        if self.status is None:
+            self.hang_up()
+            try:
+                self.wait()
+            except AssertionError:
+                os.kill(self.pid, signal.SIGKILL)
+                self.wait()
+                raise
+        else:
+            self.hang_up()
+
+    def _read_frames(self) -> None:
+        reader = from_program()
+        while data := os.read(self._read, 1 << 18):
+            for frame, content in reader.feed(data):
+                if self._handle is None or not self._handle(self, frame, content):
+                    self.seen.put((frame, content))
+        self.seen.put((None, b""))
+        os.close(self._read)
+
+    def _read_log(self, fd: int) -> None:
+        while data := os.read(fd, 65536):
+            self.log += data
+        os.close(fd)
+
+
+class Intake:
+    """Accepts every submission, and keeps them whole by the order they came in."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Submit, bytes]] = []
+        self._open: dict[str, tuple[Submit, list[bytes]]] = {}
+        self.aborted = 0
+
+    def __call__(self, program: Program, frame: Any, content: bytes) -> bool:
+        if not isinstance(frame, Submit):
+            return False
+        if frame.abort:
+            self._open.pop(frame.id, None)
+            self.aborted += 1
+            return True
+        _, parts = self._open.setdefault(frame.id, (frame, []))
+        parts.append(content)
+        if not frame.more:
+            first, parts = self._open.pop(frame.id)
+            self.messages.append((first, b"".join(parts)))
+            program.send(Accepted(id=frame.id, ids=(f"E{len(self.messages)}",)))
+        return True
+
+
+def listening(**options: Any) -> socket.socket:
+    """A listening socket on loopback."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024, **options)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, user and system."""
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
