@@ -1,0 +1,214 @@
+"""Channel keywords: content, addresses, headers, notices, logging, debugging (channels reference 2.5, 2.6)."""
+
+from typing import Any
+
+from jobctl.config.keys import Key, Kind, Status
+from jobctl.config.keyword_forms import flag, flags, inert, inert_flags
+
+_AS_IT_IS = "content is passed on as it came"
+_OTHER_STYLE: dict[str, Any] = {
+    "status": Status.INERT,
+    "reason": "envelope addresses are passed on as user@host",
+}
+_HEADERS_AS_THEY_ARE = "header fields are passed on as they came"
+_LOCAL_NAME = "a bare local part gets the name of this host"
+_NO_WARNINGS = "warnings of delay are not sent yet"
+_NOTICE_FORM = "notifications have one form"
+
+CONTENT: tuple[Key, ...] = (
+    *flags(
+        "eight",
+        "eight",
+        {
+            "eightnegotiate": ("eightnegotiate", "8-bit content goes where 8BITMIME is offered."),
+            "eightbit": ("eightbit", "8-bit content goes out whatever is offered."),
+            "sevenbit": ("sevenbit", "8-bit content never goes out."),
+            "eightstrict": ("eightstrict", "8-bit content that was not declared is refused."),
+        },
+        default="eightnegotiate",
+        source="W:Eightbit",
+    ),
+    *inert_flags(
+        "SMTPUTF8 is not spoken yet",
+        {
+            "utf8header": "UTF-8 in headers always.",
+            "utf8negotiate": "UTF-8 in headers where SMTPUTF8 is offered.",
+            "utf8strict": "UTF-8 that was not declared is refused.",
+        },
+        group="utf8",
+    ),
+    inert("linelength", Kind.INTEGER, "Longer lines are encoded.", _AS_IT_IS, low=1, default="998"),
+    inert("maxblocks", Kind.INTEGER, "Larger messages are split.", _AS_IT_IS, low=1),
+    inert("maxlines", Kind.INTEGER, "Messages with more lines are split.", _AS_IT_IS, low=1),
+    *inert_flags(_AS_IT_IS, {"defragment": "Pieces of messages are joined."}, group="defragment"),
+    flag("nodefragment", "Pieces of messages are passed on.", groups=("defragment",), default="on"),
+    *(
+        Key(name=name, kind=Kind.FLAG, sentence=sentence, groups=("style",), aliases=(alias,), **status)
+        for name, alias, sentence, status in (
+            ("sourceroute", "822", "Addresses are user@host.", {"default": "on", "source": "AR05 fvkcf"}),
+            ("percents", "733", "Addresses are user%host@relay.", _OTHER_STYLE),
+            ("uucp", "bangstyle", "Addresses are host!user.", _OTHER_STYLE),
+        )
+    ),
+    flag(
+        "noremotehost", "The client's name does not complete addresses.", groups=("remotehost",), default="on"
+    ),
+    *inert_flags(
+        _LOCAL_NAME,
+        {
+            "remotehost": "The client's name completes bare local parts.",
+            "authhost": "The user's domain completes bare local parts.",
+        },
+        group="remotehost",
+    ),
+    inert(
+        "defaulthost",
+        Kind.WORDS,
+        "Names that complete bare local parts.",
+        _LOCAL_NAME,
+        low=1,
+        high=2,
+        groups=("defaulthost",),
+    ),
+    flag(
+        "nodefaulthost", "No name of the channel completes addresses.", groups=("defaulthost",), default="on"
+    ),
+    flag("noinner", "Headers of nested messages are left alone.", groups=("inner",), default="on"),
+    *inert_flags(_HEADERS_AS_THEY_ARE, {"inner": "Headers of nested messages are rewritten."}, group="inner"),
+    *inert_flags(
+        "rewrite rules act on envelope recipients, always",
+        {"rules": "Channel-specific rules act.", "norules": "Channel-specific rules do not act."},
+        group="rules",
+    ),
+    *inert_flags(_HEADERS_AS_THEY_ARE, {"reverse": "Addresses are reversed."}, group="reverse"),
+    flag("noreverse", "Addresses are not reversed.", groups=("reverse",), default="on"),
+    *(
+        inert(name, Kind.INTEGER, sentence, _HEADERS_AS_THEY_ARE, low=1)
+        for name, sentence in (
+            ("maxheaderaddrs", "Addresses per header field."),
+            ("maxheaderchars", "Characters per header field."),
+            ("headerlinelength", "Width at which header fields are folded."),
+            ("maxprocchars", "Longer header fields are not rewritten."),
+        )
+    ),
+    *inert_flags(
+        _HEADERS_AS_THEY_ARE,
+        {"headerread": "Header options act on arrival.", "headertrim": "Header options act on delivery."},
+    ),
+    flag(
+        "receivedfor",
+        "Received: names the recipient when there is one only.",
+        groups=("receivedfor",),
+        default="on",
+    ),
+    *inert_flags(
+        "Received: names a single recipient, always",
+        {"noreceivedfor": "Received: names no recipient."},
+        group="receivedfor",
+    ),
+    flag("noreceivedfrom", "Received: does not name the sender.", groups=("receivedfrom",), default="on"),
+    *inert_flags(
+        "Received: does not name the sender",
+        {"receivedfrom": "Received: names the original sender."},
+        group="receivedfrom",
+    ),
+    inert(
+        "deliveryflags",
+        Kind.INTEGER,
+        "Bits for the message store.",
+        "there is no message store here",
+        low=0,
+        default="0",
+    ),
+)
+
+NOTICES: tuple[Key, ...] = (
+    *flags(
+        "sendpost",
+        "sendpost",
+        {
+            "sendpost": ("sendpost", "The postmaster gets a copy of every failure."),
+            "copysendpost": ("copysendpost", "... unless the sender is empty."),
+            "errsendpost": ("errsendpost", "... only where the sender cannot be told."),
+            "nosendpost": ("nosendpost", "The postmaster gets no copies."),
+        },
+        default="nosendpost",
+        source="W:Sendpost",
+    ),
+    *inert_flags(
+        _NO_WARNINGS,
+        {
+            "warnpost": "The postmaster gets a copy of every warning.",
+            "copywarnpost": "... unless the sender is empty.",
+            "errwarnpost": "... only where the sender cannot be told.",
+        },
+        group="warnpost",
+    ),
+    flag("nowarnpost", "The postmaster gets no copies of warnings.", groups=("warnpost",), default="on"),
+    *inert_flags(
+        _NOTICE_FORM,
+        {
+            "postheadbody": "Copies for the postmaster hold all.",
+            "postheadonly": "Copies for the postmaster hold the header.",
+        },
+        group="posthead",
+    ),
+    *inert_flags(
+        _NOTICE_FORM,
+        {
+            "includefinal": "Notifications show the final address.",
+            "useintermediate": "Notifications show an intermediate address.",
+            "suppressfinal": "Notifications show the original address only.",
+        },
+        group="final",
+    ),
+    inert(
+        "notificationchannel",
+        Kind.TEXT,
+        "Channel that notifications enter by.",
+        "they enter as from process",
+        default="process",
+    ),
+    inert(
+        "dispositionchannel",
+        Kind.TEXT,
+        "Channel that MDNs enter by.",
+        "MDNs are not made here",
+        default="process",
+    ),
+    flag(
+        "logging",
+        "Traffic is written to the transaction log.",
+        field="logging",
+        value=True,
+        groups=("logging",),
+    ),
+    flag(
+        "nologging",
+        "Traffic is not written to it.",
+        field="logging",
+        value=False,
+        groups=("logging",),
+        default="on",
+    ),
+    *flags(
+        "master_debug",
+        "master_debug",
+        {
+            "master_debug": (True, "Dialogues of the master program are logged."),
+            "nomaster_debug": (False, "They are not."),
+        },
+        default="nomaster_debug",
+        source="W:Master_debug",
+    ),
+    *flags(
+        "slave_debug",
+        "slave_debug",
+        {
+            "slave_debug": (True, "Dialogues of the slave program are logged."),
+            "noslave_debug": (False, "They are not."),
+        },
+        default="noslave_debug",
+        source="W:Master_debug",
+    ),
+)

@@ -1,0 +1,295 @@
+"""Channel keywords: names, programs, copies, jobs, retries, limits on mail (channels reference 1.2, 2.3, 2.4)."""
+
+from jobctl.config.keys import Key, Kind
+from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
+
+_ALL_AT_ONCE = "mail of every priority is tried at once, as with immnonurgent"
+_SIZE_DEMOTION = "messages are not demoted by size yet"
+
+NAMES: tuple[Key, ...] = (
+    valued(
+        "official_host_name",
+        Kind.HOST,
+        "The channel's own name, by which templates name it; on channel `l` the name of this host.",
+        default="`<channel>.<name of this host>`; channel `l`: required",
+        source="W:Official_host_name_Option",
+    ),
+    valued(
+        "local_host_alias",
+        Kind.HOST,
+        "What this host is called on this channel: greeting, banner, Received:.",
+        field="local_host",
+        default="official_host_name of `l`",
+        source="PMDF book_522",
+    ),
+    valued(
+        "additional_host_names",
+        Kind.WORDS,
+        "Further names that lead to this channel.",
+        field="additional_host_names",
+        low=1,
+    ),
+    valued("options", Kind.TABLE, "TCP/IP-channel-specific options, by name.", default="each option's own"),
+    valued(
+        "transport",
+        Kind.TEXT,
+        "What the program's standard input and output are joined to: `tcp`, `command:...` or `channel:NAME`.",
+        field="transport",
+        default="that of the class",
+    ),
+    valued(
+        "master_command",
+        Kind.COMMAND,
+        "Program that takes mail out.",
+        field="master_command",
+        default="the class's",
+    ),
+    valued(
+        "slave_command",
+        Kind.COMMAND,
+        "Program that brings mail in.",
+        field="slave_command",
+        default="the class's",
+    ),
+    *flags(
+        "direction",
+        "",
+        {
+            "bidirectional": (None, "Mail goes out and comes in."),
+            "master": (None, "Mail only goes out: no slave program."),
+            "slave": (None, "Mail only comes in: no master program."),
+        },
+        default="bidirectional",
+        source="AG63 bgaoa",
+    ),
+    valued(
+        "maildir",
+        Kind.TEXT,
+        "Directory where a Maildir channel delivers, relative to this file.",
+        field="maildir",
+    ),
+    valued("user", Kind.TEXT, "Account or mailbox that a delivering program works for.", field="user"),
+)
+
+QUEUE: tuple[Key, ...] = (
+    *flags(
+        "copies",
+        "copies",
+        {
+            "single": ("single", "One queue entry per recipient."),
+            "single_sys": ("single_sys", "One queue entry per destination host."),
+            "multiple": ("multiple", "One queue entry for all recipients of the channel."),
+        },
+        default="single_sys for SMTP without `daemon`, else multiple",
+        source="W:Multiple",
+    ),
+    valued("addrsperfile", Kind.INTEGER, "Most recipients of one queue entry.", field="addrsperfile", low=1),
+    valued(
+        "maxjobs",
+        Kind.INTEGER,
+        "Most programs at a time for the channel.",
+        field="maxjobs",
+        low=1,
+        default="100",
+        source="SIMS",
+    ),
+    inert(
+        "filesperjob",
+        Kind.INTEGER,
+        "A further job per so many entries.",
+        "jobs follow the backlog by threaddepth",
+        default="0",
+    ),
+    inert(
+        "addrsperjob",
+        Kind.INTEGER,
+        "A further job per so many recipients.",
+        "jobs follow the backlog by threaddepth",
+        default="0",
+    ),
+    inert("maxfiles", Kind.INTEGER, "Files read into memory.", "the queue is a database"),
+    valued(
+        "pool",
+        Kind.TEXT,
+        "Pool whose slots the programs take.",
+        field="pool",
+        default="DEFAULT, else the first",
+        source="AG63 bgaod",
+    ),
+    valued(
+        "threaddepth",
+        Kind.INTEGER,
+        "Messages for one host per connection before another is wanted.",
+        field="threaddepth",
+        low=1,
+        default="10",
+        source="AG63 bgaoh",
+    ),
+    *(
+        valued(
+            f"{priority}backoff",
+            Kind.DURATIONS,
+            f"Intervals between attempts{what}; the last repeats.",
+            low=1,
+            high=8,
+            default=default,
+            source="W:Backoff",
+        )
+        for priority, what, default in (
+            ("", " of all priorities without a list of their own", "those of each priority"),
+            ("urgent", " of urgent mail", "PT30M PT1H PT1H PT2H PT2H PT2H PT4H"),
+            ("normal", " of normal mail", "PT1H PT2H PT2H PT4H PT4H PT4H PT8H"),
+            ("nonurgent", " of nonurgent mail", "PT2H PT4H PT4H PT8H PT8H PT8H PT16H"),
+        )
+    ),
+    inert(
+        "ipbackoff", Kind.DURATIONS, "Intervals by address of the next hop.", "hosts are backed off by name"
+    ),
+    *(
+        valued(
+            f"{priority}notices",
+            Kind.AGES,
+            f"Rising ages{what}: days (hours with return_units = 1) or durations. "
+            "At the last one mail is returned to its sender.",
+            low=1,
+            high=20,
+            default="those of `l`, else 3 6 9 12" if not priority else "notices",
+            source="W:Notices",
+        )
+        for priority, what in (
+            ("", ""),
+            ("urgent", " of urgent mail"),
+            ("normal", " of normal mail"),
+            ("nonurgent", " of nonurgent mail"),
+        )
+    ),
+    valued(
+        "after",
+        Kind.SECONDS,
+        "Delay before the first attempt.",
+        field="after",
+        low=0,
+        default="0",
+        source="SIMS doc81",
+    ),
+    *(
+        inert(f"{priority}after", Kind.SECONDS, f"As after, for {priority} mail.", "only after acts", low=0)
+        for priority in ("urgent", "normal", "nonurgent", "secondclass", "thirdclass")
+    ),
+    flag("immnonurgent", "Mail of every priority is tried at once.", groups=("immediacy",), default="on"),
+    *inert_flags(
+        _ALL_AT_ONCE,
+        {
+            "immnormal": "Normal and urgent mail is tried at once.",
+            "immurgent": "Only urgent mail is tried at once.",
+        },
+        group="immediacy",
+    ),
+    *inert_flags(
+        _ALL_AT_ONCE,
+        {
+            "immediate": "Mail is tried at once.",
+            "periodic": "Mail waits for a periodic job.",
+        },
+    ),
+    inert("period", Kind.INTEGER, "Periods between periodic jobs.", _ALL_AT_ONCE),
+    *(
+        inert(
+            f"{priority}blocklimit",
+            Kind.INTEGER,
+            f"Larger {priority} mail drops by one priority (blocks of 1024 octets).",
+            _SIZE_DEMOTION,
+            low=0,
+        )
+        for priority in ("urgent", "normal", "nonurgent")
+    ),
+    inert("subdirs", Kind.INTEGER, "Queue subdirectories.", "the queue is a database", low=1, default="1"),
+    inert(
+        "expandlimit",
+        Kind.INTEGER,
+        "More recipients are expanded later.",
+        "there is nothing to expand",
+        low=0,
+    ),
+    valued(
+        "holdlimit",
+        Kind.INTEGER,
+        "A message from this channel with more recipients is held.",
+        field="holdlimit",
+        low=0,
+    ),
+    *inert_flags(
+        "Deferred-delivery: is not read yet", {"deferred": "Honour Deferred-delivery:."}, group="deferred"
+    ),
+    flag("nodeferred", "Deferred-delivery: is not honoured.", groups=("deferred",), default="on"),
+)
+
+_COUNTS = (
+    ("recipientlimit", "Recipients accepted for a message; the rest is told 452."),
+    ("recipientcutoff", "With more recipients presented, nobody gets the message."),
+    ("deferralrejectlimit", "After so many bad recipients every recipient is put off."),
+    ("transactionlimit", "Messages in one connection."),
+    ("disconnecttransactionlimit", "Messages after which the connection is closed."),
+    ("disconnectrecipientlimit", "Recipients after which the connection is closed."),
+    ("disconnectrejectlimit", "Rejections after which the connection is closed."),
+    ("disconnectbadcommandlimit", "Bad commands after which the connection is closed."),
+)
+_SIZES = (
+    ("blocklimit", "Largest message queued to this channel, in blocks of 1024 octets."),
+    ("linelimit", "Most lines of a message queued to this channel."),
+    ("sourceblocklimit", "Largest message taken from this channel, in blocks of 1024 octets."),
+)
+
+LIMITS: tuple[Key, ...] = (
+    *(valued(name, Kind.INTEGER, sentence, field=name, low=0) for name, sentence in _COUNTS),
+    *(valued(name, Kind.INTEGER, sentence, field=name, low=0, groups=(name,)) for name, sentence in _SIZES),
+    *(
+        flag(f"no{name}", "There is no such limit.", field=name, value=None, groups=(name,), default="on")
+        for name, _ in _SIZES
+    ),
+    *flags(
+        "long_lines",
+        "long_lines",
+        {
+            "truncatesmtplonglines": ("truncatesmtplonglines", "Lines over 998 octets are cut."),
+            "wrapsmtplonglines": ("wrapsmtplonglines", "Lines over 998 octets are folded."),
+            "rejectsmtplonglines": ("rejectsmtplonglines", "Mail with lines over 998 octets is refused."),
+        },
+        default="truncatesmtplonglines",
+        source="AG63 bgaqg",
+    ),
+    flag(
+        "acceptvalidaddresses",
+        "Each recipient is checked when it is given.",
+        groups=("validity",),
+        default="on",
+    ),
+    *inert_flags(
+        "recipients are always checked when they are given",
+        {"acceptalladdresses": "Accept every recipient and return mail later."},
+        group="validity",
+    ),
+    flag(
+        "defertemporaryfailures",
+        "Temporary trouble with a recipient is told at once.",
+        groups=("temporary",),
+        default="on",
+    ),
+    *inert_flags(
+        "temporary trouble is always told at once",
+        {"accepttemporaryfailures": "Accept the recipient and try later."},
+        group="temporary",
+    ),
+    *inert_flags(
+        "VRFY always answers 252, whatever the address",
+        {"vrfyallow": "VRFY tells all.", "vrfydefault": "VRFY tells what HIDE_VERIFY allows."},
+        group="vrfy",
+    ),
+    flag("vrfyhide", "VRFY tells nothing.", groups=("vrfy",), default="on"),
+    *inert_flags(
+        "there is nothing that EXPN could expand",
+        {"expnallow": "EXPN is answered.", "expndefault": "EXPN is answered unless DISABLE_EXPAND."},
+        group="expn",
+    ),
+    flag("expndisable", "EXPN is refused.", groups=("expn",), default="on"),
+)

@@ -1,0 +1,153 @@
+"""The configuration file -> :class:`jobctl.config.settings.Settings`, checked whole."""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from jobctl.config.channels import Surroundings, read_channels
+from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
+from jobctl.config.findings import Findings
+from jobctl.config.linemap import LineMap
+from jobctl.config.paths import absolute
+from jobctl.config.pools import read_pools
+from jobctl.config.reading import Table, as_tables, read_table
+from jobctl.config.rewriting import read_rules
+from jobctl.config.sections import CONTROLLER, MTA
+from jobctl.config.services import read_services
+from jobctl.config.settings import JobControllerSettings, MtaSettings, Settings
+from jobctl.errors import ConfigError
+
+DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "default.toml")
+BLOCK = 1024
+_SECTIONS = ("job_controller", "dispatcher", "mta", "defaults", "channel", "rewrite")
+_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", re.DOTALL)
+
+
+def load(path: str) -> Settings:
+    """
+    Read and check a configuration file.
+
+    The embedded default configuration, given by its path, is as :func:`load_default` of the
+    current directory.
+
+    :raises ConfigError: Every mistake in it, or why it cannot be read.
+    """
+    if os.path.realpath(path) == os.path.realpath(DEFAULT):
+        return load_default(os.getcwd())
+    return load_text(_read(path), path)
+
+
+def load_default(directory: str) -> Settings:
+    """The embedded default configuration, its paths as seen from ``directory``."""
+    return load_text(_read(DEFAULT), DEFAULT, directory=directory)
+
+
+def load_text(
+    text: str, path: str, *, directory: str | None = None, exists: Callable[[str], bool] = os.path.exists
+) -> Settings:
+    """
+    Check a configuration that has been read.
+
+    :param path: How messages name the file; relative paths in it are as seen from its directory,
+        or else from ``directory``.
+    :raises ConfigError: Every mistake in it.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as why:
+        raise ConfigError([_syntax_problem(str(why), text, path)]) from None
+    findings = Findings(path, LineMap(text))
+    base = os.path.abspath(directory if directory is not None else os.path.dirname(path) or ".")
+    settings = _settings(document, findings, base, exists)
+    if findings.problems:
+        raise ConfigError(findings.problems)
+    return settings
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            octets = file.read()
+    except OSError as why:
+        raise ConfigError(
+            [f"{path}:0: (file): cannot be read: {why.strerror}; give another with --config"]
+        ) from None
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError as why:
+        line = octets.count(b"\n", 0, why.start) + 1
+        raise ConfigError([f"{path}:{line}: (file): is not UTF-8 text; save it as UTF-8"]) from None
+
+
+def _syntax_problem(message: str, text: str, path: str) -> str:
+    found = _PLACE.fullmatch(message)
+    lines = text.splitlines() or [""]
+    number = int(found[2]) if found is not None and found[2] else len(lines)
+    what = found[1] if found is not None else message
+    column = f" at column {found[3]}" if found is not None and found[3] else " at the end"
+    shown = lines[min(number, len(lines)) - 1].strip()[:60]
+    return f"{path}:{number}: (syntax): not TOML: {what[:1].lower()}{what[1:]}{column}, in: {shown}"
+
+
+def _settings(
+    document: dict[str, Any], findings: Findings, directory: str, exists: Callable[[str], bool]
+) -> Settings:
+    sections = as_tables(document, (), findings, _SECTIONS, "section")
+    mta = read_table(sections["mta"], ("mta",), MTA, findings)
+    controller = read_table(sections["job_controller"], ("job_controller",), CONTROLLER, findings)
+    around = _surroundings(controller, mta, findings, directory)
+    channels = read_channels(sections["channel"], sections["defaults"], findings, around)
+    dispatcher = as_tables(
+        sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
+    )
+    return Settings(
+        path=findings.path,
+        controller=_controller(controller, directory),
+        mta=_mta(mta),
+        pools=around.pools,
+        channels=channels,
+        services=read_services(dispatcher["service"], findings, channels, directory, exists),
+        rules=read_rules(sections["rewrite"], ("rewrite",), findings, channels),
+        notes=findings.notes,
+    )
+
+
+def _surroundings(controller: Table, mta: Table, findings: Findings, directory: str) -> Surroundings:
+    def value(name: str, default: Any) -> Any:
+        return controller[name].value if name in controller else default
+
+    where = ("job_controller",)
+    return Surroundings(
+        classes=read_classes(
+            value("channel_class", {}),
+            (*where, "channel_class"),
+            findings,
+            value("max_life_time", MAX_LIFE_TIME),
+            value("max_life_askwork", MAX_LIFE_ASKWORK),
+        ),
+        pools=read_pools(value("job_pool", {}), (*where, "job_pool"), findings, value("job_limit", 10)),
+        return_units=1 if "return_units" in mta and mta["return_units"].value == 1 else 0,
+        directory=directory,
+    )
+
+
+def _controller(given: Table, directory: str) -> JobControllerSettings:
+    fields: dict[str, Any] = {
+        "queue_directory": "var/queue",
+        "control_socket": "var/control.sock",
+        "log_directory": "var/log",
+    }
+    known = JobControllerSettings.__struct_fields__
+    fields.update({name: found.value for name, found in given.items() if name in known})
+    for name in ("queue_directory", "control_socket", "log_directory"):
+        fields[name] = absolute(directory, fields[name])
+    return JobControllerSettings(**fields)
+
+
+def _mta(given: Table) -> MtaSettings:
+    fields: dict[str, Any] = {found.key.field: found.value for found in given.values() if found.key.field}
+    fields["block_limit"] = fields.get("block_limit", 0) * BLOCK
+    return MtaSettings(**fields)

@@ -1,0 +1,265 @@
+"""Keys of every section but the channels' keywords, in one table each."""
+
+from jobctl.config.keys import Key, KeyTable, Kind, Status
+
+_NO_PORT = "commands reach the controller through control_socket"
+_NO_SCAN = "the queue is a database: there is nothing to scan"
+_NO_STRESS = "stress is not reported to the controller yet"
+_NO_TLS = "TLS is not there yet; connections are not encrypted"
+_NO_AUTH = "AUTH is not there yet"
+_NO_LOG = "the transaction log has no such option yet"
+_LOG_OPTIONS = (
+    "log_format",
+    "log_node",
+    "log_process",
+    "log_notary",
+    "log_filename",
+    "log_envelope_id",
+    "log_message_id",
+    "log_username",
+    "log_connection",
+    "log_sensitivity",
+    "log_priority",
+    "log_intermediate",
+    "log_filter",
+    "log_reason",
+    "log_diagnostics",
+    "log_remote_mta",
+    "log_queue_time",
+    "log_auth",
+    "log_delivery_flags",
+    "log_imap_flags",
+    "log_header",
+    "log_local",
+    "log_messages_syslog",
+    "log_connections_syslog",
+    "separate_connection_log",
+)
+
+
+def _key(
+    name: str,
+    kind: Kind,
+    sentence: str,
+    default: str = "none",
+    low: float | None = None,
+    high: float | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Key:
+    return Key(
+        name=name,
+        kind=kind,
+        sentence=sentence,
+        default=default,
+        low=low,
+        high=high,
+        field=name,
+        aliases=aliases,
+    )
+
+
+def _inert(name: str, kind: Kind, sentence: str, reason: str, aliases: tuple[str, ...] = ()) -> Key:
+    return Key(name=name, kind=kind, sentence=sentence, status=Status.INERT, reason=reason, aliases=aliases)
+
+
+_JOB_LIMIT = _key("job_limit", Kind.INTEGER, "Most programs of the pool at a time.", "10", 1, 10_000)
+_LIFE_TIME = _key(
+    "max_life_time", Kind.SECONDS, "Seconds a program may live.", "3600", 1, aliases=("max_life_age",)
+)
+_LIFE_ASKWORK = _key(
+    "max_life_askwork", Kind.INTEGER, "Messages a program may get.", "20000", 1, aliases=("max_life_conns",)
+)
+
+CONTROLLER = KeyTable(
+    "key of [job_controller]",
+    (
+        _key("queue_directory", Kind.TEXT, "Where the queue lies, relative to this file.", "var/queue"),
+        _key("control_socket", Kind.TEXT, "The socket that commands use.", "var/control.sock"),
+        _key("log_directory", Kind.TEXT, "Where logs are written.", "var/log"),
+        _key(
+            "max_cache_messages",
+            Kind.INTEGER,
+            "Messages scheduled in memory.",
+            "100000",
+            10,
+            aliases=("max_messages",),
+        ),
+        _key(
+            "free_space",
+            Kind.INTEGER,
+            "Octets of disk that must stay free for mail to be accepted.",
+            "67108864",
+            0,
+        ),
+        _key("control_group", Kind.TEXT, "Group whose members may change the queue."),
+        _key("control_readers", Kind.WORDS, "Users and groups who may look at the queue."),
+        _key("stop_timeout", Kind.SECONDS, "Seconds that programs get to stop.", "30", 0),
+        _key("job_limit", Kind.INTEGER, "job_limit of pools without one.", "10", 1, 10_000),
+        _LIFE_TIME,
+        _LIFE_ASKWORK,
+        _key("job_pool", Kind.TABLE, "Pools by name."),
+        _key("channel_class", Kind.TABLE, "Programs by channel pattern."),
+        _inert("tcp_ports", Kind.INTEGER, "Port for requests.", _NO_PORT, ("tcp_port",)),
+        _inert("secret", Kind.TEXT, "Shared secret of requests.", "the peer's user is asked of the system"),
+        _inert("interface_address", Kind.TEXT, "Address for requests.", _NO_PORT),
+        _inert("synch_time", Kind.TEXT, "Interval between scans of the queue.", _NO_SCAN, ("sync_time",)),
+        _inert(
+            "rebuild_parallel_channels",
+            Kind.INTEGER,
+            "Directories scanned at a time.",
+            _NO_SCAN,
+            ("rebuild_parallel_channel",),
+        ),
+        _inert(
+            "debug", Kind.INTEGER, "Bits: what the controller logs.", "the log shows what happened always"
+        ),
+        _inert("use_nslog", Kind.SWITCH, "Log through another log.", "the controller has its own log"),
+        *(
+            _inert(name, Kind.NUMBER, "Handling of an overloaded message store.", _NO_STRESS)
+            for name in (
+                "stressblackout",
+                "stressfactor",
+                "unstressfactor",
+                "stressjobs",
+                "unstressjobs",
+                "stresstime",
+                "unstresstime",
+            )
+        ),
+    ),
+)
+
+POOL = KeyTable("key of a pool", (_JOB_LIMIT,))
+
+CHANNEL_CLASS = KeyTable(
+    "key of a channel class",
+    (
+        _key("master_command", Kind.COMMAND, "Program that takes mail out."),
+        _key("slave_command", Kind.COMMAND, "Program that brings mail in."),
+        _key("transport", Kind.TEXT, "What its standard input and output are joined to."),
+        _LIFE_TIME,
+        _LIFE_ASKWORK,
+        _key("anon_host", Kind.SWITCH, "1: destination hosts are not told apart.", "0"),
+        *(
+            _inert(f"{priority}_delivery", Kind.TEXT, f"Hours for {priority} mail.", "mail goes at any hour")
+            for priority in ("urgent", "normal", "nonurgent")
+        ),
+    ),
+)
+
+SERVICE = KeyTable(
+    "key of a service",
+    (
+        _key(
+            "listen",
+            Kind.WORDS,
+            "Where it listens: `tcp:2525:interface=127.0.0.1`, `tcp6:`, `unix:`, `systemd:`.",
+        ),
+        _key(
+            "tcp_ports", Kind.WORDS, "Port numbers to listen on, in place of listen.", aliases=("tcp_port",)
+        ),
+        _key("channel", Kind.TEXT, "Source channel of what comes in.", "tcp_local"),
+        _key("relay_from", Kind.NETWORKS, "Networks that may send to domains that are not ours."),
+        _key("min_procs", Kind.INTEGER, "Server programs that share the port.", "1", 1, 1000),
+        _key("max_conns", Kind.INTEGER, "Most connections of one program.", "1000", 1, 1_000_000),
+        _key("backlog", Kind.INTEGER, "Connections the system keeps waiting.", "1024", 1, 65535),
+        _inert("tls_certificate", Kind.TEXT, "Certificate chain (PEM).", _NO_TLS),
+        _inert("tls_private_key", Kind.TEXT, "Private key (PEM).", _NO_TLS),
+        Key(
+            name="implicit_tls",
+            kind=Kind.SWITCH,
+            sentence="TLS from the first octet.",
+            default="false",
+            refused={"True": "clients would be answered in clear, because TLS is not there yet; remove it"},
+        ),
+        _inert("password_file", Kind.TEXT, "Users for AUTH.", _NO_AUTH),
+        Key(
+            name="plaintext_auth",
+            kind=Kind.SWITCH,
+            sentence="AUTH PLAIN and LOGIN without TLS.",
+            default="false",
+            inert={"True": _NO_AUTH},
+        ),
+        _inert("max_procs", Kind.INTEGER, "Most server programs.", "min_procs programs share the port"),
+        _inert("image", Kind.TEXT, "Server program.", "slave_command of the channel's class runs"),
+        _inert("logfile", Kind.TEXT, "Log file.", "the log lies in log_directory", ("logfilename",)),
+        Key(
+            name="parameter",
+            kind=Kind.TEXT,
+            sentence="Parameters of the server program.",
+            status=Status.REFUSED,
+            reason='mail would come in by another channel; write channel = "NAME" instead of CHANNEL=NAME',
+        ),
+    ),
+)
+
+MTA = KeyTable(
+    "key of [mta]",
+    (
+        _key("block_limit", Kind.INTEGER, "Largest message in blocks of 1024 octets; 0 = no limit.", "0", 0),
+        _key(
+            "max_received_lines",
+            Kind.INTEGER,
+            "Received fields after which a message is a loop.",
+            "50",
+            1,
+            10_000,
+        ),
+        _key("received_domain", Kind.HOST, "Name after `by` in Received:.", "name of this host"),
+        _key("postmaster", Kind.TEXT, "Sender of notifications in their header.", "postmaster@ this host"),
+        Key(
+            name="return_units",
+            kind=Kind.INTEGER,
+            sentence="Unit of bare numbers in notices: 0 days, 1 hours.",
+            default="0",
+            low=0,
+            high=1,
+        ),
+        Key(
+            name="block_size",
+            kind=Kind.INTEGER,
+            sentence="Octets in a block; only 1024.",
+            default="1024",
+            low=1024,
+            high=1024,
+        ),
+        _inert(
+            "return_delivery_history",
+            Kind.INTEGER,
+            "Attempts shown in notifications.",
+            "notifications have one form",
+        ),
+        _inert(
+            "content_return_block_limit",
+            Kind.INTEGER,
+            "Size above which only headers go back.",
+            "notifications have one form",
+        ),
+        *(
+            _inert(
+                f"{priority}_block_limit",
+                Kind.INTEGER,
+                f"Size above which {priority} mail drops.",
+                "messages are not demoted by size yet",
+            )
+            for priority in ("urgent", "normal", "non_urgent")
+        ),
+        _inert(
+            "use_permanent_error",
+            Kind.INTEGER,
+            "Bits: limits told as permanent.",
+            "limits are told as in the reference",
+        ),
+        _inert(
+            "blocked_mail_from_ips",
+            Kind.WORDS,
+            "Addresses that count as absent.",
+            "sender domains are not looked up yet",
+        ),
+        _inert("access_orcpt", Kind.INTEGER, "ORCPT in access probes.", "there are no mapping tables"),
+        _inert(
+            "use_ip_access", Kind.INTEGER, "Retry count in IP_ACCESS probes.", "there are no mapping tables"
+        ),
+        *(_inert(name, Kind.INTEGER, "What the transaction log shows.", _NO_LOG) for name in _LOG_OPTIONS),
+    ),
+)

@@ -1,0 +1,85 @@
+"""The ``[dispatcher.service.X]`` sections: where mail comes in."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobctl.config.findings import Findings
+from jobctl.config.keys import did_you_mean
+from jobctl.config.listen import check_listen
+from jobctl.config.paths import absolute, absolute_listen
+from jobctl.config.reading import Table, as_table, read_table
+from jobctl.config.sections import SERVICE
+from jobctl.config.settings import ChannelSettings, ServiceSettings
+
+_FILES = ("tls_certificate", "tls_private_key", "password_file")
+
+
+def read_services(
+    raw: object,
+    findings: Findings,
+    channels: Mapping[str, ChannelSettings],
+    directory: str,
+    exists: Callable[[str], bool],
+) -> dict[str, ServiceSettings]:
+    """
+    Every service.
+
+    :param exists: Whether a file is there, for the files that a service names.
+    """
+    services = {}
+    taken: dict[str, str] = {}
+    for name, table in as_table(raw, ("dispatcher", "service"), findings).items():
+        where = ("dispatcher", "service", name)
+        given = read_table(table, where, SERVICE, findings)
+        fields: dict[str, Any] = {found.key.field: found.value for found in given.values() if found.key.field}
+        fields.pop("tcp_ports", None)
+        fields["listen"] = _listen(name, given, directory, taken, findings)
+        fields.setdefault("channel", "tcp_local")
+        _check_channel(fields["channel"], given, where, channels, findings)
+        for key in _FILES:
+            if key in given and not exists(absolute(directory, str(given[key].value))):
+                findings.problem(given[key].where, f"there is no file {given[key].value!r}")
+        services[name] = ServiceSettings(name=name, **fields)
+    return services
+
+
+def _listen(
+    name: str, given: Table, directory: str, taken: dict[str, str], findings: Findings
+) -> tuple[str, ...]:
+    found = given.get("listen") or given.get("tcp_ports")
+    if found is None:
+        findings.problem(
+            ("dispatcher", "service", name), 'needs listen, such as listen = ["tcp:2525:interface=127.0.0.1"]'
+        )
+        return ()
+    if "listen" in given and "tcp_ports" in given:
+        findings.problem(given["tcp_ports"].where, "contradicts listen: keep one of them")
+    assert isinstance(found.value, tuple)
+    listen = []
+    for index, word in enumerate(found.value):
+        text = word if found.key.name == "listen" else f"tcp:{word}"
+        try:
+            check_listen(text)
+        except ValueError as why:
+            findings.problem((*found.where, index), str(why))
+            continue
+        if not text.endswith(":0") and taken.setdefault(text, name) != name:
+            findings.problem((*found.where, index), f"{text!r} is already taken by service {taken[text]}")
+        listen.append(absolute_listen(directory, text))
+    return tuple(listen)
+
+
+def _check_channel(
+    channel: str,
+    given: Table,
+    where: tuple[str, ...],
+    channels: Mapping[str, ChannelSettings],
+    findings: Findings,
+) -> None:
+    place = given["channel"].where if "channel" in given else (*where, "channel")
+    if channel not in channels:
+        findings.problem(place, f"channel {channel!r} is not configured{did_you_mean(channel, channels)}")
+    elif not channels[channel].slave_command:
+        findings.problem(
+            place, f"channel {channel!r} has no slave program to serve it: give its class a slave_command"
+        )
