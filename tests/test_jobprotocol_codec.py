@@ -170,3 +170,11 @@ def test_defaults_are_left_out():
         "id": "E1",
         "verdict": "delivered",
     }
+
+
+def test_what_came_before_a_violation_is_told():
+    """Verdicts that a program gave in the same breath as garbage stand."""
+    frames = from_program().frames(encode(Sent(id="E1")) + b"garbage\n")
+    assert next(frames) == (Sent(id="E1"), b"")
+    with pytest.raises(ProtocolViolation):
+        next(frames)

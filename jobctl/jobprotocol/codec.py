@@ -1,6 +1,6 @@
 """Frames to octets and back, cut anywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -56,22 +56,30 @@ class FrameReader(Generic[T]):
         Return the frames that are now complete, each with its content.
 
         :raises ProtocolViolation: Not a frame, or one beyond the limits; the stream is
-            then of no more use.
+            then of no more use, and what came before in ``data`` is not told (see :meth:`frames`).
+        """
+        return list(self.frames(data))
+
+    def frames(self, data: bytes) -> Iterator[tuple[T, bytes]]:
+        """
+        As :meth:`feed`, one by one: what was said before a violation is told before it is raised.
+
+        To be used up, unless the stream is given up.
         """
         if self._have or self._open is not None:
             missing = self._have + len(data) < self._size if self._open is not None else b"\n" not in data
             self._parts.append(data)
             self._have += len(data)
             if missing:
-                self._check_line(self._have)
-                return []
+                if self._open is None:
+                    self._check_line(self._have)
+                return
             data = b"".join(self._parts)
             self._parts = []
             self._have = 0
-        return self._cut(data)
+        yield from self._cut(data)
 
-    def _cut(self, data: bytes) -> list[tuple[T, bytes]]:
-        frames: list[tuple[T, bytes]] = []
+    def _cut(self, data: bytes) -> Iterator[tuple[T, bytes]]:
         frame, size = self._open, self._size
         at, length = 0, len(data)
         while True:
@@ -86,18 +94,18 @@ class FrameReader(Generic[T]):
                     raise ProtocolViolation(f"a frame announces {size} octets; at most {PIECE} are allowed")
             if length - at < size:
                 break
-            frames.append((frame, data[at : at + size] if size else b""))
-            frame = None
+            whole, frame = frame, None
             at += size
+            yield whole, data[at - size : at] if size else b""
         self._open, self._size = frame, size
         if at < length:
             self._parts.append(data[at:])
             self._have = length - at
-            self._check_line(self._have)
-        return frames
+            if frame is None:
+                self._check_line(self._have)
 
     def _check_line(self, length: int) -> None:
-        if self._open is None and length > MAX_LINE:
+        if length > MAX_LINE:
             raise ProtocolViolation(f"a frame's line is longer than {MAX_LINE} octets")
 
     def _frame(self, line: bytes) -> T:

@@ -11,7 +11,7 @@ from jobctl.mail.transportinfo import TransportInfo
 # only what can end neither a line, a comment nor a clause passes.
 _UNSAFE = re.compile(r"[^!#-'*-:=?-\[\]-~]")
 # The product is our own text, several words in a comment.
-_UNSAFE_COMMENT = re.compile(r"[^ !-'*-\[\]-~]")
+_UNSAFE_COMMENT = re.compile(r"[^ !-'*-:=-\[\]-~]")
 # A longer recipient would make a long line of no use.
 _LONGEST = 255
 
