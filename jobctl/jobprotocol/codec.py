@@ -52,34 +52,29 @@ class FrameReader(Generic[T]):
         return not self._have and self._open is None
 
     def feed(self, data: bytes) -> list[tuple[T, bytes]]:
-        """
-        Return the frames that are now complete, each with its content.
-
-        :raises ProtocolViolation: Not a frame, or one beyond the limits; the stream is
-            then of no more use, and what came before in ``data`` is not told (see :meth:`frames`).
-        """
+        """As :meth:`frames`, all at once: those that stood before a violation are lost with it."""
         return list(self.frames(data))
 
     def frames(self, data: bytes) -> Iterator[tuple[T, bytes]]:
         """
-        As :meth:`feed`, one by one: what was said before a violation is told before it is raised.
+        Give out the frames that are now complete, each with its content.
 
-        To be used up, unless the stream is given up.
+        What stood before a violation has been given out when it is raised: a verdict
+        followed by garbage is still a verdict.  Whoever stops half way cannot go on.
+
+        :raises ProtocolViolation: Not a frame, or one beyond the limits; the stream is
+            then of no more use.
         """
         if self._have or self._open is not None:
             missing = self._have + len(data) < self._size if self._open is not None else b"\n" not in data
             self._parts.append(data)
             self._have += len(data)
             if missing:
-                if self._open is None:
-                    self._check_line(self._have)
+                self._check_line(self._have)
                 return
             data = b"".join(self._parts)
             self._parts = []
             self._have = 0
-        yield from self._cut(data)
-
-    def _cut(self, data: bytes) -> Iterator[tuple[T, bytes]]:
         frame, size = self._open, self._size
         at, length = 0, len(data)
         while True:
@@ -94,15 +89,14 @@ class FrameReader(Generic[T]):
                     raise ProtocolViolation(f"a frame announces {size} octets; at most {PIECE} are allowed")
             if length - at < size:
                 break
-            whole, frame = frame, None
+            yield frame, data[at : at + size] if size else b""
+            frame = None
             at += size
-            yield whole, data[at - size : at] if size else b""
         self._open, self._size = frame, size
         if at < length:
             self._parts.append(data[at:])
             self._have = length - at
-            if frame is None:
-                self._check_line(self._have)
+            self._check_line(self._have)
 
     def _check_line(self, length: int) -> None:
         if length > MAX_LINE:
