@@ -1,0 +1,402 @@
+"""The client's side of SMTP and LMTP as a dialogue: messages in, octets and verdicts out (RFC 5321, RFC 2033)."""
+
+from collections import deque
+from collections.abc import Callable
+
+from jobctl.errors import ProtocolViolation
+from jobctl.mail.envelope import Envelope
+from jobctl.mail.reply import Reply
+from jobctl.smtp.client_config import ClientConfig
+from jobctl.smtp.client_hello import extensions_offered, hello_command, hello_step
+from jobctl.smtp.client_states import Phase, Step, reply_seconds
+from jobctl.smtp.client_transaction import Transaction
+from jobctl.smtp.content import DotStuffer
+from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed
+from jobctl.smtp.reply_reader import ReplyReader
+
+# Replies that refuse HELO because of how it was said, not because of who says it.
+_SYNTAX = frozenset({500, 501, 502, 503, 504})
+
+
+class ClientDialogue:
+    """
+    One session with a server. No transport, no clock: whoever owns it moves octets and takes events.
+
+    With PIPELINING a transaction goes out in one piece, right behind the final dot of the one before.
+    8-bit content is sent as it is also where 8BITMIME is not offered, except through a ``sevenbit``
+    channel: nearly all servers are 8-bit clean, and changing content would break signatures.
+
+    :ivar banner: What the peer said after 220, ``""`` so far.
+    :ivar extensions: What it offers: keyword to parameters; empty after HELO.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self.banner = ""
+        self.extensions: dict[str, str] = {}
+        self._channel = config.channel
+        self._options = config.channel.options
+        self._reader = ReplyReader()
+        self._phase = Phase.GREETING
+        self._expected: deque[tuple[Step, Transaction | None, int]] = deque([(Step.BANNER, None, -1)])
+        self._open: deque[Transaction] = deque()  # at most two: one waits for the reply to its dot
+        self._sending: Transaction | None = None  # whose content is being fed
+        self._stuffer = DotStuffer()
+        self._pipelining = False
+        self._begun = 0
+        self._most = config.channel.options.attempt_transactions_per_session
+        self._events: deque[Event] = deque()
+        self._output: list[bytes] = []
+
+    @property
+    def can_begin(self) -> bool:
+        """A transaction may begin now."""
+        if self._phase is not Phase.READY:
+            return False
+        return not self._open or (self._pipelining and len(self._open) == 1 and self._open[0].ended)
+
+    @property
+    def idle(self) -> bool:
+        """Greeted, and nothing is open."""
+        return self._phase is Phase.READY and not self._open
+
+    def receive(self, data: bytes) -> None:
+        """Take octets from the peer; then take events and output."""
+        if self._phase is Phase.CLOSED:
+            return
+        self._reader.add(data)
+        try:
+            while self._phase is not Phase.CLOSED:
+                reply = self._reader.next()
+                if reply is None:
+                    return
+                self._replied(reply)
+        except ProtocolViolation as why:
+            self._over("4.5.0", f"protocol violation by the next hop: {why}")
+
+    def lost(self, why: str) -> None:
+        """The connection is gone, or could not be kept."""
+        self._over("4.4.2", why)
+
+    def timed_out(self) -> None:
+        """The peer did not answer for :meth:`timeout` seconds."""
+        waiting = self._expected[0][0].words if self._expected else "the connection"
+        self._over("4.4.2", f"timeout waiting for {waiting}")
+
+    def take_output(self) -> bytes:
+        """Take what is to be written."""
+        output = self._output
+        if len(output) == 1:
+            return output.pop()
+        self._output = []
+        return b"".join(output)
+
+    def next_event(self) -> Event | None:
+        """What has happened, in order; ``None`` when all is told."""
+        return self._events.popleft() if self._events else None
+
+    def timeout(self) -> float | None:
+        """Seconds the current wait for a reply may last; ``None`` when no reply is due."""
+        if not self._expected or self._phase is Phase.CLOSED:
+            return None
+        step, transaction, _ = self._expected[0]
+        if transaction is None:
+            return reply_seconds(step, self._options, 0, 0)
+        return reply_seconds(step, self._options, len(transaction.accepted), transaction.octets)
+
+    def begin(self, id: str, envelope: Envelope, octets: int) -> None:
+        """
+        Begin a transaction; allowed while :attr:`can_begin`.
+
+        :param octets: Size of the content.
+        """
+        if not self.can_begin:
+            raise ValueError("no transaction can begin now")
+        transaction = Transaction(id, envelope, octets, first=self._begun == 0)
+        transaction.prepare(self.extensions, self._channel.eight == "sevenbit")
+        if not transaction.to_send:
+            self._events.append(Done(id, tuple(v for v in transaction.verdicts if v is not None)))
+            return
+        self._begun += 1
+        if self._most is not None and self._begun >= self._most:
+            self._phase = Phase.ENDING
+        self._open.append(transaction)
+        if self._pipelining:
+            for line, step, number in transaction.to_send:
+                self._output.append(line)
+                self._expected.append((step, transaction, number))
+            transaction.to_send.clear()
+        else:
+            transaction.to_send.reverse()
+            self._send_next(transaction)
+
+    def feed(self, data: bytes) -> None:
+        """Send content after :class:`NeedContent`; ignored when the transaction is over already."""
+        if self._sending is not None:
+            self._output.append(self._stuffer.feed(data))
+
+    def finish(self) -> None:
+        """The content is complete."""
+        transaction = self._sending
+        if transaction is None:
+            return
+        self._sending = None
+        self._output.append(self._stuffer.finish())
+        transaction.ended = True
+        if self.config.lmtp:
+            self._expected.extend((Step.DOT, transaction, number) for number in transaction.accepted)
+        else:
+            self._expected.append((Step.DOT, transaction, -1))
+
+    def quit(self) -> None:
+        """End the session after what is open."""
+        if self._phase is Phase.GREETING:
+            self._output.append(b"QUIT\r\n")
+            self._close()
+        elif self._phase is not Phase.CLOSED and self._phase is not Phase.ENDING:
+            self._phase = Phase.ENDING
+            self._quit_when_empty()
+
+    def _replied(self, reply: Reply) -> None:
+        if not self._expected:
+            self._unasked(reply)
+            return
+        step, transaction, number = self._expected.popleft()
+        if reply.code == 421 and step is not Step.QUIT:
+            self._expected.appendleft((step, transaction, number))
+            self._over(reply.enhanced or "4.4.2", str(reply))
+            return
+        act = _ON_REPLY.get((step, reply.code // 100))
+        if act is None:
+            raise ProtocolViolation(f"{reply.code} is no reply to {step.name}")
+        act(self, reply, transaction, number)
+
+    def _unasked(self, reply: Reply) -> None:
+        """421 may come at any time; a refusal while content goes out is about that content."""
+        if reply.code == 421:
+            self._over(reply.enhanced or "4.4.2", str(reply))
+        elif self._sending is not None and reply.code >= 400:
+            transaction = self._sending
+            transaction.refuse(transaction.accepted, Step.DOT, reply, self._options.permanent_552)
+            self._over("4.4.2", str(reply))
+        else:
+            raise ProtocolViolation(f"{reply.code} came unasked")
+
+    def _greeted(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        self.banner = reply.text
+        initial = self._options.initial_command
+        if initial:
+            self._say(initial.encode("ascii", "replace") + b"\r\n", Step.INITIAL)
+        else:
+            self._hello(reply, None, -1)
+
+    def _hello(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        step = hello_step(self.config, self.banner)
+        self._say(hello_command(self.config, step), step)
+
+    def _try_helo(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        if self.config.lmtp:
+            self._fail_session(str(reply), reply.enhanced or "5.5.1", permanent=False)
+        else:
+            self._say(hello_command(self.config, Step.HELO), Step.HELO)
+
+    def _extended(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        self.extensions = extensions_offered(reply.text)
+        self._pipelining = "PIPELINING" in self.extensions
+        self._ready(reply, None, -1)
+
+    def _ready(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        self._phase = Phase.READY
+        self._events.append(Ready())
+
+    def _refused(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        permanent = reply.code >= 500 and reply.code not in _SYNTAX
+        default = "5.3.2" if permanent else "4.3.2"
+        self._fail_session(str(reply), reply.enhanced or default, permanent)
+
+    def _sender_accepted(self, reply: Reply, transaction: Transaction, _n: int) -> None:
+        transaction.answered = True
+        self._send_next(transaction)
+
+    def _sender_refused(self, reply: Reply, transaction: Transaction, _n: int) -> None:
+        if reply.code == 503 and not transaction.first:
+            # The two sides have lost step; that is nothing a message could be blamed for.
+            self._over("4.5.1", str(reply))
+            return
+        transaction.answered = True
+        transaction.mail_refused = True
+        transaction.refuse(transaction.waiting(), Step.MAIL, reply, self._options.permanent_552)
+        if transaction.to_send:
+            self._settle(transaction)
+
+    def _recipient_accepted(self, reply: Reply, transaction: Transaction, number: int) -> None:
+        if not transaction.mail_refused:
+            transaction.accepted.append(number)
+            self._send_next(transaction)
+
+    def _recipient_refused(self, reply: Reply, transaction: Transaction, number: int) -> None:
+        if not transaction.mail_refused:
+            transaction.refuse([number], Step.RCPT, reply, self._options.permanent_552)
+            self._send_next(transaction)
+
+    def _send_next(self, transaction: Transaction) -> None:
+        """Without PIPELINING: the next command; RSET in place of DATA when nobody was accepted."""
+        if not transaction.to_send:
+            return
+        line, step, number = transaction.to_send.pop()
+        if step is Step.DATA and not transaction.accepted:
+            self._settle(transaction)
+            self._reset()
+        else:
+            self._output.append(line)
+            self._expected.append((step, transaction, number))
+
+    def _go_ahead(self, reply: Reply, transaction: Transaction, _n: int) -> None:
+        if transaction.accepted:
+            self._sending = transaction
+            self._stuffer = DotStuffer()
+            self._events.append(NeedContent(transaction.id))
+        elif self.config.lmtp:
+            # How many replies a lone dot would get is not defined where nobody was accepted.
+            raise ProtocolViolation("354 though no recipient was accepted")
+        else:
+            self._output.append(b".\r\n")
+            self._expected.append((Step.LONE_DOT, transaction, -1))
+
+    def _data_refused(self, reply: Reply, transaction: Transaction, _n: int) -> None:
+        transaction.refuse(transaction.accepted, Step.DATA, reply, self._options.permanent_552)
+        self._settle(transaction)
+        if not transaction.mail_refused:
+            self._reset()
+
+    def _taken(self, reply: Reply, transaction: Transaction, number: int) -> None:
+        numbers = transaction.accepted if number < 0 else [number]
+        transaction.take(numbers, reply, "DSN" in self.extensions)
+        self._settle_last(transaction, number)
+
+    def _content_refused(self, reply: Reply, transaction: Transaction, number: int) -> None:
+        numbers = transaction.accepted if number < 0 else [number]
+        transaction.refuse(numbers, Step.DOT, reply, self._options.permanent_552)
+        self._settle_last(transaction, number)
+
+    def _settle_last(self, transaction: Transaction, number: int) -> None:
+        if number < 0 or number == transaction.accepted[-1]:
+            self._settle(transaction)
+
+    def _nobody_served(self, reply: Reply, transaction: Transaction, _n: int) -> None:
+        """The lone dot: whatever the peer says, no recipient of ours was in it."""
+        self._settle(transaction)
+
+    def _was_reset(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        if self._phase is Phase.RESETTING:
+            self._phase = Phase.READY
+
+    def _not_reset(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        self._phase = Phase.ENDING
+        self._quit_when_empty()
+
+    def _farewell(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
+        self._close()
+
+    def _say(self, line: bytes, step: Step) -> None:
+        self._output.append(line)
+        self._expected.append((step, None, -1))
+
+    def _reset(self) -> None:
+        """RSET, and nothing behind it: only its reply tells that both sides agree again."""
+        if self._phase is Phase.READY:
+            self._phase = Phase.RESETTING
+            self._say(b"RSET\r\n", Step.RSET)
+
+    def _settle(self, transaction: Transaction) -> None:
+        """The transaction is over; the session goes on or ends as it stands."""
+        self._open.popleft()
+        verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
+        usable = self._phase is Phase.READY
+        self._events.append(Done(transaction.id, verdicts, "recipient", usable))
+        self._quit_when_empty()
+
+    def _quit_when_empty(self) -> None:
+        if self._phase is Phase.ENDING and not self._open:
+            self._say(b"QUIT\r\n", Step.QUIT)
+
+    def _over(self, status: str, why: str) -> None:
+        """The session has ended by itself: whoever has no verdict is deferred."""
+        if self._phase is Phase.CLOSED:
+            return
+        if self._phase is Phase.GREETING:
+            waiting = self._expected[0][0]
+            dropped = waiting is Step.EHLO and not self.config.lmtp and status == "4.4.2"
+            self._fail_session(why, status, permanent=False, retry_with_helo=dropped)
+            return
+        while self._open:
+            transaction = self._open.popleft()
+            transaction.defer_rest(status, why)
+            scope = "recipient" if transaction.answered or transaction.first else "local"
+            verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
+            self._events.append(Done(transaction.id, verdicts, scope, False))
+        self._close()
+
+    def _fail_session(self, reply: str, status: str, permanent: bool, retry_with_helo: bool = False) -> None:
+        self._output.append(b"QUIT\r\n")
+        self._phase = Phase.CLOSED
+        self._expected.clear()
+        self._events.append(SessionFailed(reply, status, permanent, retry_with_helo))
+
+    def _close(self) -> None:
+        self._phase = Phase.CLOSED
+        self._sending = None
+        self._expected.clear()
+        self._events.append(Closed())
+
+
+# (what was asked, first digit of the reply) -> what follows. Only the digit decides, so that a code
+# invented tomorrow still works (RFC 5321 section 4.2.1); 421 alone stands above the table. A pair that is not
+# here is a violation.
+_ON_REPLY: dict[tuple[Step, int], Callable[..., None]] = {
+    (Step.BANNER, 2): ClientDialogue._greeted,
+    (Step.BANNER, 4): ClientDialogue._refused,
+    (Step.BANNER, 5): ClientDialogue._refused,
+    (Step.INITIAL, 2): ClientDialogue._hello,
+    (Step.INITIAL, 3): ClientDialogue._hello,
+    (Step.INITIAL, 4): ClientDialogue._hello,
+    (Step.INITIAL, 5): ClientDialogue._hello,
+    (Step.EHLO, 2): ClientDialogue._extended,
+    (Step.EHLO, 4): ClientDialogue._refused,
+    (Step.EHLO, 5): ClientDialogue._try_helo,
+    (Step.HELO, 2): ClientDialogue._ready,
+    (Step.HELO, 4): ClientDialogue._refused,
+    (Step.HELO, 5): ClientDialogue._refused,
+    (Step.MAIL, 2): ClientDialogue._sender_accepted,
+    (Step.MAIL, 4): ClientDialogue._sender_refused,
+    (Step.MAIL, 5): ClientDialogue._sender_refused,
+    (Step.RCPT, 2): ClientDialogue._recipient_accepted,
+    (Step.RCPT, 4): ClientDialogue._recipient_refused,
+    (Step.RCPT, 5): ClientDialogue._recipient_refused,
+    (Step.DATA, 3): ClientDialogue._go_ahead,
+    (Step.DATA, 4): ClientDialogue._data_refused,
+    (Step.DATA, 5): ClientDialogue._data_refused,
+    (Step.DOT, 2): ClientDialogue._taken,
+    (Step.DOT, 4): ClientDialogue._content_refused,
+    (Step.DOT, 5): ClientDialogue._content_refused,
+    (Step.LONE_DOT, 2): ClientDialogue._nobody_served,
+    (Step.LONE_DOT, 4): ClientDialogue._nobody_served,
+    (Step.LONE_DOT, 5): ClientDialogue._nobody_served,
+    (Step.RSET, 2): ClientDialogue._was_reset,
+    (Step.RSET, 4): ClientDialogue._not_reset,
+    (Step.RSET, 5): ClientDialogue._not_reset,
+    (Step.QUIT, 2): ClientDialogue._farewell,
+    (Step.QUIT, 4): ClientDialogue._farewell,
+    (Step.QUIT, 5): ClientDialogue._farewell,
+}
+
+__all__ = [
+    "ClientConfig",
+    "ClientDialogue",
+    "Closed",
+    "Done",
+    "Event",
+    "NeedContent",
+    "Ready",
+    "SessionFailed",
+]

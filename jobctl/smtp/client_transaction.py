@@ -1,0 +1,139 @@
+"""One message on its way out: its commands, and the verdicts gathered so far."""
+
+from jobctl.mail.address import parse_path
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.envelope import Envelope, Recipient
+from jobctl.mail.reply import Reply
+from jobctl.smtp.client_states import Step
+from jobctl.smtp.client_verdicts import refused, taken, unanswered
+
+
+class Transaction:
+    """
+    :ivar first: Of its session.
+    :ivar to_send: Commands not yet sent, each with what its reply will be and the recipient's number.
+    :ivar accepted: Numbers of the recipients that the peer accepted.
+    :ivar answered: The peer has said something about it.
+    :ivar mail_refused: MAIL was refused: whatever else is said to it means nothing.
+    :ivar ended: The final dot is out.
+    """
+
+    __slots__ = (
+        *("accepted", "answered", "ended", "envelope", "first", "id"),
+        *("mail_refused", "octets", "to_send", "verdicts"),
+    )
+
+    def __init__(self, id: str, envelope: Envelope, octets: int, first: bool) -> None:
+        self.id = id
+        self.envelope = envelope
+        self.octets = octets
+        self.first = first
+        self.to_send: list[tuple[bytes, Step, int]] = []
+        self.accepted: list[int] = []
+        self.answered = False
+        self.mail_refused = False
+        self.ended = False
+        self.verdicts: list[Disposition | None] = [None] * len(envelope.recipients)
+
+    def prepare(self, extensions: dict[str, str], sevenbit: bool) -> None:
+        """
+        Make the commands. Recipients that cannot be sent to this peer at all get their verdict here;
+        with nobody left there are no commands.
+
+        :param extensions: What the peer offers.
+        :param sevenbit: 8-bit content must not be sent.
+        """
+        envelope = self.envelope
+        why = self._unsendable(extensions, sevenbit)
+        if why is not None:
+            self.fail_all(*why)
+            return
+        dsn = "DSN" in extensions
+        self.to_send.append((self._mail(extensions, dsn), Step.MAIL, -1))
+        for number, recipient in enumerate(envelope.recipients):
+            status = _address_fault(recipient.address)
+            if status:
+                self.verdicts[number] = _failed(recipient, status, "the address cannot be sent by SMTP")
+            else:
+                self.to_send.append((_rcpt(recipient, dsn), Step.RCPT, number))
+        if len(self.to_send) == 1:
+            self.to_send.clear()
+        else:
+            self.to_send.append((b"DATA\r\n", Step.DATA, -1))
+
+    def fail_all(self, status: str, why: str) -> None:
+        """Everybody's verdict is permanent, for a reason of our own."""
+        self.verdicts = [_failed(recipient, status, why) for recipient in self.envelope.recipients]
+
+    def refuse(self, numbers: list[int], step: Step, reply: Reply, permanent_552: tuple[str, ...]) -> None:
+        """A 4xx or 5xx reply concerns these recipients."""
+        recipients = self.envelope.recipients
+        for number in numbers:
+            self.verdicts[number] = refused(recipients[number].address, step, reply, permanent_552)
+
+    def take(self, numbers: list[int], reply: Reply, relayed: bool) -> None:
+        """The peer has taken the message for these recipients."""
+        recipients = self.envelope.recipients
+        for number in numbers:
+            self.verdicts[number] = taken(recipients[number].address, reply, relayed)
+
+    def waiting(self) -> list[int]:
+        """Numbers of the recipients without a verdict."""
+        return [number for number, verdict in enumerate(self.verdicts) if verdict is None]
+
+    def defer_rest(self, status: str, why: str) -> None:
+        """Whoever has no verdict is deferred."""
+        for number in self.waiting():
+            self.verdicts[number] = unanswered(self.envelope.recipients[number].address, status, why)
+
+    def _unsendable(self, extensions: dict[str, str], sevenbit: bool) -> tuple[str, str] | None:
+        limit = extensions.get("SIZE", "")
+        if limit.isdigit() and 0 < int(limit[:20]) < self.octets:
+            return "5.3.4", f"message of {self.octets} octets, the next hop takes {int(limit[:20])}"
+        if sevenbit and self.envelope.body == "8BITMIME":
+            return "5.6.3", "8-bit content cannot be sent through this channel (sevenbit)"
+        if self.envelope.sender:
+            status = _address_fault(self.envelope.sender)
+            if status:
+                return status, "the sender's address cannot be sent by SMTP"
+        return None
+
+    def _mail(self, extensions: dict[str, str], dsn: bool) -> bytes:
+        envelope = self.envelope
+        line = f"MAIL FROM:<{envelope.sender}>"
+        if "SIZE" in extensions and self.octets:
+            line += f" SIZE={self.octets}"
+        if envelope.body is not None and "8BITMIME" in extensions:
+            line += f" BODY={envelope.body}"
+        if dsn:
+            line += _parameter("RET", envelope.ret) + _parameter("ENVID", envelope.envid)
+        return line.encode("ascii") + b"\r\n"
+
+
+def _rcpt(recipient: Recipient, dsn: bool) -> bytes:
+    line = f"RCPT TO:<{recipient.address}>"
+    if dsn:
+        line += _parameter("NOTIFY", recipient.notify) + _parameter("ORCPT", recipient.orcpt)
+    return line.encode("ascii") + b"\r\n"
+
+
+def _parameter(name: str, value: str | None) -> str:
+    """Nothing, when the value could begin another parameter or line."""
+    if not value or not value.isascii() or not value.isprintable() or " " in value:
+        return ""
+    return f" {name}={value}"
+
+
+def _address_fault(address: str) -> str:
+    """The status with which an address fails that cannot stand in a command; ``""`` when it can."""
+    if not address.isascii():
+        return "5.6.7"
+    try:
+        parse_path(address, False)
+    except ValueError:
+        return "5.1.3"
+    return "" if not address.startswith("<") else "5.1.3"
+
+
+def _failed(recipient: Recipient, status: str, why: str) -> Disposition:
+    return Disposition(recipient.address, Verdict.FAILED, status, why)
