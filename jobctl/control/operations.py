@@ -14,7 +14,7 @@ import msgspec
 from zope.interface import Attribute, Interface
 
 # zope.interface methods are declared without ``self``.
-# mypy: disable-error-code="no-self-argument, misc, empty-body, no-untyped-def"
+# mypy: disable-error-code="misc, empty-body, no-untyped-def"
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class IStream(Interface):
     cancelled = Attribute("True once nobody reads the answers any more: stop what only serves them.")
 
     def when_cancelled():
-        """Deferred[None]: fires when the client goes away or cancels; never when the request ends in the ordinary way."""
+        """Deferred[None]: fires when the client goes away or cancels, never when the request just ends."""
 
     def send(*items):
         """
@@ -46,7 +46,7 @@ class IStream(Interface):
 
         :return: ``None``, or a Deferred when the reader is slow: wait for it before more is sent.
             Whoever does not wait has the connection dropped at 8 MiB; a reader that does not read for
-            30 seconds is dropped too.
+            60 seconds is dropped too.
         """
 
     def line(text):
@@ -124,16 +124,21 @@ class IOperations(Interface):
         """:return: A list of ``{pid, program, channel, job, role, started}``, the controller first."""
 
     def cache_view(request, caller, stream):
-        """:return: A list (or sent as items) of ``{id, channel, host, priority, size, attempts, due, state}``."""
+        """:return: As :meth:`qm_directory`: ``{id, channel, host, priority, size, attempts, due, state}``."""
 
     def qm_summarize(request, caller, stream):
-        """:return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``, every channel."""
+        """
+        :return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``,
+            one for every channel; ``messages`` counts the held ones too.
+        """
 
     def qm_directory(request, caller, stream):
         """
-        :return: A list, or sent as items, of ``{id, channel, host, state, sender, recipients, size, priority,
-            attempts, enqueued, next_attempt, last_reply}``; sizes in octets, times in epoch seconds,
-            ``recipients`` addresses, ``priority`` the word.
+        Sends items, and gives their number; or gives them as a list.
+
+        :return: ``{id, channel, host, state, sender, recipients, size, priority, attempts, enqueued,
+            next_attempt, last_reply}``; sizes in octets, times in epoch seconds, ``recipients``
+            addresses, ``priority`` the word.
         """
 
     def qm_held(request, caller, stream):
@@ -174,4 +179,4 @@ class IOperations(Interface):
         """
 
     def qm_history(request, caller, stream):
-        """:return: A list, or sent as items, of ``{id, when, what, text, recipient, job}``, oldest first by id."""
+        """:return: As :meth:`qm_directory`: ``{id, when, what, text, recipient, job}``, oldest first."""

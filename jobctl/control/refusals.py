@@ -19,7 +19,7 @@ class NoDaemon(ControlError):
 
 
 class NoAnswer(ControlError):
-    """The Job Controller was there and then did not answer; what was asked for may or may not have been done."""
+    """The Job Controller did not answer; what was asked for may or may not have been done."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, os.EX_TEMPFAIL)

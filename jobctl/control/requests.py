@@ -38,15 +38,15 @@ class Request(msgspec.Struct, tag_field="op", frozen=True, omit_defaults=True, k
         return str(self.__struct_config__.tag)
 
 
-class Ping(Request, tag="ping"):
+class Ping(Request, tag="ping", frozen=True):
     """Is anybody there?"""
 
 
-class Version(Request, tag="version"):
+class Version(Request, tag="version", frozen=True):
     """Which release runs, where, since when."""
 
 
-class Cancel(Request, tag="cancel"):
+class Cancel(Request, tag="cancel", frozen=True):
     """
     The answers to an open request are no longer wanted.
 
@@ -56,7 +56,7 @@ class Cancel(Request, tag="cancel"):
     request: int
 
 
-class Enqueue(Request, tag="enqueue"):
+class Enqueue(Request, tag="enqueue", frozen=True):
     """
     Take responsibility for a message; the content follows in pieces.
 
@@ -92,15 +92,15 @@ class Enqueue(Request, tag="enqueue"):
     abort: bool = False
 
 
-class Run(Request, tag="run"):
-    """Try everything queued to a channel now, backoff ignored, and show the dialogue; ``poll``: even without mail."""
+class Run(Request, tag="run", frozen=True):
+    """Try all mail of a channel now, backoff ignored, and show the dialogue; ``poll``: even without mail."""
 
     right: ClassVar[str] = CHANGE
     channel: str
     poll: bool = False
 
 
-class Submit(Request, tag="submit"):
+class Submit(Request, tag="submit", frozen=True):
     """Have a channel's due mail looked at by a job in the background; ``poll``: even without mail."""
 
     right: ClassVar[str] = CHANGE
@@ -108,35 +108,35 @@ class Submit(Request, tag="submit"):
     poll: bool = False
 
 
-class Attach(Request, tag="attach"):
-    """This connection becomes a job's pipe: a program started by hand works for a channel as ``master`` or ``slave``."""
+class Attach(Request, tag="attach", frozen=True):
+    """This connection becomes the job pipe of a program started by hand, a ``master`` or a ``slave``."""
 
     right: ClassVar[str] = CHANGE
     channel: str
     role: str = "master"
 
 
-class Process(Request, tag="process"):
+class Process(Request, tag="process", frozen=True):
     """The processes of the mail transport."""
 
 
-class CacheView(Request, tag="cache.view"):
+class CacheView(Request, tag="cache.view", frozen=True):
     """What the schedule has in memory; ``channel`` may have the wildcards ``*`` and ``?``."""
 
     channel: str | None = None
 
 
-class QmSummarize(Request, tag="qm.summarize"):
+class QmSummarize(Request, tag="qm.summarize", frozen=True):
     """One line per channel."""
 
 
-class QmDirectory(Request, tag="qm.directory"):
+class QmDirectory(Request, tag="qm.directory", frozen=True):
     """
     List queued messages in order of arrival.
 
     :ivar channel: May have the wildcards ``*`` and ``?``; ``None``: all.
     :ivar held: ``True``: only held ones, ``False``: only others, ``None``: both.
-    :ivar sender: Only those whose sender matches (see :mod:`jobctl.control.selection`), ``<>`` the null sender.
+    :ivar sender: Only those whose sender matches as in :mod:`jobctl.control.selection`.
     :ivar recipient: Only those that have a matching recipient left.
     :ivar match: ``or``: sender or recipient matches; ``and``: both.
     :ivar limit: Most messages to list; 0 = no limit.
@@ -150,37 +150,37 @@ class QmDirectory(Request, tag="qm.directory"):
     limit: int = 0
 
 
-class QmHeld(QmDirectory, tag="qm.held"):
+class QmHeld(QmDirectory, tag="qm.held", frozen=True):
     """As ``qm.directory`` of the held messages alone, with why they are held."""
 
 
-class QmMessages(Request, tag="qm.messages"):
+class QmMessages(Request, tag="qm.messages", frozen=True):
     """Active and delayed messages of a channel by destination host."""
 
     channel: str
 
 
-class QmJobs(Request, tag="qm.jobs"):
+class QmJobs(Request, tag="qm.jobs", frozen=True):
     """What each job is doing."""
 
     channel: str | None = None
 
 
-class QmStart(Request, tag="qm.start"):
+class QmStart(Request, tag="qm.start", frozen=True):
     """Let a channel work again, at once; ``channel`` may have wildcards."""
 
     right: ClassVar[str] = CHANGE
     channel: str
 
 
-class QmStop(Request, tag="qm.stop"):
+class QmStop(Request, tag="qm.stop", frozen=True):
     """No processing of a channel until ``qm.start``, over restarts too; ``channel`` may have wildcards."""
 
     right: ClassVar[str] = CHANGE
     channel: str
 
 
-class _Chosen(Request):
+class _Chosen(Request, frozen=True):
     """
     Messages by id, or by ``channel`` and ``all``.
 
@@ -194,27 +194,27 @@ class _Chosen(Request):
     all: bool = False
 
 
-class QmHold(_Chosen, tag="qm.hold"):
+class QmHold(_Chosen, tag="qm.hold", frozen=True):
     """Set messages aside until released."""
 
     reason: str = ""
 
 
-class QmRelease(_Chosen, tag="qm.release"):
+class QmRelease(_Chosen, tag="qm.release", frozen=True):
     """Undo a hold; they are tried now, ahead of all others."""
 
 
-class QmReturn(_Chosen, tag="qm.return"):
+class QmReturn(_Chosen, tag="qm.return", frozen=True):
     """Give messages back to their senders as undeliverable."""
 
     reason: str = ""
 
 
-class QmDelete(_Chosen, tag="qm.delete"):
+class QmDelete(_Chosen, tag="qm.delete", frozen=True):
     """Remove messages for ever; nobody is told."""
 
 
-class QmRead(Request, tag="qm.read"):
+class QmRead(Request, tag="qm.read", frozen=True):
     """
     A message's envelope and header; the whole content with ``content``.
 
@@ -225,7 +225,7 @@ class QmRead(Request, tag="qm.read"):
     content: bool = False
 
 
-class QmHistory(Request, tag="qm.history"):
+class QmHistory(Request, tag="qm.history", frozen=True):
     """The delivery attempts of messages."""
 
     ids: tuple[str, ...] = ()

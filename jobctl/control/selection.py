@@ -1,4 +1,4 @@
-"""Which of a list's messages are meant: the patterns of ``qm.directory``, for daemon and offline reader alike."""
+"""Which messages a list is asked for: the patterns of ``qm.directory``, with and without a daemon."""
 
 import fnmatch
 from collections.abc import Callable, Iterable, Sequence
@@ -7,7 +7,7 @@ from jobctl.control.requests import QmDirectory
 
 
 def channel_matches(pattern: str | None, name: str) -> bool:
-    """Whether a channel is meant by a name that may have the wildcards ``*`` and ``?``; ``None`` means every one."""
+    """Whether a name, which may have the wildcards ``*`` and ``?``, means a channel; ``None`` means all."""
     return pattern is None or fnmatch.fnmatchcase(name, _only_star_and_question(pattern))
 
 

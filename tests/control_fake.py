@@ -1,0 +1,258 @@
+"""
+A control socket with made-up operations behind it, for tests; run as a program it serves until killed.
+
+    python tests/control_fake.py SOCKET
+"""
+
+import sys
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from jobctl.control.envelopes import envelope_of, priority_of
+from jobctl.control.operations import IOperations, IReceiver
+from jobctl.control.refusals import unknown_channel, unknown_id
+from jobctl.control.selection import selector
+from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, UsageError
+
+CHANNELS = ("l", "tcp_local", "test_smtp_gateway")
+NOW = 1_700_000_000.0
+
+
+def row(entry: str, channel: str = "tcp_local", held: bool = False, **other: Any) -> dict[str, Any]:
+    """An entry as ``qm.directory`` lists it."""
+    return {
+        "id": entry,
+        "channel": channel,
+        "host": "b.example",
+        "state": "held" if held else "delayed",
+        "sender": "ann@a.example",
+        "recipients": ["bob@b.example", "bea@b.example"],
+        "size": 4096,
+        "priority": "normal",
+        "attempts": 2,
+        "enqueued": NOW,
+        "next_attempt": None if held else NOW + 3600,
+        "last_reply": "451 4.7.1 later\x1b[2J",
+        **other,
+    }
+
+
+ROWS = [row("a1"), row("a2", sender=""), row("b1", "test_smtp_gateway"), row("h1", held=True)]
+
+
+class Refusal(JobctlError):
+    """As the controller refuses mail."""
+
+    def __init__(self, code: int, status: str, text: str) -> None:
+        super().__init__(text)
+        self.code, self.status, self.text = code, status, text
+
+
+@implementer(IReceiver)
+class Receiver:
+    """Keeps what it is given."""
+
+    def __init__(self, operations: "FakeOperations", request: Any) -> None:
+        self.operations = operations
+        self.request = request
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> Deferred[None] | None:
+        if self.request.sender == "full@a.example":
+            raise StoreFull("no room")
+        self.pieces.append(data)
+        return self.operations.slow_write
+
+    def finish(self) -> Deferred[list[str]]:
+        self.operations.received.append((self.request, b"".join(self.pieces)))
+        number = len(self.operations.received)
+        return succeed([f"m{number}x{n}" for n in range(len(self.request.recipients))])
+
+    def abort(self) -> None:
+        self.operations.aborted += 1
+
+
+@implementer(IOperations)
+class FakeOperations:
+    """Answers by a table; ``calls`` remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.received: list[tuple[Any, bytes]] = []
+        self.aborted = 0
+        self.slow_write: Deferred[None] | None = None
+        self.streams: list[Any] = []
+        self.attached: list[Any] = []
+        self.attaching: Any = None
+
+    def ping(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        return "jobctl"
+
+    def version(self, request: Any, caller: Any, stream: Any) -> Any:
+        return {
+            "version": "9.9",
+            "pid": 42,
+            "host": "mail.example.org",
+            "started": NOW,
+            "queue_directory": "/var/queue",
+            "configuration": "/etc/jobctl.toml",
+        }
+
+    def enqueue(self, request: Any, caller: Any) -> Any:
+        self.calls.append((request, caller))
+        if request.channel is not None:
+            self._channel(request.channel)
+        if "refused@b.example" in request.recipients:
+            raise Refusal(550, "5.1.2", "no such domain")
+        if "busy@b.example" in request.recipients:
+            raise Refusal(451, "4.3.0", "later")
+        envelope_of(request)
+        priority_of(request)
+        return Receiver(self, request)
+
+    async def run(self, request: Any, caller: Any, stream: Any) -> Any:
+        self._channel(request.channel)
+        self.streams.append(stream)
+        if request.channel == "l":
+            await stream.when_cancelled()
+            raise UsageError("nobody watches any more")
+        stream.line("S: 220 b.example ESMTP\x1b[31m")
+        stream.progress({"tried": 1})
+        stream.line("C: EHLO mail.example.org")
+        if request.channel == "tcp_local":
+            return {"delivered": 1, "deferred": 1, "failed": 0}
+        return {"delivered": 1, "deferred": 0, "failed": 1 if request.poll else 0}
+
+    def submit(self, request: Any, caller: Any, stream: Any) -> Any:
+        self._channel(request.channel)
+        return {"channel": request.channel, "started": 1 if request.poll else 0}
+
+    def attach(self, request: Any, caller: Any, transport: Any) -> Any:
+        self._channel(request.channel)
+        attached = self.attaching(transport)
+        self.attached.append(attached)
+        return attached
+
+    def process(self, request: Any, caller: Any, stream: Any) -> Any:
+        import os
+
+        controller = {"pid": os.getpid(), "program": "jobctl", "channel": "", "job": "", "role": "controller"}
+        gone = {
+            "pid": 2**22 - 1,
+            "program": "tcp_smtp_client",
+            "channel": "tcp_local",
+            "job": "j1",
+            "role": "master",
+        }
+        return [{**controller, "started": NOW}, {**gone, "started": NOW + 1}]
+
+    def cache_view(self, request: Any, caller: Any, stream: Any) -> Any:
+        keys = ("id", "channel", "host", "priority", "size", "attempts")
+        return [{**{key: line[key] for key in keys}, "due": NOW, "state": "ready"} for line in ROWS[:2]]
+
+    def qm_summarize(self, request: Any, caller: Any, stream: Any) -> Any:
+        keys = ("channel", "messages", "ready", "active", "delayed", "held", "size", "oldest", "stopped")
+        return [
+            dict(zip(keys, values, strict=True))
+            for values in (
+                ("l", 0, 0, 0, 0, 0, 0, None, False),
+                ("tcp_local", 3, 0, 0, 2, 1, 12288, NOW, True),
+            )
+        ]
+
+    async def qm_directory(self, request: Any, caller: Any, stream: Any) -> Any:
+        wanted = selector(request)
+        rows = [
+            line
+            for line in ROWS
+            if wanted(line["channel"], line["state"] == "held", line["sender"], line["recipients"])
+        ]
+        if request.limit:
+            rows = rows[: request.limit]
+        stream.send(*rows)
+        return len(rows)
+
+    def qm_held(self, request: Any, caller: Any, stream: Any) -> Any:
+        return [{**line, "reason": "by root"} for line in ROWS if line["state"] == "held"]
+
+    def qm_messages(self, request: Any, caller: Any, stream: Any) -> Any:
+        self._channel(request.channel)
+        return [{"host": "b.example", "active": 1, "delayed": 2}]
+
+    def qm_jobs(self, request: Any, caller: Any, stream: Any) -> Any:
+        return [
+            {
+                "job": "j1",
+                "pid": 43,
+                "channel": "tcp_local",
+                "role": "master",
+                "hosts": {"b.example": 2},
+                "messages": ["a1", "a2"],
+                "processed": 7,
+                "failed": 1,
+                "started": NOW,
+            }
+        ]
+
+    def qm_start(self, request: Any, caller: Any, stream: Any) -> Any:
+        self._channel(request.channel)
+        return {"channels": [request.channel] if request.channel == "tcp_local" else []}
+
+    def qm_stop(self, request: Any, caller: Any, stream: Any) -> Any:
+        self._channel(request.channel)
+        return {"channels": [request.channel]}
+
+    def qm_hold(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        if "disk" in request.ids:
+            raise StoreFull("no room")
+        if "broken" in request.ids:
+            raise StoreError("database is locked")
+        if "bug" in request.ids:
+            raise ZeroDivisionError("secret detail")
+        if "config" in request.ids:
+            raise ConfigError(["a.toml:1: x: wrong"])
+        if "nosuch" in request.ids:
+            raise unknown_id("nosuch")
+        busy = [{"id": entry, "text": "a job has it"} for entry in request.ids if entry == "busy"]
+        return {"done": [entry for entry in request.ids if entry != "busy"], "failed": busy}
+
+    qm_release = qm_hold
+    qm_return = qm_hold
+    qm_delete = qm_hold
+
+    async def qm_read(self, request: Any, caller: Any, stream: Any) -> Any:
+        if request.message == "nosuch":
+            raise unknown_id(request.message)
+        stream.send({**ROWS[0], "reason": "", "envelope_id": "E1", "source": {"channel": "tcp_local"}})
+        content = b"Subject: hi\x1b[2J\r\n\r\n" + (b"Hello\r\n" * 100_000 if request.content else b"")
+        slow = stream.content(content)
+        if slow is not None:
+            await slow
+        return {"octets": len(content)}
+
+    def qm_history(self, request: Any, caller: Any, stream: Any) -> Any:
+        if "nosuch" in request.ids:
+            raise unknown_id("nosuch")
+        keys = ("id", "when", "what", "text", "recipient", "job")
+        values = [(entry, NOW, "deferred", "451 later", "bob@b.example", "j1") for entry in request.ids]
+        return [dict(zip(keys, line, strict=True)) for line in values]
+
+    def _channel(self, name: str) -> None:
+        if name not in CHANNELS:
+            raise unknown_channel(name, CHANNELS)
+
+
+if __name__ == "__main__":
+    from twisted.internet import reactor
+
+    from jobctl.control.listener import listen
+    from jobctl.control.peer import daemon_rights
+    from jobctl.control.server import ControlFactory
+
+    listen(reactor, sys.argv[1], ControlFactory(FakeOperations(), daemon_rights(None, ()), reactor))
+    print("ready", flush=True)
+    reactor.run()  # type: ignore[attr-defined]
