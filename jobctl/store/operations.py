@@ -1,0 +1,103 @@
+"""The changes that can be asked of the store, as the writer's thread gets them."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from jobctl.mail.entry import Settlement, Submission
+
+
+class Operation:
+    """
+    One change and the Deferred that tells of its commit.
+
+    :ivar done: Fires after the commit.
+    :ivar kept: Content files made durable for it: by place of the submission in the operation, name and
+        checksum.  They outlive a failed commit, so that the operation can be tried again.
+    """
+
+    __slots__ = ("done", "kept")
+
+    def __init__(self) -> None:
+        self.done: Deferred[Any] = Deferred()
+        self.kept: dict[int, tuple[str, int]] = {}
+
+
+class Enqueue(Operation):
+    __slots__ = ("submission",)
+
+    def __init__(self, submission: Submission) -> None:
+        super().__init__()
+        self.submission = submission
+
+
+class Settle(Operation):
+    __slots__ = ("settlement",)
+
+    def __init__(self, settlement: Settlement) -> None:
+        super().__init__()
+        self.settlement = settlement
+
+
+class Move(Operation):
+    __slots__ = ("channel", "host", "id")
+
+    def __init__(self, id: str, channel: str, host: str) -> None:
+        super().__init__()
+        self.id = id
+        self.channel = channel
+        self.host = host
+
+
+class Reprioritize(Operation):
+    __slots__ = ("id", "priority")
+
+    def __init__(self, id: str, priority: int) -> None:
+        super().__init__()
+        self.id = id
+        self.priority = priority
+
+
+class SetStopped(Operation):
+    """``since`` in epoch seconds."""
+
+    __slots__ = ("author", "channel", "since", "stopped")
+
+    def __init__(self, channel: str, stopped: bool, author: str, since: float) -> None:
+        super().__init__()
+        self.channel = channel
+        self.stopped = stopped
+        self.author = author
+        self.since = since
+
+
+class SetBackoff(Operation):
+    __slots__ = ("channel", "failures", "host", "reply", "until")
+
+    def __init__(self, channel: str, host: str, failures: int, until: float, reply: str) -> None:
+        super().__init__()
+        self.channel = channel
+        self.host = host
+        self.failures = failures
+        self.until = until
+        self.reply = reply
+
+
+class SetAside(Operation):
+    """Entries (their numbers) that cannot be read, with why."""
+
+    __slots__ = ("damaged",)
+
+    def __init__(self, damaged: list[tuple[int, str]]) -> None:
+        super().__init__()
+        self.damaged = damaged
+
+
+class Swept(Operation):
+    """Content files that no row named any more have been removed."""
+
+    __slots__ = ("files",)
+
+    def __init__(self, files: list[str]) -> None:
+        super().__init__()
+        self.files = files

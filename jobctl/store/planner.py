@@ -1,0 +1,330 @@
+"""What each operation means for the tables: operations in, one batch of changes out."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from jobctl.errors import StoreError
+from jobctl.mail.entry import Loss, Origin, Submission
+from jobctl.mail.envelope import Recipient
+from jobctl.store.changes import COUNTER, Changes
+from jobctl.store.content import ContentFiles, StagedContent
+from jobctl.store.ids import id_number, id_text
+from jobctl.store.operations import (
+    Enqueue,
+    Move,
+    Operation,
+    Reprioritize,
+    SetAside,
+    SetBackoff,
+    SetStopped,
+    Settle,
+    Swept,
+)
+from jobctl.store.reading import Damaged, load_rows
+from jobctl.store.records import HELD, INLINE, STATE_NUMBER, Head, Row, encode, microseconds
+
+# The high-water mark of ids is written once for so many; a restart skips what is left of them.
+_IDS_AT_ONCE = 1000
+# Rows the writer remembers, so that what was enqueued a moment ago is settled without reading it.
+_REMEMBERED = 10_000
+_QUEUED, _HELD, _OCTETS, _MOVED, _ACCEPTED = (
+    COUNTER[name] for name in ("queued", "held", "octets", "moved", "accepted")
+)
+_LOSS = {loss: COUNTER[loss.value] for loss in Loss}
+_ORIGIN = {origin: COUNTER[origin.value] for origin in Origin}
+
+
+class _Message(msgspec.Struct):
+    """A submission with all done to it that can fail, ready to be added to a batch."""
+
+    rows: list[tuple[Row, bytes]]
+    head: bytes
+    content: bytes
+    content_crc: int
+    file: str | None
+    size: int
+    origin: int
+
+
+class Planner:
+    """
+    Turns operations into :class:`Changes`, in the writer's thread.
+
+    Nobody else changes rows, so what it remembers of them is true until a commit fails;
+    then :meth:`forget` drops it all.  An operation that raises has added nothing to the batch.
+
+    :param connection: For reading rows that are not remembered.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, files: ContentFiles) -> None:
+        self._connection = connection
+        self._files = files
+        self._rows: dict[int, Row] = {}
+        # Ids below _next were used, or will never be; the file says so of those below _durable.
+        self._next = self._durable = connection.execute("SELECT next FROM ids").fetchone()[0]
+        self.changes = Changes()
+
+    def begin(self, batch: list[Operation]) -> list[Damaged]:
+        """
+        Start a new batch, with the rows that it is about at hand.
+
+        :return: Entries found damaged.
+        :raises sqlite3.Error: They cannot be read.
+        """
+        self.changes = Changes()
+        wanted = {
+            number for operation in batch if (number := _subject(operation)) and number not in self._rows
+        }
+        if not wanted:
+            return []
+        rows, damaged = load_rows(self._connection, wanted)
+        for row in rows:
+            self._rows[row.id] = row
+        return damaged
+
+    def plan(self, operation: Operation) -> Any:
+        """
+        Add one operation to the batch.
+
+        :return: What its Deferred fires with once the batch is committed.
+        :raises StoreError: It cannot be stored.
+        :raises ValueError: Something in it cannot be stored.
+        """
+        return _PLANS[type(operation)](self, operation)
+
+    def committed(self) -> None:
+        """The batch is on the disk."""
+        if self.changes.next_id is not None:
+            self._durable = self.changes.next_id
+        excess = len(self._rows) - _REMEMBERED
+        if excess > 0:
+            for number in list(self._rows)[: excess + _REMEMBERED // 10]:
+                del self._rows[number]
+
+    def forget(self) -> None:
+        """The batch was not committed, or rows were changed by others: read them anew."""
+        self._rows.clear()
+
+    def enqueue(self, operation: Enqueue) -> list[str]:
+        return self._add(self._message(operation, operation.submission, 0))
+
+    def settle(self, operation: Settle) -> list[list[str]]:
+        settlement = operation.settlement
+        old = self._rows.get(id_number(settlement.id))
+        if old is None:
+            return []
+        new = msgspec.structs.replace(old)
+        lost, new.recipients = _leaving(old.recipients, settlement.losses)
+        if lost:
+            new.whole = False
+        for field in ("attempts", "last_reply", "reason", "suspect", "deaths"):
+            value = getattr(settlement, field)
+            if value is not None:
+                setattr(new, field, value)
+        if settlement.due is not None:
+            new.due = microseconds(settlement.due)
+        if settlement.state is not None:
+            new.state = STATE_NUMBER[settlement.state]
+        record = new.record() if new.recipients else None
+        history = [encode(attempt) for attempt in settlement.history]
+        messages = [
+            self._message(operation, notification, place)
+            for place, notification in enumerate(settlement.notifications)
+        ]
+        # From here on nothing can fail.
+        ids = [self._add(message) for message in messages]
+        for loss in lost:
+            self.changes.count(old.channel, _LOSS[loss], 1)
+        if record is None:
+            self._leave(old)
+        else:
+            self._change(old, new, record)
+            if history:
+                self.changes.history(new.id, history)
+        return ids
+
+    def move(self, operation: Move) -> bool:
+        old = self._rows.get(id_number(operation.id))
+        if old is None:
+            return False
+        new = msgspec.structs.replace(old, channel=operation.channel, host=operation.host)
+        record = new.record()
+        if new.channel != old.channel:
+            self.changes.count(old.channel, _MOVED, len(old.recipients))
+            self.changes.count(new.channel, _ACCEPTED, len(new.recipients))
+        self._change(old, new, record)
+        return True
+
+    def reprioritize(self, operation: Reprioritize) -> bool:
+        old = self._rows.get(id_number(operation.id))
+        if old is None:
+            return False
+        new = msgspec.structs.replace(old, priority=operation.priority)
+        self._change(old, new, new.record())
+        return True
+
+    def set_stopped(self, operation: SetStopped) -> None:
+        record = None
+        if operation.stopped:
+            record = encode((operation.channel, operation.author, microseconds(operation.since)))
+        self.changes.stop(operation.channel, record)
+
+    def set_backoff(self, operation: SetBackoff) -> None:
+        record = None
+        if operation.failures:
+            record = encode(
+                (
+                    operation.channel,
+                    operation.host,
+                    operation.failures,
+                    microseconds(operation.until),
+                    operation.reply,
+                )
+            )
+        self.changes.backoff(operation.channel, operation.host, record)
+
+    def swept(self, operation: Swept) -> None:
+        self.changes.swept += operation.files
+
+    def set_aside(self, operation: SetAside) -> None:
+        """The writer has done that on its own, before the batch."""
+
+    def _message(self, operation: Operation, submission: Submission, place: int) -> _Message:
+        """Encode a submission, its content made durable when it is large; ids are taken, nothing is added."""
+        head = encode(Head(submission.envelope, submission.source, submission.envelope_id))
+        content = submission.content
+        file, content_crc, size = self._keep(operation, content, place)
+        enqueued = microseconds(submission.arrived)
+        whole = submission.envelope.recipients
+        number = self._next
+        rows = []
+        for new in submission.entries:
+            row = Row(
+                id=number + len(rows),
+                message=number,
+                channel=new.channel,
+                host=new.host,
+                state=STATE_NUMBER[new.state],
+                priority=int(new.priority),
+                size=size,
+                enqueued=enqueued,
+                due=microseconds(new.due),
+                attempts=0,
+                recipients=new.recipients,
+                whole=new.recipients is whole or new.recipients == whole,
+                reason=new.reason,
+            )
+            rows.append((row, row.record()))
+        if not rows:
+            raise StoreError("a submission without entries")
+        self._next += len(rows)
+        return _Message(
+            rows=rows,
+            head=head,
+            content=b"" if file else content,  # type: ignore[arg-type]
+            content_crc=content_crc,
+            file=file,
+            size=size,
+            origin=_ORIGIN[submission.origin],
+        )
+
+    def _keep(self, operation: Operation, content: Any, place: int) -> tuple[str | None, int, int]:
+        """File (``None``: inline), checksum and size of content."""
+        if type(content) is bytes and len(content) <= INLINE:
+            return None, crc32(content), len(content)
+        if place not in operation.kept:
+            operation.kept[place] = self._files.keep(content)
+        size = content.size if isinstance(content, StagedContent) else len(content)
+        return *operation.kept[place], size
+
+    def _add(self, message: _Message) -> list[str]:
+        changes = self.changes
+        ids = []
+        for row, record in message.rows:
+            self._rows[row.id] = row
+            changes.entry(row.id, record)
+            changes.count(row.channel, message.origin, len(row.recipients))
+            changes.count(row.channel, _HELD if row.state == HELD else _QUEUED, 1)
+            changes.count(row.channel, _OCTETS, row.size)
+            ids.append(id_text(row.id))
+        changes.message(
+            message.rows[0][0].id,
+            len(ids),
+            message.size,
+            message.head,
+            (crc32(message.head), message.content_crc),
+            message.content,
+            message.file,
+        )
+        if self._next > self._durable:
+            changes.next_id = self._next + _IDS_AT_ONCE
+        return ids
+
+    def _leave(self, row: Row) -> None:
+        del self._rows[row.id]
+        self.changes.leave(row.id, row.message)
+        self._count(row, -1)
+        if row.size > INLINE:
+            self.changes.large_gone = True
+
+    def _change(self, old: Row, new: Row, record: bytes) -> None:
+        self._rows[new.id] = new
+        self.changes.entry(new.id, record)
+        if old.state != new.state or old.channel != new.channel:
+            self._count(old, -1)
+            self._count(new, 1)
+
+    def _count(self, row: Row, by: int) -> None:
+        self.changes.count(row.channel, _HELD if row.state == HELD else _QUEUED, by)
+        self.changes.count(row.channel, _OCTETS, by * row.size)
+
+
+def _leaving(
+    recipients: tuple[Recipient, ...], losses: tuple[tuple[str, Loss], ...]
+) -> tuple[list[Loss], tuple[Recipient, ...]]:
+    """
+    Who leaves and who stays.
+
+    A loss of somebody who is not an open recipient is nobody's; an address that is there
+    twice leaves once for each loss.
+    """
+    if not losses:
+        return [], recipients
+    if len(recipients) == 1 and len(losses) == 1 and recipients[0].address == losses[0][0]:
+        return [losses[0][1]], ()
+    gone: dict[str, list[Loss]] = {}
+    for address, loss in reversed(losses):
+        gone.setdefault(address, []).append(loss)
+    lost, stay = [], []
+    for recipient in recipients:
+        waiting = gone.get(recipient.address)
+        if waiting:
+            lost.append(waiting.pop())
+        else:
+            stay.append(recipient)
+    return lost, tuple(stay)
+
+
+def _subject(operation: Operation) -> int:
+    """The number of the entry that an operation changes, 0 for none."""
+    if type(operation) is Settle:
+        return id_number(operation.settlement.id)
+    if isinstance(operation, Move | Reprioritize):
+        return id_number(operation.id)
+    return 0
+
+
+_PLANS: dict[type[Operation], Callable[[Planner, Any], Any]] = {
+    Enqueue: Planner.enqueue,
+    Settle: Planner.settle,
+    Move: Planner.move,
+    Reprioritize: Planner.reprioritize,
+    SetStopped: Planner.set_stopped,
+    SetBackoff: Planner.set_backoff,
+    Swept: Planner.swept,
+    SetAside: Planner.set_aside,
+}

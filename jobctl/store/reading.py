@@ -1,0 +1,293 @@
+"""
+The queries.  Each fetches many rows as one JSON text: a row that is stepped on its own costs a turn
+for the interpreter's lock, and a list of a thousand would disturb the reactor a thousand times.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from jobctl.mail.entry import Attempt, Loss, Origin, QueueEntry, StoredEntry
+from jobctl.store.ids import id_number, id_text
+from jobctl.store.records import (
+    ENTRY_COLUMNS,
+    QUEUE_COLUMNS,
+    Damage,
+    EntryRecord,
+    QueueRecord,
+    Row,
+    encode,
+    microseconds,
+    queue_entry,
+    row_of,
+    seconds,
+    stored_entry,
+)
+
+# The number of an entry that cannot be read, and why.
+Damaged = tuple[int, str]
+# What a query found, and what it had to leave out because it is damaged.
+T = TypeVar("T")
+Found = tuple[list[T], list[Damaged]]
+
+_PAGE = 500
+_LEDGER = tuple(origin.value for origin in Origin) + tuple(loss.value for loss in Loss)
+
+_queue_records = msgspec.json.Decoder(list[QueueRecord]).decode
+_entry_records = msgspec.json.Decoder(list[EntryRecord]).decode
+_attempt = msgspec.json.Decoder(Attempt).decode
+
+
+def load_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> Found[Row]:
+    """Entries as the writer wants them, those of the numbers that are there and not set aside."""
+    where = "e.id IN (SELECT value FROM json_each(?)) AND e.state < 2"
+    return _entries(connection, where, "", (_text(list(numbers)),), row_of)
+
+
+def fetch(connection: sqlite3.Connection, ids: Iterable[str]) -> Found[StoredEntry]:
+    where = "e.id IN (SELECT value FROM json_each(?)) AND e.state < 2"
+    return _entries(connection, where, "", (_text([id_number(text) for text in ids]),), _stored)
+
+
+def window(
+    connection: sqlite3.Connection,
+    after: tuple[float, str] | None,
+    limit: int,
+    skip: Iterable[tuple[str, str]],
+) -> Found[QueueEntry]:
+    pairs = list(skip)
+    condition = "(e.due, e.id) > (?, ?) AND e.state = 0"
+    if pairs:
+        condition += " AND (e.channel, e.host) NOT IN (SELECT value->>0, value->>1 FROM json_each(?))"
+    given = (*_beyond(after), _text(pairs)) if pairs else _beyond(after)
+    return _queue(connection, "entries_due", condition, given, limit)
+
+
+def backlog(
+    connection: sqlite3.Connection,
+    channel: str,
+    host: str | None,
+    after: tuple[float, str] | None,
+    limit: int,
+) -> Found[QueueEntry]:
+    condition = "(e.due, e.id) > (?, ?) AND e.state = 0 AND e.channel = ?"
+    if host is None:
+        return _queue(connection, "entries_due", condition, (*_beyond(after), channel), limit)
+    return _queue(
+        connection, "entries_host", condition + " AND e.host = ?", (*_beyond(after), channel, host), limit
+    )
+
+
+def directory(
+    connection: sqlite3.Connection,
+    channel: str | None,
+    held: bool | None,
+    limit: int | None,
+    after: str | None,
+) -> Found[StoredEntry]:
+    """Read page by page, so that no one text grows with the queue."""
+    entries: list[StoredEntry] = []
+    damaged: list[Damaged] = []
+    states = {None: "e.state < 2", True: "e.state = 1", False: "e.state = 0"}[held]
+    condition = f"e.id > ? AND {states}" + (" AND e.channel = ?" if channel is not None else "")
+    beyond = id_number(after) if after is not None else 0
+    while limit is None or len(entries) < limit:
+        count = _PAGE if limit is None else min(_PAGE, limit - len(entries))
+        given = (beyond,) if channel is None else (beyond, channel)
+        found, bad = _entries(connection, condition, f"ORDER BY e.id LIMIT {count}", given, _stored)
+        entries += found
+        damaged += bad
+        if len(found) + len(bad) < count:
+            break
+        beyond = max([id_number(found[-1].entry.id) if found else 0, *(number for number, _ in bad)])
+    return entries, damaged
+
+
+def summarize(
+    connection: sqlite3.Connection, now: float
+) -> dict[str, tuple[int, int, int, int, float | None]]:
+    """The oldest is the first that arrived; its time is what a clock that steps made of it."""
+    rows = connection.execute(
+        """
+        SELECT json_group_array(json_array(channel, queued,
+            (SELECT count(*) FROM entries e INDEXED BY entries_host
+                WHERE e.state = 0 AND e.channel = l.channel AND e.due > ?),
+            held, octets,
+            (SELECT e.enqueued FROM entries e WHERE e.channel = l.channel AND e.state < 2 ORDER BY e.id LIMIT 1)))
+        FROM ledger l WHERE queued + held > 0
+        """,
+        (microseconds(now),),
+    ).fetchone()[0]
+    found = msgspec.json.decode(rows, type=list[tuple[str, int, int, int, int, int | None]])
+    return {
+        channel: (queued, future, held, octets, None if oldest is None else seconds(oldest))
+        for channel, queued, future, held, octets, oldest in found
+    }
+
+
+def history(connection: sqlite3.Connection, text_id: str) -> list[Attempt]:
+    rows = connection.execute("SELECT line FROM history WHERE entry = ? ORDER BY seq", (id_number(text_id),))
+    return [_attempt(line) for (line,) in rows]
+
+
+def ledger(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """``queued`` is counted in the entries, not kept as a sum: so an imbalance shows."""
+    rows = connection.execute(f"SELECT channel, {', '.join(_LEDGER)} FROM ledger").fetchall()
+    accounts = {
+        name.decode(): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
+    }
+    empty = dict.fromkeys((*_LEDGER, "queued"), 0)
+    for name, count in connection.execute(
+        "SELECT channel, sum(recipients) FROM entries NOT INDEXED GROUP BY channel"
+    ):
+        accounts.setdefault(name.decode(), dict(empty))["queued"] = count
+    return accounts
+
+
+def stopped(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
+    rows = connection.execute("SELECT channel, author, since FROM stopped")
+    return {channel.decode(): (author.decode(), seconds(since)) for channel, author, since in rows}
+
+
+def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:
+    rows = connection.execute("SELECT channel, host, failures, until, reply FROM backoffs ORDER BY until")
+    return [
+        (channel.decode(), host.decode(), failures, seconds(until), reply.decode())
+        for channel, host, failures, until, reply in rows
+    ]
+
+
+def damaged(connection: sqlite3.Connection) -> list[tuple[str, float, str]]:
+    """Entries set aside: id, when that was, why."""
+    rows = connection.execute("SELECT entry, since, why FROM damaged ORDER BY entry")
+    return [(id_text(entry), seconds(since), why.decode("utf-8", "replace")) for entry, since, why in rows]
+
+
+def content_row(
+    connection: sqlite3.Connection, message: int
+) -> tuple[int, int, str | None, bytes | None] | None:
+    """Size, checksum, file and inline content of a message; ``None``: it is gone."""
+    row = connection.execute(
+        "SELECT size, content_crc, file, content FROM messages WHERE id = ?", (message,)
+    ).fetchone()
+    if row is None:
+        return None
+    size, crc, file, content = row
+    return size, crc, None if file is None else file.decode("ascii", "replace"), content
+
+
+def entries_of(connection: sqlite3.Connection, message: int) -> list[str]:
+    """Ids of the entries that share a message."""
+    rows = connection.execute(
+        "SELECT e.id FROM messages m JOIN entries e ON e.id >= m.id AND e.id < m.id + m.entries WHERE m.id = ?",
+        (message,),
+    )
+    return [id_text(number) for (number,) in rows]
+
+
+def files_named(connection: sqlite3.Connection, names: Iterable[str]) -> set[str]:
+    """Which of these content files belong to a message?"""
+    rows = connection.execute(
+        "SELECT file FROM messages WHERE file IN (SELECT value FROM json_each(?))", (_text(list(names)),)
+    )
+    return {file.decode("ascii", "replace") for (file,) in rows}
+
+
+def garbage(connection: sqlite3.Connection) -> list[str]:
+    """Content files to be removed, at most a thousand at a time."""
+    rows = connection.execute(
+        "SELECT json_group_array(file) FROM (SELECT file FROM garbage LIMIT 1000)"
+    ).fetchone()
+    return msgspec.json.decode(rows[0], type=list[str])
+
+
+def _text(value: object) -> str:
+    return encode(value).decode()
+
+
+def _beyond(after: tuple[float, str] | None) -> tuple[int, int]:
+    return (-(1 << 63), 0) if after is None else (microseconds(after[0]), id_number(after[1]))
+
+
+def _queue(
+    connection: sqlite3.Connection, index: str, condition: str, given: tuple[Any, ...], limit: int
+) -> Found[QueueEntry]:
+    source = f"entries e INDEXED BY {index} WHERE {condition} ORDER BY e.due, e.id LIMIT {int(limit)}"
+    return _many(
+        connection,
+        f"SELECT {QUEUE_COLUMNS} FROM {source}",
+        QUEUE_COLUMNS.replace("e.", ""),
+        given,
+        _queue_records,
+        lambda record: queue_entry(id_text(record[0]), record),
+    )
+
+
+def _entries(
+    connection: sqlite3.Connection,
+    condition: str,
+    order: str,
+    given: tuple[Any, ...],
+    make: Callable[[Any], T],
+) -> Found[T]:
+    return _many(
+        connection,
+        f"SELECT {ENTRY_COLUMNS} FROM entries e LEFT JOIN messages m ON m.id = e.message WHERE {condition} {order}",
+        ENTRY_COLUMNS.replace("e.", "").replace("m.", ""),
+        given,
+        _entry_records,
+        make,
+    )
+
+
+def _many(
+    connection: sqlite3.Connection,
+    query: str,
+    columns: str,
+    given: tuple[Any, ...],
+    decode: Callable[[bytes], list[Any]],
+    make: Callable[[Any], T],
+) -> Found[T]:
+    """Run a query whose first column is the entry's number, and make a value of each row."""
+    text = connection.execute(
+        f"SELECT json_group_array(json_array({columns})) FROM ({query})", given
+    ).fetchone()[0]
+    try:
+        records = decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _one_by_one(connection, query, columns, given, decode, make)
+    found: list[T] = []
+    bad: list[Damaged] = []
+    for record in records:
+        try:
+            found.append(make(record))
+        except Damage as why:
+            bad.append((record[0], str(why)))
+    return found, bad
+
+
+def _one_by_one(
+    connection: sqlite3.Connection,
+    query: str,
+    columns: str,
+    given: tuple[Any, ...],
+    decode: Callable[[bytes], list[Any]],
+    make: Callable[[Any], T],
+) -> Found[T]:
+    """As :func:`_many`, finding the row whose octets spoil the whole text."""
+    found: list[T] = []
+    bad: list[Damaged] = []
+    for number, text in connection.execute(
+        f"SELECT id, json_array({columns}) FROM ({query})", given
+    ).fetchall():
+        try:
+            found.append(make(decode(b"[" + text + b"]")[0]))
+        except (Damage, msgspec.MsgspecError, UnicodeDecodeError) as why:
+            bad.append((number, f"the row cannot be read: {why}"))
+    return found, bad
+
+
+def _stored(record: EntryRecord) -> StoredEntry:
+    return stored_entry(id_text(record[0]), record)

@@ -1,0 +1,260 @@
+"""How entries and messages are written in rows: values to JSON text with a checksum, and back."""
+
+from zlib import crc32
+
+import msgspec
+
+from jobctl.errors import StoreError
+from jobctl.mail.entry import Lasting, QueueEntry, StoredEntry
+from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+
+# Content up to this size lies in the database, larger content in a file.
+INLINE = 64 * 1024
+
+QUEUED, HELD, DAMAGED = 0, 1, 2
+STATE_NUMBER = {Lasting.QUEUED: QUEUED, Lasting.HELD: HELD}
+STATE = {QUEUED: Lasting.QUEUED, HELD: Lasting.HELD}
+
+encode = msgspec.json.Encoder().encode
+
+
+class Damage(StoreError):
+    """A row does not say what was written; ``why`` for the log."""
+
+
+class Head(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What all entries of a message share, beside its content."""
+
+    envelope: Envelope
+    source: Source
+    envelope_id: str = ""
+
+
+class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What only one entry has and no query asks for.
+
+    :ivar recipients: Those still open; ``None``: all of the message's.
+    """
+
+    recipients: tuple[Recipient, ...] | None = None
+    last_reply: str = ""
+    reason: str = ""
+    suspect: int = 0
+    deaths: int = 0
+
+
+_NO_DETAIL = Detail()
+_read_head = msgspec.json.Decoder(Head).decode
+_read_detail = msgspec.json.Decoder(Detail).decode
+
+
+def microseconds(seconds: float) -> int:
+    """Times are stored as whole microseconds: SQLite's text form of a float would lose some digits."""
+    return round(seconds * 1_000_000)
+
+
+def seconds(microseconds: int) -> float:
+    """The inverse of :func:`microseconds`, exact until the year 2112."""
+    return microseconds / 1_000_000
+
+
+def stored_time(value: float) -> float:
+    """A time as it is after storing and reading."""
+    return seconds(microseconds(value))
+
+
+class Row(msgspec.Struct):
+    """One entry as the writer knows it; ``recipients`` are the open ones, ``whole``: all of the message's."""
+
+    id: int
+    message: int
+    channel: str
+    host: str
+    state: int
+    priority: int
+    size: int
+    enqueued: int
+    due: int
+    attempts: int
+    recipients: tuple[Recipient, ...]
+    whole: bool
+    last_reply: str = ""
+    reason: str = ""
+    suspect: int = 0
+    deaths: int = 0
+
+    def record(self) -> bytes:
+        """The row's columns as a JSON array, in the order of the table."""
+        detail = b""
+        if not self.whole or self.last_reply or self.reason or self.suspect or self.deaths:
+            detail = encode(
+                Detail(
+                    recipients=None if self.whole else self.recipients,
+                    last_reply=self.last_reply,
+                    reason=self.reason,
+                    suspect=self.suspect,
+                    deaths=self.deaths,
+                )
+            )
+        return encode(
+            (
+                self.id,
+                self.message,
+                self.channel,
+                self.host,
+                self.state,
+                self.priority,
+                self.size,
+                len(self.recipients),
+                self.enqueued,
+                self.due,
+                self.attempts,
+                crc32(detail),
+                detail.decode(),
+            )
+        )
+
+
+def head_of(text: str | None, crc: int | None) -> Head:
+    """:raises Damage: The message's row is missing or not as written."""
+    if text is None:
+        raise Damage("the message of the entry is missing")
+    data = text.encode()
+    if crc32(data) != crc:
+        raise Damage("the envelope's checksum is wrong")
+    try:
+        return _read_head(data)
+    except msgspec.MsgspecError as why:
+        raise Damage(f"the envelope cannot be read: {why}") from why
+
+
+def detail_of(text: str, crc: int) -> Detail:
+    """:raises Damage: It is not as written."""
+    data = text.encode()
+    if crc32(data) != crc:
+        raise Damage("the entry's checksum is wrong")
+    if not data:
+        return _NO_DETAIL
+    try:
+        return _read_detail(data)
+    except msgspec.MsgspecError as why:
+        raise Damage(f"the entry cannot be read: {why}") from why
+
+
+# Columns of queries that give whole entries, and their shape.
+ENTRY_COLUMNS = (
+    "e.id, e.message, e.channel, e.host, e.state, e.priority, e.size, e.enqueued, e.due, e.attempts, "
+    "e.crc, e.detail, m.head_crc, m.head"
+)
+EntryRecord = tuple[int, int, str, str, int, int, int, int, int, int, int, str, int | None, str | None]
+# Columns of queries for the schedule.
+QUEUE_COLUMNS = "e.id, e.channel, e.host, e.priority, e.size, e.enqueued, e.due, e.attempts"
+QueueRecord = tuple[int, str, str, int, int, int, int, int]
+
+_PRIORITY = {priority.value: priority for priority in Priority}
+
+
+def priority_of(number: int) -> Priority:
+    """:raises Damage: There is no such priority."""
+    try:
+        return _PRIORITY[number]
+    except KeyError:
+        raise Damage(f"there is no priority {number}") from None
+
+
+def row_of(record: EntryRecord) -> Row:
+    """:raises Damage: Something in it is not as written."""
+    (
+        number,
+        message,
+        channel,
+        host,
+        state,
+        priority,
+        size,
+        enqueued,
+        due,
+        attempts,
+        crc,
+        text,
+        head_crc,
+        head,
+    ) = record
+    detail = detail_of(text, crc)
+    recipients = detail.recipients
+    return Row(
+        id=number,
+        message=message,
+        channel=channel,
+        host=host,
+        state=state,
+        priority=priority_of(priority).value,
+        size=size,
+        enqueued=enqueued,
+        due=due,
+        attempts=attempts,
+        recipients=head_of(head, head_crc).envelope.recipients if recipients is None else recipients,
+        whole=recipients is None,
+        last_reply=detail.last_reply,
+        reason=detail.reason,
+        suspect=detail.suspect,
+        deaths=detail.deaths,
+    )
+
+
+def queue_entry(text_id: str, record: QueueRecord) -> QueueEntry:
+    """:raises Damage: Something in it is not as written."""
+    _, channel, host, priority, size, enqueued, due, attempts = record
+    return QueueEntry(
+        id=text_id,
+        channel=channel,
+        host=host,
+        priority=priority_of(priority),
+        size=size,
+        enqueued=seconds(enqueued),
+        due=seconds(due),
+        attempts=attempts,
+    )
+
+
+def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
+    """:raises Damage: Something in it is not as written."""
+    (
+        number,
+        message,
+        channel,
+        host,
+        state,
+        priority,
+        size,
+        enqueued,
+        due,
+        attempts,
+        crc,
+        text,
+        head_crc,
+        head,
+    ) = record
+    detail = detail_of(text, crc)
+    shared = head_of(head, head_crc)
+    envelope = shared.envelope
+    if detail.recipients is not None:
+        envelope = with_recipients(envelope, detail.recipients)
+    return StoredEntry(
+        entry=queue_entry(text_id, (number, channel, host, priority, size, enqueued, due, attempts)),
+        message=message,
+        state=STATE[state],
+        envelope=envelope,
+        source=shared.source,
+        envelope_id=shared.envelope_id,
+        last_reply=detail.last_reply,
+        reason=detail.reason,
+        suspect=detail.suspect,
+        deaths=detail.deaths,
+    )
+
+
+def with_recipients(envelope: Envelope, recipients: tuple[Recipient, ...]) -> Envelope:
+    """The same envelope for only these recipients."""
+    return msgspec.structs.replace(envelope, recipients=recipients)

@@ -1,0 +1,383 @@
+"""The message store on SQLite; docs/store.md tells what lies on the disk and how it recovers."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+from zlib import crc32
+
+import msgspec
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from jobctl.errors import StoreError
+from jobctl.interfaces import IContent, IMessageStore, IStagedContent
+from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry, Submission
+from jobctl.mail.envelope import Priority
+from jobctl.store import reading, schema
+from jobctl.store.content import ContentFiles, FileContent, InlineContent, StagedContent
+from jobctl.store.disk import Disk
+from jobctl.store.health import Health, from_os, read_error
+from jobctl.store.lock import QueueLock
+from jobctl.store.operations import (
+    Enqueue,
+    Move,
+    Operation,
+    Reprioritize,
+    SetAside,
+    SetBackoff,
+    SetStopped,
+    Settle,
+    Swept,
+)
+from jobctl.store.records import INLINE
+from jobctl.store.recovery import open_database, recover
+from jobctl.store.space import Space
+from jobctl.store.worker import Outcome, Worker
+from jobctl.store.writer import Writer
+
+log = Logger()
+T = TypeVar("T")
+
+
+class _Read:
+    """One query for a reader's thread."""
+
+    __slots__ = ("done", "query")
+
+    def __init__(self, query: Callable[[sqlite3.Connection], Any]) -> None:
+        self.query = query
+        self.done: Deferred[Any] = Deferred()
+
+
+@implementer(IMessageStore)
+class SQLiteStore:
+    """
+    One queue directory, owned by one process.
+
+    Threads: a writer; one that syncs large content before the writer sees it, so that it
+    never delays small mail; and readers for deliveries, for the schedule and for lists,
+    so that none of these waits for another.
+
+    :param reactor: Its ``callFromThread``, ``callLater`` and ``seconds`` are used.
+    :param free_space: Octets that must stay free on the disk for mail to be accepted.
+    :param clock: Epoch seconds.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        directory: str,
+        free_space: int = 64 * 1024 * 1024,
+        clock: Callable[[], float] | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._directory = directory
+        self._path = os.path.join(directory, "queue.db")
+        self._clock = clock or reactor.seconds
+        self._disk = disk or Disk()
+        self._health = Health()
+        self._files = ContentFiles(directory, self._disk, self._health)
+        self._space = Space(directory, free_space, self._clock, self._disk)
+        self._lock = QueueLock(os.path.join(directory, "lock"))
+        self._gathered: list[Operation] = []
+        self._handing_over: Any = None
+        self._open = False
+
+    def open(self) -> None:
+        """
+        Take possession, make or migrate the schema, clear what a crash left.
+
+        :raises StoreBusy: Another process has it.
+        :raises StoreError: Cannot be read, or is from a newer release.
+        """
+        try:
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        except OSError as why:
+            raise StoreError(f"cannot make the queue directory {self._directory}: {why.strerror}") from why
+        self._lock.take()
+        try:
+            self._start()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._open = True
+
+    def _start(self) -> None:
+        try:
+            self._files.prepare()
+            connection = open_database(self._path, self._disk)
+            recover(connection, self._files)
+            readers = [schema.connect_reader(self._path, self._disk) for _ in range(3)]
+            writer = Writer(
+                connection, self._files, self._space, self._health, self._lock, self._clock, self._sweep
+            )
+        except OSError as why:
+            raise from_os(why) from why
+        except sqlite3.Error as why:
+            raise self._health.from_sqlite(why) or StoreError(f"cannot open {self._path}: {why}") from why
+        reactor = self._reactor
+        self._writer: Worker[Operation] = Worker(
+            "writer", reactor, writer.perform, writer.checkpoint, writer.close
+        )
+        self._filer: Worker[Operation] = Worker("filer", reactor, self._keep)
+        self._deliveries, self._schedule, self._lists = (
+            Worker(name, reactor, _reader(connection), finish=connection.close)
+            for name, connection in zip(("deliveries", "schedule", "lists"), readers, strict=True)
+        )
+
+    def close(self) -> "Deferred[None]":
+        """Commit what is waiting and let go."""
+        if not self._open:
+            return succeed(None)
+        self._open = False
+        if self._handing_over is not None:
+            self._handing_over.cancel()
+            self._hand_over()
+        # Each may give work to the next: the filer's content goes to the writer, whose garbage is left for a restart.
+        stopping = gatherResults(
+            [w.stop() for w in (self._filer, self._deliveries, self._schedule, self._lists)]
+        )
+        stopping.addCallback(lambda _: self._writer.stop())
+        stopping.addCallback(lambda _: self._lock.release())
+        return stopping
+
+    def stage(self) -> IStagedContent:
+        """
+        Begin content that comes in pieces.
+
+        :raises StoreFull: The disk has no room for more.
+        """
+        staged: IStagedContent = StagedContent(self._files)
+        return staged
+
+    def enqueue(self, submission: Submission) -> "Deferred[list[str]]":
+        """Take responsibility for a message; the ids of its entries once that is durable."""
+        content = submission.content
+        if type(content) is not bytes:
+            if not isinstance(content, StagedContent) or not content.usable:
+                return fail(StoreError("the content was discarded or enqueued before"))
+            whole = content.whole()
+            if whole is not None:
+                content = whole
+                submission = msgspec.structs.replace(submission, content=whole)
+        if type(content) is bytes and len(content) <= INLINE:
+            return self._submit(Enqueue(submission))
+        if not self._open:
+            return fail(StoreError("the store is not open"))
+        operation = Enqueue(submission)
+        self._filer.put([operation])
+        return operation.done
+
+    def settle(self, settlement: Settlement) -> "Deferred[list[list[str]]]":
+        """Apply what an attempt or an operator did to one entry."""
+        return self._submit(Settle(settlement))
+
+    def move(self, id: str, channel: str, host: str) -> "Deferred[bool]":
+        """Put an entry into another channel's queue; ``False``: it is gone."""
+        return self._submit(Move(id, channel, host))
+
+    def set_priority(self, id: str, priority: Priority) -> "Deferred[bool]":
+        """``False``: it is gone."""
+        return self._submit(Reprioritize(id, int(priority)))
+
+    def fetch(self, ids: Iterable[str]) -> "Deferred[list[StoredEntry]]":
+        """Those still there, in any order."""
+        wanted = list(ids)
+        return self._find(self._deliveries, lambda connection: reading.fetch(connection, wanted))
+
+    def content(self, message: int) -> "Deferred[IContent]":
+        """:raises StoreError: (fails) gone or damaged; then its entries are held."""
+
+        def damaged(why: str) -> None:
+            self._hold_damaged(message, why)
+
+        def load(connection: sqlite3.Connection) -> InlineContent | FileContent:
+            return _load(connection, self._files, message, damaged)
+
+        def failed(why: Failure) -> Failure:
+            if why.check(_DamagedContent):
+                damaged(why.getErrorMessage())
+            return why
+
+        return self._ask(self._deliveries, load).addErrback(failed)
+
+    def window(
+        self, after: tuple[float, str] | None, limit: int, skip: Iterable[tuple[str, str]]
+    ) -> "Deferred[list[QueueEntry]]":
+        """Queued entries in order of due time, beyond ``after``."""
+        pairs = list(skip)
+        return self._find(self._schedule, lambda connection: reading.window(connection, after, limit, pairs))
+
+    def backlog(
+        self, channel: str, host: str | None, after: tuple[float, str] | None, limit: int
+    ) -> "Deferred[list[QueueEntry]]":
+        """As :meth:`window`, of one channel and host (``None``: the whole channel)."""
+        return self._find(
+            self._schedule, lambda connection: reading.backlog(connection, channel, host, after, limit)
+        )
+
+    def directory(
+        self,
+        channel: str | None = None,
+        held: bool | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> "Deferred[list[StoredEntry]]":
+        """Entries in order of arrival."""
+        return self._find(
+            self._lists, lambda connection: reading.directory(connection, channel, held, limit, after)
+        )
+
+    def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
+        """Channel to (queued, of them due in the future, held, octets, oldest)."""
+        now = self._clock()
+        return self._ask(self._lists, lambda connection: reading.summarize(connection, now))
+
+    def history(self, id: str) -> "Deferred[list[Attempt]]":
+        """What was tried with an entry, oldest first."""
+        return self._ask(self._lists, lambda connection: reading.history(connection, id))
+
+    def ledger(self) -> "Deferred[dict[str, dict[str, int]]]":
+        """Recipients by channel and how they came and went."""
+        return self._ask(self._lists, reading.ledger)
+
+    def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
+        """Entries that were set aside: id, when, why."""
+        return self._ask(self._lists, reading.damaged)
+
+    def set_stopped(self, channel: str, stopped: bool, author: str) -> "Deferred[None]":
+        """Remember that an operator stopped (or started) a channel."""
+        return self._submit(SetStopped(channel, stopped, author, self._clock()))
+
+    def stopped(self) -> "Deferred[dict[str, tuple[str, float]]]":
+        """Stopped channel to (author, since)."""
+        return self._ask(self._schedule, reading.stopped)
+
+    def set_host_backoff(
+        self, channel: str, host: str, failures: int, until: float, reply: str
+    ) -> "Deferred[None]":
+        """Remember a destination's connection failures; ``failures`` 0 forgets."""
+        return self._submit(SetBackoff(channel, host, failures, until, reply))
+
+    def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
+        """Channel, host, failures, until, reply."""
+        return self._ask(self._schedule, reading.host_backoffs)
+
+    def _submit(self, operation: Operation) -> "Deferred[Any]":
+        """
+        Have the writer do it with all else that comes in this turn of the reactor.
+
+        Waking the writer at the first operation of a turn would make it commit that one alone,
+        and the two threads fight for the interpreter while the rest of the turn is done.
+        """
+        if not self._open:
+            return fail(StoreError("the store is not open"))
+        self._gathered.append(operation)
+        if self._handing_over is None:
+            self._handing_over = self._reactor.callLater(0, self._hand_over)
+        return operation.done
+
+    def _hand_over(self) -> None:
+        self._handing_over = None
+        gathered, self._gathered = self._gathered, []
+        self._writer.put(gathered)
+
+    def _ask(self, reader: "Worker[_Read]", query: Callable[[sqlite3.Connection], T]) -> "Deferred[T]":
+        if not self._open:
+            return fail(StoreError("the store is not open"))
+        read = _Read(query)
+        reader.put([read])
+        return read.done
+
+    def _find(
+        self, reader: "Worker[_Read]", query: Callable[[sqlite3.Connection], reading.Found[T]]
+    ) -> "Deferred[list[T]]":
+        """As :meth:`_ask`, setting aside what the query found damaged."""
+
+        def found(result: reading.Found[T]) -> list[T]:
+            entries, damaged = result
+            if damaged:
+                self._submit(SetAside(damaged)).addErrback(_seen)
+            return entries
+
+        return self._ask(reader, query).addCallback(found)
+
+    def _hold_damaged(self, message: int, why: str) -> None:
+        """Nobody can be given this content: its entries wait for an operator."""
+        log.error("store: content of message {number} is damaged: {why}", number=message, why=why)
+
+        def hold(ids: list[str]) -> None:
+            for text in ids:
+                line = Attempt(when=self._clock(), what="damaged", text=why)
+                settlement = Settlement(id=text, state=Lasting.HELD, reason=why, history=(line,))
+                self.settle(settlement).addErrback(_seen)
+
+        self._ask(self._lists, lambda connection: reading.entries_of(connection, message)).addCallbacks(
+            hold, _seen
+        )
+
+    def _keep(self, tasks: list[Operation]) -> Iterator[list[Outcome]]:
+        """The filer's work: large content made durable before the writer sees it, old files removed."""
+        for task in tasks:
+            try:
+                if isinstance(task, Swept):
+                    for name in task.files:
+                        self._files.forget(name)
+                elif isinstance(task, Enqueue):
+                    if self._health.refusing:
+                        raise StoreError(self._health.refusing)
+                    task.kept[0] = self._files.keep(task.submission.content)
+            except StoreError as why:
+                yield [(task.done, Failure(why))]
+            else:
+                self._writer.put([task])
+
+    def _sweep(self, names: list[str]) -> None:
+        swept = Swept(names)
+        swept.done.addErrback(_seen)
+        self._filer.put([swept])
+
+
+class _DamagedContent(StoreError):
+    """Content in the database is not what was stored."""
+
+
+def _load(
+    connection: sqlite3.Connection, files: ContentFiles, message: int, damaged: Callable[[str], None]
+) -> InlineContent | FileContent:
+    row = reading.content_row(connection, message)
+    if row is None:
+        raise StoreError("the message is gone")
+    size, crc, file, content = row
+    if file is None:
+        content = content or b""
+        if crc32(content) != crc or len(content) != size:
+            raise _DamagedContent("the content is not what was stored (checksum)")
+        return InlineContent(content)
+    try:
+        return FileContent(files.path(file), size, crc, damaged)
+    except OSError as why:
+        raise _DamagedContent(f"the content file cannot be read: {why.strerror}") from why
+
+
+def _reader(connection: sqlite3.Connection) -> Callable[[list[_Read]], Iterator[list[Outcome]]]:
+    def perform(reads: list[_Read]) -> Iterator[list[Outcome]]:
+        outcomes: list[Outcome] = []
+        for read in reads:
+            try:
+                outcomes.append((read.done, read.query(connection)))
+            except StoreError as why:
+                outcomes.append((read.done, Failure(why)))
+            except sqlite3.Error as why:
+                outcomes.append((read.done, Failure(read_error(why))))
+        yield outcomes
+
+    return perform
+
+
+def _seen(why: Failure) -> None:
+    """For what nobody waits for: the writer has logged why it could not be done."""
