@@ -21,6 +21,7 @@ COUNTERS = (
 )
 COUNTER = {name: place for place, name in enumerate(COUNTERS)}
 
+_ADD_COUNTERS = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTERS)
 _UNUSED = (
     "NOT EXISTS (SELECT 1 FROM entries e WHERE e.id >= messages.id AND e.id < messages.id + messages.entries)"
 )
@@ -54,11 +55,12 @@ CREATE TEMP TRIGGER apply INSTEAD OF INSERT ON batch BEGIN
     INSERT INTO ledger SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6,
         value->>7, value->>8, value->>9, value->>10, value->>11
         FROM json_each(NEW.ledger) WHERE true
-        ON CONFLICT (channel) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTERS)};
+        ON CONFLICT (channel) DO UPDATE SET {_ADD_COUNTERS};
     UPDATE ids SET next = NEW.next_id WHERE NEW.next_id IS NOT NULL;
     REPLACE INTO stopped SELECT value->>0, value->>1, value->>2 FROM json_each(NEW.stopped);
     DELETE FROM stopped WHERE channel IN (SELECT value FROM json_each(NEW.started));
-    REPLACE INTO backoffs SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(NEW.backoffs);
+    REPLACE INTO backoffs SELECT value->>0, value->>1, value->>2, value->>3, value->>4
+        FROM json_each(NEW.backoffs);
     DELETE FROM backoffs WHERE (channel, host) IN (SELECT value->>0, value->>1 FROM json_each(NEW.forgotten));
     DELETE FROM garbage WHERE file IN (SELECT value FROM json_each(NEW.swept));
 END;

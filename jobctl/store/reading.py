@@ -115,7 +115,8 @@ def summarize(
             (SELECT count(*) FROM entries e INDEXED BY entries_host
                 WHERE e.state = 0 AND e.channel = l.channel AND e.due > ?),
             held, octets,
-            (SELECT e.enqueued FROM entries e WHERE e.channel = l.channel AND e.state < 2 ORDER BY e.id LIMIT 1)))
+            (SELECT e.enqueued FROM entries e
+                WHERE e.channel = l.channel AND e.state < 2 ORDER BY e.id LIMIT 1)))
         FROM ledger l WHERE queued + held > 0
         """,
         (microseconds(now),),
@@ -181,7 +182,8 @@ def content_row(
 def entries_of(connection: sqlite3.Connection, message: int) -> list[str]:
     """Ids of the entries that share a message."""
     rows = connection.execute(
-        "SELECT e.id FROM messages m JOIN entries e ON e.id >= m.id AND e.id < m.id + m.entries WHERE m.id = ?",
+        "SELECT e.id FROM messages m JOIN entries e ON e.id >= m.id AND e.id < m.id + m.entries"
+        " WHERE m.id = ?",
         (message,),
     )
     return [id_text(number) for (number,) in rows]
@@ -234,7 +236,8 @@ def _entries(
 ) -> Found[T]:
     return _many(
         connection,
-        f"SELECT {ENTRY_COLUMNS} FROM entries e LEFT JOIN messages m ON m.id = e.message WHERE {condition} {order}",
+        f"SELECT {ENTRY_COLUMNS} FROM entries e LEFT JOIN messages m ON m.id = e.message"
+        f" WHERE {condition} {order}",
         ENTRY_COLUMNS.replace("e.", "").replace("m.", ""),
         given,
         _entry_records,

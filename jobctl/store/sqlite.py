@@ -137,7 +137,7 @@ class SQLiteStore:
         if self._handing_over is not None:
             self._handing_over.cancel()
             self._hand_over()
-        # Each may give work to the next: the filer's content goes to the writer, whose garbage is left for a restart.
+        # The filer's content goes to the writer; garbage that comes of it is left for the next start.
         stopping = gatherResults(
             [w.stop() for w in (self._filer, self._deliveries, self._schedule, self._lists)]
         )

@@ -1,0 +1,338 @@
+"""A message store in memory, for tests: the same promises as the real one, kept by the same contract."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from jobctl.errors import StoreBusy, StoreError
+from jobctl.interfaces import IContent, IMessageStore, IStagedContent
+from jobctl.mail.entry import (
+    Attempt,
+    Lasting,
+    Loss,
+    Origin,
+    QueueEntry,
+    Settlement,
+    StoredEntry,
+    Submission,
+)
+from jobctl.mail.envelope import Priority, Recipient
+from jobctl.store.content import InlineContent
+from jobctl.store.ids import id_number, id_text
+from jobctl.store.records import stored_time, with_recipients
+
+_KEPT_HISTORY = 100
+
+
+class MemoryDisk:
+    """What outlives a :class:`MemoryStore`; hand the same one to the next to open it again."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.next = 1
+        self.entries: dict[int, StoredEntry] = {}
+        self.contents: dict[int, bytes] = {}
+        self.lines: dict[int, list[Attempt]] = {}
+        self.accounts: dict[str, dict[str, int]] = {}
+        self.stopped: dict[str, tuple[str, float]] = {}
+        self.backoffs: dict[tuple[str, str], tuple[int, float, str]] = {}
+
+
+@implementer(IStagedContent)
+class _Staged:
+    def __init__(self) -> None:
+        self.size = 0
+        self.usable = True
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self.usable:
+            raise StoreError("the content was discarded or enqueued before")
+        self.size += len(data)
+        self._pieces.append(data)
+
+    def take(self) -> bytes:
+        self.usable = False
+        return b"".join(self._pieces)
+
+    def discard(self) -> None:
+        self.usable = False
+
+
+@implementer(IMessageStore)
+class MemoryStore:
+    """
+    All in dictionaries; every Deferred has fired when it is returned.
+
+    :param clock: Epoch seconds.
+    :param fault: Called before each change; what it raises is how the change fails.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        disk: MemoryDisk | None = None,
+        fault: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.disk = disk or MemoryDisk()
+        self._clock = clock
+        self._fault = fault
+        self._open = False
+
+    def open(self) -> None:
+        if self.disk.busy:
+            raise StoreBusy("the queue is in use by another store")
+        self.disk.busy = self._open = True
+
+    def close(self) -> "Deferred[None]":
+        if self._open:
+            self.disk.busy = self._open = False
+        return succeed(None)
+
+    def stage(self) -> IStagedContent:
+        staged: IStagedContent = _Staged()
+        return staged
+
+    def enqueue(self, submission: Submission) -> "Deferred[list[str]]":
+        return self._do(self._check_and_add, submission)
+
+    def settle(self, settlement: Settlement) -> "Deferred[list[list[str]]]":
+        return self._do(self._settle, settlement)
+
+    def move(self, id: str, channel: str, host: str) -> "Deferred[bool]":
+        return self._do(self._move, id, channel, host)
+
+    def set_priority(self, id: str, priority: Priority) -> "Deferred[bool]":
+        return self._do(self._set_priority, id, priority)
+
+    def fetch(self, ids: Iterable[str]) -> "Deferred[list[StoredEntry]]":
+        wanted = {id_number(text) for text in ids}
+        return self._do(lambda: [_copy(e) for n, e in self.disk.entries.items() if n in wanted], faults=False)
+
+    def content(self, message: int) -> "Deferred[IContent]":
+        if message not in self.disk.contents:
+            return fail(StoreError("the message is gone"))
+        content: IContent = InlineContent(self.disk.contents[message])
+        return succeed(content)
+
+    def window(
+        self, after: tuple[float, str] | None, limit: int, skip: Iterable[tuple[str, str]]
+    ) -> "Deferred[list[QueueEntry]]":
+        pairs = set(skip)
+        return self._queue(after, limit, lambda entry: (entry.channel, entry.host) not in pairs)
+
+    def backlog(
+        self, channel: str, host: str | None, after: tuple[float, str] | None, limit: int
+    ) -> "Deferred[list[QueueEntry]]":
+        return self._queue(
+            after, limit, lambda entry: entry.channel == channel and host in (None, entry.host)
+        )
+
+    def directory(
+        self,
+        channel: str | None = None,
+        held: bool | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> "Deferred[list[StoredEntry]]":
+        found = [
+            _copy(stored)
+            for number, stored in sorted(self.disk.entries.items())
+            if (after is None or number > id_number(after))
+            and channel in (None, stored.entry.channel)
+            and (held is None or held == (stored.state is Lasting.HELD))
+        ]
+        return self._do(lambda: found[:limit], faults=False)
+
+    def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
+        return self._do(self._summary, faults=False)
+
+    def history(self, id: str) -> "Deferred[list[Attempt]]":
+        return self._do(lambda: list(self.disk.lines.get(id_number(id), [])), faults=False)
+
+    def ledger(self) -> "Deferred[dict[str, dict[str, int]]]":
+        return self._do(self._balance, faults=False)
+
+    def set_stopped(self, channel: str, stopped: bool, author: str) -> "Deferred[None]":
+        def change() -> None:
+            self.disk.stopped.pop(channel, None)
+            if stopped:
+                self.disk.stopped[channel] = (author, stored_time(self._clock()))
+
+        return self._do(change)
+
+    def stopped(self) -> "Deferred[dict[str, tuple[str, float]]]":
+        return self._do(lambda: dict(self.disk.stopped), faults=False)
+
+    def set_host_backoff(
+        self, channel: str, host: str, failures: int, until: float, reply: str
+    ) -> "Deferred[None]":
+        def change() -> None:
+            self.disk.backoffs.pop((channel, host), None)
+            if failures:
+                self.disk.backoffs[channel, host] = (failures, stored_time(until), reply)
+
+        return self._do(change)
+
+    def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
+        return self._do(
+            lambda: sorted(((*pair, *rest) for pair, rest in self.disk.backoffs.items()), key=lambda b: b[3]),
+            faults=False,
+        )
+
+    def _do(self, change: Callable[..., Any], *arguments: Any, faults: bool = True) -> "Deferred[Any]":
+        try:
+            if not self._open:
+                raise StoreError("the store is not open")
+            if faults:
+                self._fault()
+            return succeed(change(*arguments))
+        except StoreError as why:
+            return fail(why)
+
+    def _check_and_add(self, submission: Submission) -> list[str]:
+        content = submission.content
+        if type(content) is not bytes:
+            if not isinstance(content, _Staged) or not content.usable:
+                raise StoreError("the content was discarded or enqueued before")
+            content = content.take()
+        if not submission.entries:
+            raise StoreError("a submission without entries")
+        return self._add(msgspec.structs.replace(submission, content=content))
+
+    def _add(self, submission: Submission) -> list[str]:
+        disk = self.disk
+        message = disk.next
+        content = submission.content
+        assert type(content) is bytes
+        disk.contents[message] = content
+        ids = []
+        for new in submission.entries:
+            number = disk.next
+            disk.next += 1
+            ids.append(id_text(number))
+            disk.entries[number] = StoredEntry(
+                entry=QueueEntry(
+                    id=ids[-1],
+                    channel=new.channel,
+                    host=new.host,
+                    priority=new.priority,
+                    size=len(content),
+                    enqueued=stored_time(submission.arrived),
+                    due=stored_time(new.due),
+                ),
+                message=message,
+                state=new.state,
+                envelope=with_recipients(submission.envelope, new.recipients),
+                source=submission.source,
+                envelope_id=submission.envelope_id,
+                reason=new.reason,
+            )
+            self._count(new.channel, submission.origin, len(new.recipients))
+        return ids
+
+    def _settle(self, settlement: Settlement) -> list[list[str]]:
+        number = id_number(settlement.id)
+        stored = self.disk.entries.get(number)
+        if stored is None:
+            return []
+        ids = [self._add(notification) for notification in settlement.notifications]
+        left = list(stored.envelope.recipients)
+        for address, loss in settlement.losses:
+            gone = next((recipient for recipient in left if recipient.address == address), None)
+            if gone is not None:
+                left.remove(gone)
+                self._count(stored.entry.channel, loss, 1)
+        if not left:
+            self._drop(number, stored.message)
+            return ids
+        self._change(stored, settlement, tuple(left))
+        lines = self.disk.lines.setdefault(number, [])
+        lines.extend(settlement.history)
+        del lines[:-_KEPT_HISTORY]
+        return ids
+
+    def _change(self, stored: StoredEntry, settlement: Settlement, left: tuple[Recipient, ...]) -> None:
+        stored.envelope = with_recipients(stored.envelope, left)
+        if settlement.due is not None:
+            stored.entry.due = stored_time(settlement.due)
+        if settlement.attempts is not None:
+            stored.entry.attempts = settlement.attempts
+        for field in ("last_reply", "reason", "suspect", "deaths", "state"):
+            value = getattr(settlement, field)
+            if value is not None:
+                setattr(stored, field, value)
+
+    def _drop(self, number: int, message: int) -> None:
+        del self.disk.entries[number]
+        self.disk.lines.pop(number, None)
+        if not any(other.message == message for other in self.disk.entries.values()):
+            del self.disk.contents[message]
+
+    def _move(self, id: str, channel: str, host: str) -> bool:
+        stored = self.disk.entries.get(id_number(id))
+        if stored is None:
+            return False
+        if channel != stored.entry.channel:
+            count = len(stored.envelope.recipients)
+            self._count(stored.entry.channel, Loss.MOVED, count)
+            self._count(channel, Origin.ACCEPTED, count)
+        stored.entry.channel = channel
+        stored.entry.host = host
+        return True
+
+    def _set_priority(self, id: str, priority: Priority) -> bool:
+        stored = self.disk.entries.get(id_number(id))
+        if stored is None:
+            return False
+        stored.entry.priority = priority
+        return True
+
+    def _queue(
+        self, after: tuple[float, str] | None, limit: int, wanted: Callable[[QueueEntry], bool]
+    ) -> "Deferred[list[QueueEntry]]":
+        beyond = (float("-inf"), 0) if after is None else (stored_time(after[0]), id_number(after[1]))
+        found = sorted(
+            (stored.entry.due, number)
+            for number, stored in self.disk.entries.items()
+            if stored.state is Lasting.QUEUED and (stored.entry.due, number) > beyond and wanted(stored.entry)
+        )
+        entries = [msgspec.structs.replace(self.disk.entries[number].entry) for _, number in found[:limit]]
+        return self._do(lambda: entries, faults=False)
+
+    def _summary(self) -> dict[str, tuple[int, int, int, int, float | None]]:
+        now = stored_time(self._clock())
+        summary: dict[str, tuple[int, int, int, int, float | None]] = {}
+        for _, stored in sorted(self.disk.entries.items()):
+            entry = stored.entry
+            held = stored.state is Lasting.HELD
+            queued, future, holding, octets, oldest = summary.get(entry.channel, (0, 0, 0, 0, entry.enqueued))
+            summary[entry.channel] = (
+                queued + (not held),
+                future + (not held and entry.due > now),
+                holding + held,
+                octets + entry.size,
+                oldest,
+            )
+        return summary
+
+    def _count(self, channel: str, what: str, by: int) -> None:
+        account = self.disk.accounts.setdefault(channel, dict.fromkeys([*Origin, *Loss], 0))
+        account[what] += by
+
+    def _balance(self) -> dict[str, dict[str, int]]:
+        ledger = {
+            channel: {str(name): count for name, count in account.items()} | {"queued": 0}
+            for channel, account in self.disk.accounts.items()
+        }
+        for stored in self.disk.entries.values():
+            ledger[stored.entry.channel]["queued"] += len(stored.envelope.recipients)
+        return ledger
+
+
+def _copy(stored: StoredEntry) -> StoredEntry:
+    """The caller's own, as if it had been read."""
+    return msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry))
