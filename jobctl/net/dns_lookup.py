@@ -40,6 +40,13 @@ def wire_name(host: str) -> str:
     return name
 
 
+class _Wire(WireResolver):
+    """Long answers, over TCP, are waited for no longer than the others."""
+
+    def queryTCP(self, queries: Any, timeout: float | None = None) -> Any:
+        return super().queryTCP(queries, timeout or self.timeout[-1])
+
+
 class DnsLookup:
     """
     Ask for records of one type, aliases followed, answers cached by their lifetime.
@@ -54,9 +61,9 @@ class DnsLookup:
         self, reactor: Any, servers: Sequence[tuple[str, int]], timeouts: Sequence[float] = TIMEOUTS
     ) -> None:
         self._reactor = reactor
-        self._wire = WireResolver(servers=list(servers), timeout=tuple(timeouts), reactor=reactor)
+        self._wire = _Wire(servers=list(servers), timeout=tuple(timeouts), reactor=reactor)
         # Covers the servers in turn and a further question over TCP.
-        self._patience = sum(timeouts) * len(servers) + 10
+        self._patience = sum(timeouts) * len(servers) + timeouts[-1] + 0.5
         self._cache: DnsCache[tuple[Any, ...] | NoSuchHost] = DnsCache()
 
     async def records(self, name: str, type: int) -> tuple[Any, ...]:
@@ -116,6 +123,8 @@ def _chosen(name: str, type: int, answers: Sequence[Any]) -> tuple[tuple[Any, ..
 
     An alias that leads out of the answer comes back alone: it is asked for next.
     Owners that are not on the way from ``name`` are nobody's business here.
+
+    :raises DnsTrouble: The aliases go on and on.
     """
     by_owner: dict[str, list[Any]] = {}
     for record in answers:
@@ -133,4 +142,6 @@ def _chosen(name: str, type: int, answers: Sequence[Any]) -> tuple[tuple[Any, ..
             break
         lifetime = min(lifetime, onward.ttl)
         alias, name = onward.payload, _text(onward.payload.name)
+    else:
+        raise DnsTrouble(f"too many aliases to {name}", "4.4.4")
     return ((alias,), lifetime) if alias is not None else ((), NEGATIVE)
