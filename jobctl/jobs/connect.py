@@ -1,0 +1,66 @@
+"""Connect to the next hop before a program is started for it."""
+
+from typing import Any
+
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.protocol import Factory
+
+from jobctl.config.settings import ChannelSettings
+from jobctl.jobs.environment import CannotStart
+from jobctl.jobs.socket_bridge import SocketBridge
+from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
+
+
+async def connect_next_hop(
+    reactor: Any, resolver: Any, host: str, channel: ChannelSettings, timeout: float, linger: float
+) -> SocketBridge:
+    """
+    A connection to ``host``, or to ``lastresort`` when all of its addresses fail for now.
+
+    :param resolver: :class:`jobctl.net.resolver.Resolver`.
+    :param host: A name or ``[address]``.
+    :param timeout: Seconds for each address.
+    :param linger: For :class:`SocketBridge`.
+    :raises CannotStart: Nobody answered (temporary), or there is no such host (not so).
+    """
+    failures: list[str] = []
+    for name in (host, channel.lastresort):
+        if name is None:
+            continue
+        try:
+            hops = await resolver.next_hops(name, channel)
+        except NoSuchHost as why:
+            if name == host:
+                raise CannotStart(f"{host}: {why.status} {why.text}", temporary=False) from None
+            failures.append(f"{name}: {why.text}")
+            continue
+        except DnsTrouble as why:
+            failures.append(f"{name}: {why.text}")
+            continue
+        for hop in hops:
+            try:
+                return await _connect(reactor, hop, channel.interfaceaddress, timeout, linger)
+            except (ConnectError, OSError) as why:
+                failures.append(f"{hop.name} [{hop.address}]:{hop.port}: {why}")
+    raise CannotStart("cannot connect to " + "; ".join(failures), temporary=True)
+
+
+def _factory(reactor: Any, linger: float) -> Any:
+    factory = Factory.forProtocol(lambda: SocketBridge(reactor, linger))
+    factory.noisy = False
+    return factory
+
+
+async def _connect(
+    reactor: Any, hop: NextHop, interface: str | None, timeout: float, linger: float
+) -> SocketBridge:
+    six = ":" in hop.address
+    # A source address of the other family would make every attempt fail.
+    source = (interface, 0) if interface is not None and (":" in interface) == six else None
+    endpoint = (TCP6ClientEndpoint if six else TCP4ClientEndpoint)(
+        reactor, hop.address, hop.port, timeout=timeout, bindAddress=source
+    )
+    connected: Any = await endpoint.connect(_factory(reactor, linger))
+    bridge: SocketBridge = connected
+    return bridge

@@ -1,0 +1,222 @@
+"""A job: a channel program run by us, its pipes and its end."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from jobctl.jobs.child import Child, Program, open_failed, outcome_text
+from jobctl.jobs.conversation import Conversation
+from jobctl.jobs.journal import Journal
+from jobctl.jobs.log_lines import LineLog
+from jobctl.jobs.pipes import PipeReader, PipeWriter, make_pipe
+from jobctl.jobs.shared import Shared
+from jobctl.jobs.spec import Ended, JobSpec
+
+log = Logger()
+
+__all__ = ["Ended", "Job", "JobSpec"]
+
+# The descriptors of a program beside stdio; listening sockets come from LISTEN on.
+WORK, REPORT, SENT, LISTEN = 3, 4, 5, 6
+# What a program that has closed a job pipe has left until SIGTERM: to exit.
+_LEAVING = 5.0
+
+
+class Job(Conversation):
+    """
+    A program in a process of its own.
+
+    It is over when the process has been reaped and its report pipe and stderr
+    are at their end, so all it said has been heard.  What it left behind in its
+    process group is killed then; something that left the group and holds a pipe
+    open is waited for no longer than ``drain`` and loses the pipe.
+
+    :ivar journal: The final dots it announced; ``None`` for a slave.  After the end, when all it
+        held is settled and that is stored, call :meth:`Journal.remove`.
+    """
+
+    def __init__(self, spec: JobSpec, shared: Shared) -> None:
+        super().__init__(spec, shared)
+        self.journal: Journal | None = None
+        self._child = Child(shared.clock, shared.settings.kill_after)
+        self._lines = LineLog(shared.clock.seconds, self.log_line)
+        self._outcome: tuple[int | None, int | None] | None = None
+        self._drain_timer: Any = None
+        self._stopping = False
+        self._leaving = False
+        self._at_end: list[Callable[[], None]] = []
+        self._work: PipeWriter
+        self._report: PipeReader
+        self._stderr: PipeReader
+
+    def start(self, program: Program, stdio: tuple[int, int] | None = None) -> None:
+        """
+        Start the program and say hello to it.
+
+        :param stdio: Descriptors for its stdin and stdout; they stay the caller's.  ``None``:
+            ``/dev/null``, and stdout goes where stderr goes.
+        :raises CannotStart: It does not run; nothing is left of the attempt.
+        """
+        listen = tuple(range(LISTEN, LISTEN + len(self.spec.listen)))
+        with ExitStack() as theirs, ExitStack() as ours:
+            try:
+                work, work_end = make_pipe()
+                theirs.callback(os.close, work)
+                ours.callback(os.close, work_end)
+                report_end, report = make_pipe()
+                theirs.callback(os.close, report)
+                ours.callback(os.close, report_end)
+                stderr_end, stderr = os.pipe2(os.O_CLOEXEC)
+                theirs.callback(os.close, stderr)
+                ours.callback(os.close, stderr_end)
+                if stdio is None:
+                    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                    theirs.callback(os.close, null)
+                    stdio = null, stderr
+                descriptors = {0: stdio[0], 1: stdio[1], 2: stderr, WORK: work, REPORT: report}
+                if self.spec.role == "master":
+                    journal = Journal(self._shared.settings.sent_directory, self.id)
+                    theirs.callback(journal.close)
+                    ours.callback(journal.remove)
+                    descriptors[SENT] = journal.fd
+                    self.journal = journal
+            except OSError as why:
+                raise open_failed(why) from None
+            descriptors.update(zip(listen, self.spec.listen, strict=True))
+            self._child.start(self._shared.reactor, program, descriptors)
+            ours.pop_all()
+        self.pid = self._child.pid
+        reactor = self._shared.reactor
+        self._work = PipeWriter(reactor, work_end, self._pipe_lost)
+        self._work.registerProducer(_WhenDrained(self._drained), True)
+        self._report = PipeReader(reactor, report_end, self._receive, self._pipe_lost)
+        self._stderr = PipeReader(reactor, stderr_end, self._log, self._pipe_lost)
+        self._greet(listen)
+        self._child.watch(self._exited)
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Call ``call`` once the job is over, before the handler hears of it."""
+        self._at_end.append(call)
+
+    @property
+    def pending(self) -> int:
+        return self._work.pending
+
+    def pause(self) -> None:
+        if self._outcome is None:
+            self._report.pauseProducing()
+
+    def resume(self) -> None:
+        self._report.resumeProducing()
+
+    def stop(self, patience: float | None = None) -> None:
+        settings = self._shared.settings
+        if not self._stopping:
+            self._stopping = True
+            self.send_stop()
+        self._child.end_after(settings.stop_timeout if patience is None else patience)
+
+    def end(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        self._child.kill()
+
+    def log_line(self, line: str) -> None:
+        """Log a line under the job's name, as if it were of its stderr."""
+        log.info(
+            "{job} {channel}: {line}", job=self.id, channel=self.spec.channel.name, pid=self.pid, line=line
+        )
+        if self.over:
+            return
+        try:
+            self._handler.job_logged(self, line)
+        except Exception:
+            log.failure("{job}: bug while handling what it logged", job=self.id)
+
+    def _write(self, data: bytes) -> None:
+        self._work.write(data)
+
+    def _log(self, data: bytes) -> None:
+        self._heard = True
+        self._lines.feed(data)
+
+    def _exited(self, status: int | None, signal: int | None) -> None:
+        self._outcome = status, signal
+        self._drain_timer = self._shared.clock.callLater(self._shared.settings.drain, self._sweep)
+        # The handler may have paused it; no more comes than the pipe holds.
+        self._report.resumeProducing()
+        self._work.close()
+        self._pipe_lost()
+
+    def _sweep(self) -> None:
+        """Something holds the pipes of a program that is gone: kill it, or else turn away from it."""
+        self._child.sweep()
+        self._drain_timer = self._shared.clock.callLater(self._shared.settings.drain, self._turn_away)
+
+    def _turn_away(self) -> None:
+        self.log_line("[something it started outlived it and held its pipes open]")
+        self._report.close()
+        self._stderr.close()
+
+    def _pipe_lost(self) -> None:
+        """A pipe is at its end; when that was the last thing to wait for, so is the job."""
+        if self._outcome is None:
+            if not (self._report.connected and self._work.connected):
+                self._leaving = True
+                self._child.end_after(_LEAVING)
+        elif not (self._report.connected or self._stderr.connected):
+            self._conclude(*self._outcome)
+
+    def _conclude(self, status: int | None, signal: int | None) -> None:
+        if self._drain_timer is None:
+            return
+        if self._drain_timer.active():
+            self._drain_timer.cancel()
+        self._drain_timer = None
+        self._child.sweep()
+        self._lines.close()
+        if self.journal is not None:
+            self._mark_sent(self.journal)
+        for call in self._at_end:
+            call()
+        text = outcome_text(status, signal, self._lines.last)
+        if self._stopping:
+            text += " after it was told to stop"
+        elif self._leaving and self._child.terminated:
+            text += " after it closed a job pipe and did not exit"
+        self._over(status, signal, text)
+
+    def _mark_sent(self, journal: Journal) -> None:
+        try:
+            announced = journal.announced()
+        except OSError:
+            # Then nobody knows: whatever it held may have been sent.
+            log.failure("{job}: its journal cannot be read", job=self.id)
+            for assignment in self.held.values():
+                assignment.sent = True
+            return
+        for id, attempt in announced:
+            held = self.held.get(id)
+            if held is not None and held.frame.attempt == attempt:
+                held.sent = True
+
+
+@implementer(IPushProducer)
+class _WhenDrained:
+    """A producer for :class:`PipeWriter` that is told when its buffer is empty."""
+
+    def __init__(self, drained: Callable[[], None]) -> None:
+        self._drained = drained
+
+    def pauseProducing(self) -> None:
+        """The writer's own count (``pending``) is what holds content back."""
+
+    def resumeProducing(self) -> None:
+        self._drained()
+
+    def stopProducing(self) -> None:
+        """The pipe is gone: :class:`Job` hears of that itself."""

@@ -1,0 +1,32 @@
+"""What every job of a supervisor shares."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from jobctl.jobs.spec import Ended, SupervisorSettings
+
+
+class Abortable(Protocol):
+    """Something beside the jobs that must be gone before supervision is."""
+
+    def abort(self) -> None:
+        """End at once; ``release`` follows."""
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """
+    :ivar clock: For timers (IReactorTime); the reactor itself outside of tests.
+    :ivar handler: :class:`jobctl.interfaces.IJobHandler`.
+    :ivar ended: Called with a job and how it ended; tells the handler.
+    :ivar keep: Called with a connection or a peer program that begins; ``release`` when it is gone.
+    """
+
+    reactor: Any
+    clock: Any
+    handler: Any
+    settings: SupervisorSettings
+    ended: Callable[[Any, Ended], None]
+    keep: Callable[[Abortable], None]
+    release: Callable[[Abortable], None]

@@ -1,0 +1,6 @@
+"""Never says hello."""
+
+import time
+
+while True:
+    time.sleep(1000)
