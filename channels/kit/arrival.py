@@ -1,0 +1,112 @@
+"""A message coming in: our Received field before it, the loop check, and its pieces for the controller."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jobctl.jobprotocol.frames import PIECE, Submit
+from jobctl.mail.envelope import Envelope, Source
+from jobctl.mail.reply import Reply
+from jobctl.mail.trace import new_envelope_id, received_count, received_field
+from jobctl.mail.transportinfo import TransportInfo
+
+_LOOP = Reply(554, "5.4.6 Mail loop: too many Received fields in the header.")
+
+
+class Reception:
+    """
+    What every arrival of a session has in common.
+
+    :ivar by: The name of this host in Received fields.
+    :ivar product: In the comment behind it.
+    :ivar max_received: Received fields above which a message is taken for a loop.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Any, bytes], None],
+        clock: Callable[[], float],
+        *,
+        by: str,
+        product: str,
+        max_received: int,
+        transport: TransportInfo,
+    ) -> None:
+        self.send = send
+        self.clock = clock
+        self.by = by
+        self.product = product
+        self.max_received = max_received
+        self.transport = transport
+        self._count = 0
+
+    def begin(
+        self, envelope: Envelope, source: Source, helo: str, protocol: str, beginning: bytes, whole: bool
+    ) -> "Arrival":
+        """
+        Take the first octets of a message.
+
+        :param beginning: With the whole header, or as much of it as one piece holds.
+        :param whole: There is no more.
+        """
+        self._count += 1
+        arrival = Arrival(str(self._count), self.send)
+        if received_count(beginning) > self.max_received:
+            arrival.refusal = _LOOP
+            return arrival
+        when = self.clock()
+        envelope_id = new_envelope_id(when, self.by)
+        recipients = envelope.recipients
+        field = received_field(
+            helo=helo,
+            transport=self.transport,
+            by=self.by,
+            protocol=protocol,
+            envelope_id=envelope_id,
+            recipient=recipients[0].address if len(recipients) == 1 else None,
+            when=when,
+            product=self.product,
+        )
+        octets = len(field) + len(beginning)
+        frame = Submit(
+            id=arrival.id,
+            envelope=envelope,
+            source=source,
+            octets=octets if whole else 0,
+            envelope_id=envelope_id,
+            more=True,
+        )
+        if octets <= PIECE:
+            frame.more = not whole
+            self.send(frame, field + beginning)
+        else:
+            self.send(frame, field)
+            arrival.add(beginning, whole)
+        return arrival
+
+
+class Arrival:
+    """
+    One message on its way to the controller.
+
+    :ivar id: Of the submission.
+    :ivar refusal: It is not taken, whatever else comes of it; nothing was submitted.
+    """
+
+    def __init__(self, id: str, send: Callable[[Any, bytes], None]) -> None:
+        self.id = id
+        self.refusal: Reply | None = None
+        self._send = send
+
+    def add(self, data: bytes, last: bool) -> None:
+        """The next octets; ``last``: the message is complete."""
+        if self.refusal is not None:
+            return
+        while len(data) > PIECE:
+            self._send(Submit(id=self.id, more=True), data[:PIECE])
+            data = data[PIECE:]
+        self._send(Submit(id=self.id, more=not last), data)
+
+    def drop(self) -> None:
+        """The rest will never come."""
+        if self.refusal is None:
+            self._send(Submit(id=self.id, abort=True), b"")

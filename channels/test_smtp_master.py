@@ -1,0 +1,371 @@
+"""
+An SMTP client on standard output and input: the model of a master channel program.
+
+It asks the Job Controller for messages, writes SMTP commands to stdout, reads
+the replies on stdin and reports a verdict for every recipient.  Without a
+gateway only messages for one host go down the pipe: the host of this run, or
+else of the first message.
+"""
+
+import sys
+import time
+from collections import deque
+from typing import Any
+
+import msgspec
+
+import jobctl
+from channels.kit.debug import Transcript
+from channels.kit.link import WINDOW, Assignment
+from channels.kit.log_stream import say
+from channels.kit.loop import FULL
+from channels.kit.program import Run
+from channels.kit.program import main as run_program
+from channels.kit.startup import EX_OK, EX_TEMPFAIL
+from channels.kit.stdio import Stdio
+from jobctl.config.settings import ChannelSettings
+from jobctl.jobprotocol.frames import Event, HelloController, Report
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.smtp.client import ClientDialogue
+from jobctl.smtp.client_config import ClientConfig
+from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed
+
+NAME = "test_smtp_master"
+
+# Messages in hand: enough that the next is here when one is done.
+_IN_HAND = 16
+# After the session has failed: for the message that was asked for, so that somebody learns why.
+_LAST_MESSAGE_PATIENCE = 5.0
+# After nobody reads our commands: for the last words of the peer, which may say why.
+_LAST_WORDS_PATIENCE = 5.0
+
+
+class SmtpMaster:
+    """One session; see :class:`channels.kit.program.Duty` for what is called when."""
+
+    def __init__(self, run: Run) -> None:
+        self.status: int | None = None
+        self.deadline: float | None = None
+        self._run = run
+        self._stdio = Stdio(run.loop, self._received, self._output_lost)
+        self._transcript: Transcript | None = None
+        self._dialogue: ClientDialogue | None = None
+        self._channel: ChannelSettings
+        # The host whose messages go here; None until the first message tells. With a gateway: any.
+        self._host: str | None = None
+        self._any_host = False
+        self._waiting: deque[Assignment] = deque()
+        self._begun: dict[str, Assignment] = {}
+        self._feeding: Assignment | None = None
+        self._credit = 0
+        self._left: int | None = None
+        self._ready = False
+        self._leaving = False
+        self._quitting = False
+        self._failure: SessionFailed | None = None
+        self._over = False
+        self._exit = EX_OK
+        self._interrupted = False
+        # Output that goes when the announcements in it are known; then the outlet has it.
+        self._output: list[bytes] = []
+        self._held = 0
+        self._moved = False
+        self._written = 0
+        self._remote = ""
+        self._transport = run.start.transport.text
+
+    def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
+        self._channel = channel
+        self._any_host = channel.gateway is not None
+        self._host = hello.host
+        self._left = channel.options.attempt_transactions_per_session
+        self._remote = channel.gateway or hello.host or self._run.start.transport.remote_ip
+        self._dialogue = ClientDialogue(
+            ClientConfig(helo=channel.local_host, channel=channel, lmtp=channel.lmtp)
+        )
+        if channel.master_debug:
+            self._transcript = Transcript(True, say)
+            self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}")
+        self._stdio.read(True)
+        self._moved = True
+        # One, so that there is somebody to tell if the peer does not even greet us.
+        self._ask(1)
+
+    # Standard input and output.
+
+    def _received(self, data: bytes) -> None:
+        assert self._dialogue is not None
+        self._moved = True
+        if not data:
+            self._lost("connection lost: end of input")
+            return
+        if self._transcript is not None:
+            self._transcript.replies(data)
+        self._dialogue.receive(data)
+
+    def _output_lost(self, why: str) -> None:
+        if self._dialogue is not None:
+            self.deadline = time.monotonic() + _LAST_WORDS_PATIENCE
+
+    def _lost(self, why: str) -> None:
+        assert self._dialogue is not None
+        if not self._over and self._failure is None:
+            if (self._begun or self._waiting) and not self._quitting:
+                self._exit = EX_TEMPFAIL
+                say(why)
+            self._dialogue.lost(why)
+
+    # The controller.
+
+    def hear(self, event: Any) -> None:
+        if type(event) is Assignment:
+            self._credit -= 1
+            self._waiting.append(event)
+
+    def link_lost(self) -> None:
+        # Nothing can be reported any more: what is not sent yet must not be.
+        self._stdio.outlet.abandon()
+        self.status = EX_TEMPFAIL
+
+    def _ask(self, count: int) -> None:
+        if self._left is not None:
+            count = min(count, self._left - self._credit - len(self._waiting))
+        if count > 0 and not self._run.link.stopping:
+            self._credit += count
+            self._run.link.ask(count)
+
+    # Each turn.
+
+    def turn(self) -> None:
+        dialogue = self._dialogue
+        if dialogue is None:
+            return
+        self._events(dialogue)
+        while self._feed(dialogue) or self._begin_next(dialogue):
+            self._events(dialogue)
+        if self._failure is not None:
+            self._report_failure(self._failure)
+        elif self._over:
+            self._give_back_all()
+        elif self._ready:
+            free = _IN_HAND - self._credit - len(self._waiting) - len(self._begun)
+            if free >= _IN_HAND // 2:
+                self._ask(free)
+            self._quit_when_done(dialogue)
+        self._write(dialogue)
+
+    def _events(self, dialogue: ClientDialogue) -> None:
+        while (event := dialogue.next_event()) is not None:
+            self._moved = True
+            _ACT[type(event)](self, event)
+
+    def _write(self, dialogue: ClientDialogue) -> None:
+        output = dialogue.take_output()
+        if output:
+            self._moved = True
+            if self._transcript is not None:
+                self._transcript.commands(output)
+            self._output.append(output)
+            self._held += len(output)
+
+    def _full(self) -> bool:
+        return self._held > FULL or self._stdio.outlet.full
+
+    def _feed(self, dialogue: ClientDialogue) -> bool:
+        """Pass on content that is here, as far as the peer takes it; ``True``: its end was sent."""
+        assignment = self._feeding
+        while assignment is not None and not self._full():
+            piece = assignment.take()
+            if piece is not None:
+                dialogue.feed(piece)
+                self._run.progress += 1
+                self._write(dialogue)
+            elif assignment.complete:
+                self._feeding = None
+                self._run.announcements.add(assignment.message.id, assignment.message.attempt)
+                dialogue.finish()
+                return True
+            else:
+                return False
+        return False
+
+    def _begin_next(self, dialogue: ClientDialogue) -> bool:
+        if not dialogue.can_begin or self._leaving or self._stdio.outlet.broken:
+            return False
+        while self._waiting:
+            assignment = self._waiting.popleft()
+            message = assignment.message
+            if not self._any_host and self._host is None:
+                self._host = message.host
+                self._remote = self._remote or message.host
+            if self._any_host or message.host == self._host:
+                self._begun[message.id] = assignment
+                if self._left is not None:
+                    self._left -= 1
+                assert message.envelope is not None
+                dialogue.begin(message.id, message.envelope, message.octets)
+                return True
+            self._give_back(assignment, f"4.3.0 this connection is for {self._host} only")
+        return False
+
+    def _quit_when_done(self, dialogue: ClientDialogue) -> None:
+        nothing_comes = self._run.link.stopping or self._leaving or self._left == 0
+        if self._leaving:
+            while self._waiting:
+                self._give_back(self._waiting.popleft())
+        if nothing_comes and not self._waiting and not self._begun and not self._quitting:
+            self._quitting = True
+            dialogue.quit()
+
+    def flush(self) -> None:
+        outlet = self._stdio.outlet
+        # A dot goes only after its announcement: what the link has not taken yet holds it back.
+        if self._output and not (self._run.announcements.by_frame and self._run.link_pending):
+            outlet.write(b"".join(self._output))
+            self._output.clear()
+            self._held = 0
+            outlet.flush()
+        if outlet.written != self._written:
+            self._written = outlet.written
+            self._moved = True
+        if self._moved:
+            self._moved = False
+            self._restart_clock()
+        if self._over and not outlet.pending and self.status is None:
+            # What was on its way here when the session ended goes back, too.
+            self._run.look_again()
+            self._give_back_all()
+            outlet.restore()
+            self.status = self._exit
+
+    # Time.
+
+    def _restart_clock(self) -> None:
+        if self._dialogue is None or self._failure is not None or self._stdio.outlet.broken:
+            return
+        wait = self._dialogue.timeout()
+        if self._held or self._stdio.outlet.pending or self._feeding is not None:
+            wait = self._channel.options.seconds("data_transmit_time")
+        self.deadline = None if wait is None else time.monotonic() + wait
+
+    def timed_out(self) -> None:
+        self._moved = True
+        if self._failure is not None or self._over or self._dialogue is None:
+            self._stdio.outlet.abandon()
+            self._failure = None
+            self._over = True
+        elif self._stdio.outlet.broken:
+            self._lost("connection lost: the peer does not read any more")
+        elif self._stdio.outlet.pending:
+            self._lost("timeout sending to the peer")
+            self._stdio.outlet.abandon()
+        else:
+            self._exit = EX_TEMPFAIL
+            self._dialogue.timed_out()
+
+    def leave(self) -> None:
+        self._leaving = True
+        if not self._ready:
+            self._over = True
+
+    # What the dialogue tells.
+
+    def _greeted(self, event: Ready) -> None:
+        assert self._dialogue is not None
+        self._ready = True
+        banner = self._dialogue.banner
+        name = banner.split(None, 1)[0] if banner.strip() else ""
+        if "." in name:
+            self._remote = name
+        self._run.link.send(Event(event="opened", transport=self._transport, application=banner))
+
+    def _content_wanted(self, event: NeedContent) -> None:
+        self._feeding = self._begun[event.id]
+
+    def _done(self, event: Done) -> None:
+        assignment = self._begun.pop(event.id)
+        if assignment is self._feeding:
+            self._feeding = None
+        self._run.progress += 1
+        self._interrupted = not event.connection
+        first = event.dispositions[0]
+        report = Report(id=event.id, scope=event.scope, connection=event.connection)
+        if all(_alike(other, first) for other in event.dispositions):
+            report.verdict, report.status, report.reply = first.verdict, first.status, first.reply
+            report.remote, report.transport = self._remote, self._transport
+        else:
+            report.results = tuple(
+                msgspec.structs.replace(one, remote=self._remote, transport=self._transport)
+                for one in event.dispositions
+            )
+        self._run.link.report(report)
+
+    def _failed(self, event: SessionFailed) -> None:
+        self._failure = event
+        self._exit = EX_TEMPFAIL
+        say(f"no session with {self._remote or 'the peer'}: {event.reply}")
+        self.deadline = time.monotonic() + _LAST_MESSAGE_PATIENCE
+
+    def _report_failure(self, failure: SessionFailed) -> None:
+        """Tell of the first message what happened; the others were not tried."""
+        if not self._waiting and self._credit and not self._run.link.stopping:
+            return
+        self._failure = None
+        self._over = True
+        if self._waiting:
+            self._run.link.report(
+                Report(
+                    id=self._waiting.popleft().message.id,
+                    verdict=Verdict.FAILED if failure.permanent else Verdict.DEFERRED,
+                    status=failure.status,
+                    reply=failure.reply,
+                    remote=self._remote,
+                    transport=self._transport,
+                    scope="recipient" if failure.permanent else "host",
+                    connection=False,
+                )
+            )
+        self._give_back_all()
+
+    def _closed(self, event: Closed) -> None:
+        self._over = True
+        if not self._quitting and self._left != 0 and (self._interrupted or self._waiting):
+            self._exit = EX_TEMPFAIL
+        self._run.link.send(Event(event="closed", transport=self._transport))
+
+    def _give_back_all(self) -> None:
+        while self._waiting:
+            self._give_back(self._waiting.popleft())
+
+    def _give_back(self, assignment: Assignment, why: str = "") -> None:
+        self._run.link.report(
+            Report(
+                id=assignment.message.id,
+                verdict=Verdict.DEFERRED,
+                status="4.3.0" if why else "",
+                reply=why,
+                scope="local",
+            )
+        )
+
+
+def _alike(one: Disposition, other: Disposition) -> bool:
+    return one.verdict is other.verdict and one.status == other.status and one.reply == other.reply
+
+
+_ACT: dict[type, Any] = {
+    Ready: SmtpMaster._greeted,
+    NeedContent: SmtpMaster._content_wanted,
+    Done: SmtpMaster._done,
+    SessionFailed: SmtpMaster._failed,
+    Closed: SmtpMaster._closed,
+}
+
+
+def main() -> int:
+    """The console script; the exit status is of sysexits.h."""
+    return run_program(NAME, "master", WINDOW, SmtpMaster)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,369 @@
+"""
+An SMTP server on standard input and output: the model of a slave channel program.
+
+It greets, asks the Job Controller about each recipient, hands over what comes
+in, and answers 250 only when the controller has it for good.  It serves until
+QUIT, the end of its input or a timeout, and exits 0.
+"""
+
+import sys
+import time
+from typing import Any
+
+import jobctl
+from channels.kit.arrival import Arrival, Reception
+from channels.kit.debug import Transcript
+from channels.kit.link import WINDOW
+from channels.kit.log_stream import say
+from channels.kit.program import Run
+from channels.kit.program import main as run_program
+from channels.kit.startup import EX_OK, EX_TEMPFAIL
+from channels.kit.stdio import Stdio
+from jobctl.config.settings import ChannelSettings
+from jobctl.jobprotocol.frames import Accepted, Event, HelloController, Refused, Route, Stop, VerdictFrame
+from jobctl.mail.envelope import Source
+from jobctl.mail.reply import Reply
+from jobctl.smtp.questions import (
+    BadCommand,
+    Dropped,
+    Expand,
+    Finished,
+    Piece,
+    RecipientGiven,
+    Refusal,
+    RunQueue,
+    Verify,
+)
+from jobctl.smtp.server import ServerDialogue
+from jobctl.smtp.server_config import ServerConfig
+
+NAME = "test_smtp_slave"
+
+# Seconds that the controller may take to answer; the client waits longer (RFC 5321 4.5.3.2: 10 minutes).
+CONTROLLER_PATIENCE = 300.0
+# A recipient that was welcome a moment ago still is.
+_VERDICT_LIFETIME = 5.0
+_MOST_VERDICTS = 1000
+_MAX_RECEIVED_LINES = 50
+# What the dialogue may hold unread before reading stops.
+_BUFFERED = 512 * 1024
+
+_LATER = Reply(451, "4.3.0 The message could not be stored; try again later.")
+_ANSWERS = frozenset({Accepted, Refused, VerdictFrame})
+_SIMPLE: dict[type, Reply] = {
+    Verify: Reply(252),
+    Expand: Reply(550, "5.7.2 EXPN command has been disabled"),
+    RunQueue: Reply(458, "4.7.1 ETRN is not available here"),
+}
+
+
+class SmtpSlave:
+    """One session; see :class:`channels.kit.program.Duty` for what is called when."""
+
+    def __init__(self, run: Run) -> None:
+        self.status: int | None = None
+        self.deadline: float | None = None
+        self._run = run
+        self._stdio = Stdio(run.loop, self._received, self._output_lost)
+        self._transcript: Transcript | None = None
+        self._dialogue: ServerDialogue
+        self._reception: Reception
+        self._channel: ChannelSettings
+        self._begun = False
+        self._greeted = False
+        self._ended = False
+        self._exit = EX_OK
+        # What the controller is asked, one thing at a time.
+        self._asked = ""
+        self._recipient: tuple[str, str] = ("", "")
+        self._count = 0
+        self._arrival: Arrival | None = None
+        self._verdicts: dict[tuple[str, str], tuple[float, Reply]] = {}
+        self._session_end = float("inf")
+
+    def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
+        start = self._run.start
+        mta = hello.mta or {}
+        self._channel = channel
+        block_limit = mta.get("block_limit", 0)
+        self._dialogue = ServerDialogue(
+            ServerConfig(
+                host=channel.local_host,
+                channel=channel,
+                lmtp=channel.lmtp,
+                max_size=block_limit if isinstance(block_limit, int) else 0,
+            ),
+            start.application,
+            start.transport.remote_ip,
+        )
+        most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
+        self._reception = Reception(
+            self._run.link.send,
+            time.time,
+            by=str(mta.get("received_domain") or channel.local_host),
+            product=channel.options.custom_version_string or f"jobctl {jobctl.__version__}",
+            max_received=most if isinstance(most, int) else _MAX_RECEIVED_LINES,
+            transport=start.transport,
+        )
+        if channel.slave_debug:
+            self._transcript = Transcript(False, say)
+            self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}")
+        self._begun = True
+        if channel.options.session_time is not None:
+            self._session_end = time.monotonic() + channel.options.seconds("session_time")
+        self._event("opened")
+        self._stdio.read(True)
+        purge = channel.options.banner_purge_delay / 100
+        if purge:
+            # What the client says before our banner is dropped by the dialogue.
+            self.deadline = time.monotonic() + purge
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        self._greeted = True
+        self._dialogue.connected()
+        self._restart_clock()
+
+    # Standard input and output.
+
+    def _received(self, data: bytes) -> None:
+        if not data:
+            self._ended = True
+            return
+        if self._transcript is not None:
+            self._transcript.commands(data)
+        self._dialogue.receive(data)
+        self._run.progress += 1
+        if self._greeted:
+            self._restart_clock()
+
+    def _output_lost(self, why: str) -> None:
+        if self._begun:
+            self._dialogue.lost(f"the client is gone: {why}")
+        self._ended = True
+
+    # The controller.
+
+    def hear(self, event: Any) -> None:
+        kind = type(event)
+        if kind is Stop:
+            self.leave()
+        elif kind not in _ANSWERS or event.id != self._asked:
+            # Nothing for us, or the answer to a question that was given up.
+            return
+        elif kind is VerdictFrame:
+            reply = Reply(event.code, f"{event.status} {event.text}".strip())
+            if event.code == 250:
+                self._remember(reply)
+            self._answer(reply)
+        elif kind is Accepted:
+            self._answer(Reply(250, f"2.5.0 Ok, {event.ids[0]}" if event.ids else "2.5.0 Ok."))
+        else:
+            self._answer(Reply(event.code, f"{event.status} {event.text}".strip()))
+
+    def _answer(self, reply: Reply) -> None:
+        self._asked = ""
+        self._run.progress += 1
+        self._dialogue.answer(reply)
+        self._restart_clock()
+
+    def link_lost(self) -> None:
+        self._exit = EX_TEMPFAIL
+        if not self._begun:
+            self._stdio.outlet.write(b"421 4.3.2 Service not available, try again later\r\n")
+            self._stdio.outlet.flush()
+            self.status = EX_TEMPFAIL
+            return
+        self.leave()
+        if self._asked:
+            self._answer(_LATER)
+
+    # Each turn.
+
+    def turn(self) -> None:
+        if not self._begun:
+            return
+        dialogue = self._dialogue
+        while not self._run.link_full:
+            question = dialogue.next_question()
+            if question is None:
+                break
+            _ACT[type(question)](self, question)
+        output = dialogue.take_output()
+        if output:
+            if self._transcript is not None:
+                self._transcript.replies(output)
+            self._stdio.outlet.write(output)
+        if not self._ended:
+            self._stdio.read(not self._busy())
+
+    def _busy(self) -> bool:
+        """Whether the client has to wait: with so much unread, or unsent, nothing more is taken."""
+        return (
+            self._run.link_full
+            or self._stdio.outlet.full
+            or (self._dialogue.waiting and self._dialogue.buffered > _BUFFERED)
+        )
+
+    def flush(self) -> None:
+        outlet = self._stdio.outlet
+        outlet.flush()
+        if not self._begun or outlet.pending:
+            return
+        over = self._dialogue.closing or (
+            self._ended and not self._dialogue.waiting and not self._run.link_full
+        )
+        if over and self.status is None:
+            self._close()
+
+    def _close(self) -> None:
+        dialogue = self._dialogue
+        if not dialogue.closing:
+            dialogue.lost("end of input")
+        # What was begun and will not end is dropped.
+        while (question := dialogue.next_question()) is not None:
+            _ACT[type(question)](self, question)
+        self._event("closed", dialogue.close_reason)
+        if self._transcript is not None:
+            self._transcript.note(f"closed {dialogue.close_reason}".strip())
+        self._stdio.outlet.restore()
+        self.status = self._exit
+
+    # Time.
+
+    def _restart_clock(self) -> None:
+        """The client, or the controller, has so long from now."""
+        self._wait(CONTROLLER_PATIENCE if self._dialogue.waiting else self._dialogue.timeout())
+
+    def _wait(self, seconds: float) -> None:
+        self.deadline = min(time.monotonic() + seconds, self._session_end)
+
+    def timed_out(self) -> None:
+        if not self._greeted:
+            self._greet()
+        elif self._stdio.outlet.pending:
+            # It does not even read what we say.
+            self._output_lost("it does not read our replies")
+            self._stdio.outlet.abandon()
+        elif self._dialogue.waiting and time.monotonic() < self._session_end:
+            say(f"the Job Controller did not answer for {CONTROLLER_PATIENCE:.0f} s")
+            self._answer(_LATER)
+        else:
+            self._session_end = float("inf")
+            self._dialogue.timed_out()
+            self._restart_clock()
+
+    def leave(self) -> None:
+        if not self._begun:
+            self.status = EX_OK
+            return
+        if not self._greeted:
+            self._greet()
+        self._dialogue.shut_down()
+
+    # What the dialogue asks or tells.
+
+    def _recipient_given(self, question: RecipientGiven) -> None:
+        key = self._recipient = (question.sender, question.recipient.address)
+        known = self._verdicts.get(key)
+        if known is not None and known[0] > time.monotonic():
+            self._dialogue.answer(known[1])
+            return
+        if self._run.link_gone:
+            self._dialogue.answer(_LATER)
+            return
+        self._ask(f"r{self._count}")
+        self._run.link.send(
+            Route(id=self._asked, recipient=key[1], sender=question.sender, source=self._source())
+        )
+
+    def _remember(self, reply: Reply) -> None:
+        """Only a yes is kept: whoever was refused may be welcome after the next change."""
+        if len(self._verdicts) >= _MOST_VERDICTS:
+            self._verdicts.clear()
+        self._verdicts[self._recipient] = (time.monotonic() + _VERDICT_LIFETIME, reply)
+
+    def _ask(self, id: str) -> None:
+        self._count += 1
+        self._asked = id
+        self._wait(CONTROLLER_PATIENCE)
+
+    def _piece(self, question: Piece) -> None:
+        if self._arrival is None:
+            self._arrival = self._arrive(question.data, whole=False)
+        else:
+            self._arrival.add(question.data, last=False)
+
+    def _finished(self, question: Finished) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is None:
+            arrival = self._arrive(question.data, whole=True)
+        else:
+            arrival.add(question.data, last=True)
+        if arrival.refusal is not None:
+            self._dialogue.answer(arrival.refusal)
+        elif self._run.link_gone:
+            self._dialogue.answer(_LATER)
+        else:
+            self._ask(arrival.id)
+
+    def _dropped(self, question: Dropped) -> None:
+        if self._arrival is not None:
+            self._arrival.drop()
+            self._arrival = None
+
+    def _arrive(self, data: bytes, whole: bool) -> Arrival:
+        dialogue = self._dialogue
+        assert dialogue.envelope is not None
+        return self._reception.begin(
+            dialogue.envelope, self._source(), dialogue.helo, dialogue.protocol, data, whole
+        )
+
+    def _source(self) -> Source:
+        return Source(
+            channel=self._channel.name,
+            transport=self._run.start.transport.text,
+            application=self._dialogue.application,
+        )
+
+    def _simple(self, question: Any) -> None:
+        self._dialogue.answer(_SIMPLE[type(question)])
+
+    def _note(self, what: BadCommand | Refusal) -> None:
+        if isinstance(what, BadCommand):
+            self._event("bad_command", f"{what.line}: {what.reply}")
+        else:
+            self._event("refused", f"{what.sender} {what.recipient}: {what.reply}")
+
+    def _event(self, event: str, text: str = "") -> None:
+        self._run.link.send(
+            Event(
+                event=event,
+                transport=self._run.start.transport.text,
+                application=self._dialogue.application,
+                text=text,
+            )
+        )
+
+
+_ACT: dict[type, Any] = {
+    RecipientGiven: SmtpSlave._recipient_given,
+    Piece: SmtpSlave._piece,
+    Finished: SmtpSlave._finished,
+    Dropped: SmtpSlave._dropped,
+    Verify: SmtpSlave._simple,
+    Expand: SmtpSlave._simple,
+    RunQueue: SmtpSlave._simple,
+    BadCommand: SmtpSlave._note,
+    Refusal: SmtpSlave._note,
+}
+
+
+def main() -> int:
+    """The console script; the exit status is of sysexits.h."""
+    return run_program(NAME, "slave", WINDOW, SmtpSlave, unavailable=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
