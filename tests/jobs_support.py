@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.interfaces import IJobHandler
 from jobctl.jobprotocol.frames import Message
 from jobctl.jobs.job import Ended, JobSpec
 from jobctl.mail.envelope import Envelope, Recipient
-from zope.interface import implementer
 
 PROGRAMS = os.path.join(os.path.dirname(__file__), "programs")
 

@@ -8,16 +8,16 @@ import zlib
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
-from jobctl.errors import StoreError
+from jobctl.errors import ChannelViolation, StoreError
 from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Submit
 from jobctl.jobs.content_streams import BytesContent
 from jobctl.jobs.journal import leftovers
 from jobctl.jobs.supervisor import Supervisor, SupervisorSettings
 from jobctl.mail.disposition import Verdict
-from jobs_support import Handler, message, program, spec
+from tests.jobs_support import Handler, channel, message, program, spec
 
 
 class SupervisionCase(TestCase):
@@ -178,11 +178,11 @@ class Content:
 
 class DeathTests(SupervisionCase):
     async def test_death_defers_the_rest(self) -> None:
-        """Verdicts a killed program gave stand; the rest are deferred, and the final dot it announced is known."""
+        """Verdicts a killed program gave stand, the rest are deferred; an announced final dot is known."""
         await self.death()
 
     async def test_the_journal_tells_what_was_announced(self) -> None:
-        """A final dot announced through descriptor 5 is known after a kill; the file stays until it is settled."""
+        """A final dot announced by descriptor 5 is known after a kill; the file stays until it is settled."""
         await self.death("journal")
         job = self.handler.ended[0][0]
         self.assertEqual(leftovers(os.path.join(self.directory, "sent")), {job.journal.path: {("e1", 4)}})
@@ -265,15 +265,10 @@ class DeathTests(SupervisionCase):
         job = await self.started(*program("closes_early.py"))
         job.assign(message("e1"), b"Hi\r\n")
         while job._report.connected:
-            await self.turn()
+            await deferLater(reactor, 0)
         self.clock.advance(6)
         how = await self.end()
         self.assertEqual(how.text, "was killed by SIGTERM after it closed a job pipe and did not exit")
-
-    async def turn(self) -> None:
-        from twisted.internet.task import deferLater
-
-        await deferLater(reactor, 0)
 
     async def test_ignoring_stop_and_sigterm(self) -> None:
         """A program that ignores "stop" and SIGTERM is killed after the times set for it."""
@@ -412,6 +407,7 @@ class StartTests(SupervisionCase):
 
     async def test_out_of_descriptors(self) -> None:
         """Without descriptors left a start fails for now, and leaves none open."""
+        await deferLater(reactor, 0)  # the reactor's own are open then
         before = len(os.listdir("/proc/self/fd"))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (before + 3, hard))
@@ -432,21 +428,17 @@ class StartTests(SupervisionCase):
 
     async def test_unknown_transport(self) -> None:
         """A transport that is none is said."""
-        from jobs_support import channel
-
         reason, temporary = await self.failure("sh", channel=channel(transport="pigeon"))
         self.assertEqual((reason, temporary), ("transport pigeon is not known", False))
 
     async def test_another_user(self) -> None:
         """A program may run as another user where the daemon is root."""
-        from jobs_support import channel
-
         if os.geteuid() != 0:
             reason, _ = await self.failure("sh", channel=channel(user="root"))
             self.assertIn("does not run as root", reason)
             return
         self.supervisor()
-        script = 'echo "{\\"op\\":\\"hello\\",\\"version\\":1,\\"name\\":\\"$(id -un)\\"}" >&4; read x <&3; read x <&3'
+        script = """printf '{"op":"hello","version":1,"name":"%s"}\\n' $(id -un) >&4; cat <&3 >/dev/null"""
         job = await self.started("sh", "-c", script, asked=False, channel=channel(user="nobody"))
         await self.handler.until(lambda: job.hello is not None)
         self.assertEqual(job.hello.name, "nobody")
@@ -454,8 +446,6 @@ class StartTests(SupervisionCase):
 
     async def test_no_such_user(self) -> None:
         """A user that does not exist is named."""
-        from jobs_support import channel
-
         reason, _ = await self.failure("sh", channel=channel(user="no-such-user"))
         self.assertEqual(reason, "there is no user no-such-user to run as")
 
@@ -506,7 +496,6 @@ class ViolationTests(SupervisionCase):
 
     async def test_a_handler_may_object(self) -> None:
         """Who handles the frames can end a job in the same way."""
-        from jobctl.errors import ChannelViolation
 
         def object_(job: Any, frame: Any, content: bytes) -> None:
             if isinstance(frame, Event):

@@ -5,7 +5,9 @@ import os
 import sys
 
 # Before anything of ours is opened.
-descriptors = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:-1]
+listed = [int(fd) for fd in os.listdir("/proc/self/fd")]
+# One of them was the listing itself, closed by now.
+descriptors = sorted(fd for fd in listed if os.path.exists(f"/proc/self/fd/{fd}"))
 
 import wire  # noqa: E402
 

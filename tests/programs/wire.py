@@ -3,7 +3,7 @@
 import json
 import os
 
-work = open(3, "rb", buffering=1 << 18)
+work = os.fdopen(3, "rb", 1 << 18)
 
 
 def say(op, content=b"", **keys):
