@@ -5,8 +5,10 @@ import secrets
 from zlib import crc32
 
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from jobctl.errors import StoreError
+from jobctl.interfaces import IContent, IStagedContent
 from jobctl.store.disk import Disk
 from jobctl.store.health import NO_ROOM, Health, from_os
 from jobctl.store.records import INLINE
@@ -14,6 +16,7 @@ from jobctl.store.records import INLINE
 log = Logger()
 
 
+@implementer(IStagedContent)
 class StagedContent:
     """Content being written (IStagedContent): a file under ``staging/`` once it is large."""
 
@@ -160,6 +163,7 @@ class ContentFiles:
         return os.path.join(self._content, name[:2], name)
 
 
+@implementer(IContent)
 class InlineContent:
     """Content that was read whole (IContent)."""
 
@@ -183,6 +187,7 @@ class InlineContent:
         self._at = self.size
 
 
+@implementer(IContent)
 class FileContent:
     """
     Content read from its file (IContent).

@@ -22,7 +22,7 @@ from jobctl.mail.entry import (
 from jobctl.mail.envelope import Priority, Recipient
 from jobctl.store.content import InlineContent
 from jobctl.store.ids import id_number, id_text
-from jobctl.store.records import stored_time, with_recipients
+from jobctl.store.records import name, stored_time, with_recipients
 
 _KEPT_HISTORY = 100
 
@@ -158,6 +158,8 @@ class MemoryStore:
 
     def set_stopped(self, channel: str, stopped: bool, author: str) -> "Deferred[None]":
         def change() -> None:
+            name(channel)
+            name(author)
             self.disk.stopped.pop(channel, None)
             if stopped:
                 self.disk.stopped[channel] = (author, stored_time(self._clock()))
@@ -171,6 +173,8 @@ class MemoryStore:
         self, channel: str, host: str, failures: int, until: float, reply: str
     ) -> "Deferred[None]":
         def change() -> None:
+            name(channel)
+            name(host)
             self.disk.backoffs.pop((channel, host), None)
             if failures:
                 self.disk.backoffs[channel, host] = (failures, stored_time(until), reply)
@@ -205,6 +209,9 @@ class MemoryStore:
 
     def _add(self, submission: Submission) -> list[str]:
         disk = self.disk
+        for new in submission.entries:
+            name(new.channel)
+            name(new.host)
         message = disk.next
         content = submission.content
         assert type(content) is bytes
@@ -276,6 +283,8 @@ class MemoryStore:
         stored = self.disk.entries.get(id_number(id))
         if stored is None:
             return False
+        name(channel)
+        name(host)
         if channel != stored.entry.channel:
             count = len(stored.envelope.recipients)
             self._count(stored.entry.channel, Loss.MOVED, count)

@@ -25,7 +25,7 @@ from jobctl.store.operations import (
     Swept,
 )
 from jobctl.store.reading import Damaged, load_rows
-from jobctl.store.records import HELD, INLINE, STATE_NUMBER, Head, Row, encode, microseconds
+from jobctl.store.records import HELD, INLINE, STATE_NUMBER, Head, Row, encode, microseconds, name
 
 # The high-water mark of ids is written once for so many; a restart skips what is left of them.
 _IDS_AT_ONCE = 1000
@@ -168,24 +168,15 @@ class Planner:
         return True
 
     def set_stopped(self, operation: SetStopped) -> None:
-        record = None
-        if operation.stopped:
-            record = encode((operation.channel, operation.author, microseconds(operation.since)))
-        self.changes.stop(operation.channel, record)
+        record = encode((name(operation.channel), name(operation.author), microseconds(operation.since)))
+        self.changes.stop(operation.channel, record if operation.stopped else None)
 
     def set_backoff(self, operation: SetBackoff) -> None:
-        record = None
-        if operation.failures:
-            record = encode(
-                (
-                    operation.channel,
-                    operation.host,
-                    operation.failures,
-                    microseconds(operation.until),
-                    operation.reply,
-                )
-            )
-        self.changes.backoff(operation.channel, operation.host, record)
+        channel, host = name(operation.channel), name(operation.host)
+        # What a remote said may contain anything: as JSON it is kept unharmed.
+        reply = encode(operation.reply).decode()
+        record = encode((channel, host, operation.failures, microseconds(operation.until), reply))
+        self.changes.backoff(channel, host, record if operation.failures else None)
 
     def swept(self, operation: Swept) -> None:
         self.changes.swept += operation.files

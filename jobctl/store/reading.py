@@ -155,7 +155,7 @@ def stopped(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
 def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:
     rows = connection.execute("SELECT channel, host, failures, until, reply FROM backoffs ORDER BY until")
     return [
-        (channel.decode(), host.decode(), failures, seconds(until), reply.decode())
+        (channel.decode(), host.decode(), failures, seconds(until), msgspec.json.decode(reply))
         for channel, host, failures, until, reply in rows
     ]
 

@@ -64,6 +64,17 @@ def stored_time(value: float) -> float:
     return seconds(microseconds(value))
 
 
+def name(text: str) -> str:
+    """
+    A channel, host or author as a column of its own; SQLite's JSON would cut it at a NUL.
+
+    :raises StoreError: It has one.
+    """
+    if "\0" in text:
+        raise StoreError(f"no name may contain NUL: {text!r}")
+    return text
+
+
 class Row(msgspec.Struct):
     """One entry as the writer knows it; ``recipients`` are the open ones, ``whole``: all of the message's."""
 
@@ -101,8 +112,8 @@ class Row(msgspec.Struct):
             (
                 self.id,
                 self.message,
-                self.channel,
-                self.host,
+                name(self.channel),
+                name(self.host),
                 self.state,
                 self.priority,
                 self.size,

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobctl.errors import StoreError
-from jobctl.interfaces import IContent, IMessageStore, IStagedContent
+from jobctl.interfaces import IContent, IMessageStore
 from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
 from jobctl.store import reading, schema
@@ -145,14 +145,13 @@ class SQLiteStore:
         stopping.addCallback(lambda _: self._lock.release())
         return stopping
 
-    def stage(self) -> IStagedContent:
+    def stage(self) -> StagedContent:
         """
         Begin content that comes in pieces.
 
         :raises StoreFull: The disk has no room for more.
         """
-        staged: IStagedContent = StagedContent(self._files)
-        return staged
+        return StagedContent(self._files)
 
     def enqueue(self, submission: Submission) -> "Deferred[list[str]]":
         """Take responsibility for a message; the ids of its entries once that is durable."""

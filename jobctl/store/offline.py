@@ -1,0 +1,101 @@
+"""The queue while no daemon runs: what ``qm`` does then, blocking and without a reactor."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from jobctl.errors import StoreError
+from jobctl.mail.entry import Attempt, StoredEntry
+from jobctl.store import reading
+from jobctl.store.changes import Changes
+from jobctl.store.disk import Disk
+from jobctl.store.health import Health, read_error
+from jobctl.store.lock import QueueLock
+from jobctl.store.records import encode, microseconds, name
+from jobctl.store.recovery import open_database
+
+T = TypeVar("T")
+
+
+class OfflineQueue:
+    """
+    Owns the queue like the daemon does, for the length of a ``with`` statement.
+
+    Damaged entries are left out of lists and not set aside; the daemon does that.
+
+    :param clock: Epoch seconds.
+    """
+
+    def __init__(self, directory: str, clock: Callable[[], float], disk: Disk | None = None) -> None:
+        self._path = os.path.join(directory, "queue.db")
+        self._lock = QueueLock(os.path.join(directory, "lock"))
+        self._clock = clock
+        self._disk = disk or Disk()
+
+    def __enter__(self) -> Self:
+        """
+        :raises StoreBusy: The daemon, or another command, has the queue; the text says which process.
+        :raises StoreError: There is no queue, or it cannot be read.
+        """
+        # Making one here could give it to the wrong user.
+        if not os.path.exists(self._path):
+            raise StoreError(
+                f"there is no queue at {self._path}: the daemon has never run with this configuration"
+            )
+        self._lock.take()
+        try:
+            self._connection = open_database(self._path, self._disk)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._lock.release()
+
+    def summarize(self) -> dict[str, tuple[int, int, int, int, float | None]]:
+        """As :meth:`IMessageStore.summarize`, and so are the others."""
+        return self._ask(lambda connection: reading.summarize(connection, self._clock()))
+
+    def directory(
+        self,
+        channel: str | None = None,
+        held: bool | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[StoredEntry]:
+        found, _ = self._ask(lambda connection: reading.directory(connection, channel, held, limit, after))
+        return found
+
+    def history(self, id: str) -> list[Attempt]:
+        return self._ask(lambda connection: reading.history(connection, id))
+
+    def ledger(self) -> dict[str, dict[str, int]]:
+        return self._ask(reading.ledger)
+
+    def damaged(self) -> list[tuple[str, float, str]]:
+        return self._ask(reading.damaged)
+
+    def stopped(self) -> dict[str, tuple[str, float]]:
+        return self._ask(reading.stopped)
+
+    def set_stopped(self, channel: str, stopped: bool, author: str) -> None:
+        """:raises StoreError: It could not be made durable; nothing changed."""
+        changes = Changes()
+        record = encode((name(channel), name(author), microseconds(self._clock())))
+        changes.stop(channel, record if stopped else None)
+        try:
+            changes.apply(self._connection)
+        except sqlite3.Error as why:
+            raise Health().from_sqlite(why) or StoreError(f"it cannot be stored: {why}") from why
+
+    def _ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return query(self._connection)
+        except sqlite3.Error as why:
+            raise read_error(why) from why
