@@ -1,4 +1,4 @@
-"""The job link without its pipes: octets of the Job Controller in, events out (design: job protocol, version 1)."""
+"""The job link without its pipes: octets of the Job Controller in, events out (job protocol, version 1)."""
 
 from collections import deque
 from typing import Any

@@ -157,7 +157,7 @@ def read_some(fd: int) -> bytes | None:
     """
     What a descriptor that was called readable has.
 
-    :return: ``b""`` at its end, also when whoever wrote is gone for another reason; ``None``: nothing after all.
+    :return: ``b""`` at its end, whatever the reason; ``None``: nothing after all.
     """
     try:
         return os.read(fd, READ_SIZE)

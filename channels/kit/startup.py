@@ -98,7 +98,7 @@ def _config_argument(name: str, arguments: Sequence[str]) -> str | None:
 
 
 def link_present(environment: Mapping[str, str]) -> bool:
-    """Whether the job link is there: descriptors 3 and 4 are pipes or sockets, to be read and to be written."""
+    """Whether the job link is there: pipes or sockets, 3 to be read and 4 to be written."""
     if "JOBCTL_JOB" not in environment and "jobserver" in environment.get("MAKEFLAGS", ""):
         # The same two descriptors, but make's.
         return False
