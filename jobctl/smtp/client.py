@@ -1,4 +1,4 @@
-"""The client's side of SMTP and LMTP as a dialogue: messages in, octets and verdicts out (RFC 5321, RFC 2033)."""
+"""The client's side of SMTP and LMTP as a dialogue: messages in, verdicts out (RFC 5321, RFC 2033)."""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from jobctl.errors import ProtocolViolation
 from jobctl.mail.envelope import Envelope
 from jobctl.mail.reply import Reply
 from jobctl.smtp.client_config import ClientConfig
-from jobctl.smtp.client_hello import extensions_offered, hello_command, hello_step
+from jobctl.smtp.client_opening import Opening
 from jobctl.smtp.client_states import Phase, Step, reply_seconds
 from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.content import DotStuffer
 from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed
 from jobctl.smtp.reply_reader import ReplyReader
 
-# Replies that refuse HELO because of how it was said, not because of who says it.
-_SYNTAX = frozenset({500, 501, 502, 503, 504})
+# Named apart, so that a type checker does not take the phase to be what it was before a call.
+_CLOSED: Phase = Phase.CLOSED
 
 
 class ClientDialogue:
@@ -25,20 +25,16 @@ class ClientDialogue:
     With PIPELINING a transaction goes out in one piece, right behind the final dot of the one before.
     8-bit content is sent as it is also where 8BITMIME is not offered, except through a ``sevenbit``
     channel: nearly all servers are 8-bit clean, and changing content would break signatures.
-
-    :ivar banner: What the peer said after 220, ``""`` so far.
-    :ivar extensions: What it offers: keyword to parameters; empty after HELO.
     """
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
-        self.banner = ""
-        self.extensions: dict[str, str] = {}
+        self._opening = Opening(config)
         self._channel = config.channel
         self._options = config.channel.options
         self._reader = ReplyReader()
         self._phase = Phase.GREETING
-        self._expected: deque[tuple[Step, Transaction | None, int]] = deque([(Step.BANNER, None, -1)])
+        self._expected: deque[tuple[Step, Transaction | None, int]] = deque()
         self._open: deque[Transaction] = deque()  # at most two: one waits for the reply to its dot
         self._sending: Transaction | None = None  # whose content is being fed
         self._stuffer = DotStuffer()
@@ -47,6 +43,16 @@ class ClientDialogue:
         self._most = config.channel.options.attempt_transactions_per_session
         self._events: deque[Event] = deque()
         self._output: list[bytes] = []
+
+    @property
+    def banner(self) -> str:
+        """What the peer said after 220, ``""`` so far."""
+        return self._opening.banner
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What the peer offers: keyword in upper case to parameters; empty after HELO."""
+        return self._opening.extensions
 
     @property
     def can_begin(self) -> bool:
@@ -66,21 +72,23 @@ class ClientDialogue:
             return
         self._reader.add(data)
         try:
-            while self._phase is not Phase.CLOSED:
-                reply = self._reader.next()
-                if reply is None:
-                    return
+            while (reply := self._reader.next()) is not None:
                 self._replied(reply)
+                if self._phase is _CLOSED:
+                    return
         except ProtocolViolation as why:
             self._over("4.5.0", f"protocol violation by the next hop: {why}")
 
     def lost(self, why: str) -> None:
-        """The connection is gone, or could not be kept."""
-        self._over("4.4.2", why)
+        """The connection is gone."""
+        self._over("4.4.2", why, dropped=True)
 
     def timed_out(self) -> None:
         """The peer did not answer for :meth:`timeout` seconds."""
-        waiting = self._expected[0][0].words if self._expected else "the connection"
+        if self._phase is Phase.GREETING:
+            waiting = self._opening.step.words
+        else:
+            waiting = self._expected[0][0].words if self._expected else "the connection"
         self._over("4.4.2", f"timeout waiting for {waiting}")
 
     def take_output(self) -> bytes:
@@ -97,7 +105,9 @@ class ClientDialogue:
 
     def timeout(self) -> float | None:
         """Seconds the current wait for a reply may last; ``None`` when no reply is due."""
-        if not self._expected or self._phase is Phase.CLOSED:
+        if self._phase is Phase.GREETING:
+            return reply_seconds(self._opening.step, self._options, 0, 0)
+        if not self._expected:
             return None
         step, transaction, _ = self._expected[0]
         if transaction is None:
@@ -158,61 +168,41 @@ class ClientDialogue:
             self._quit_when_empty()
 
     def _replied(self, reply: Reply) -> None:
+        if reply.code == 421:
+            self._over(reply.enhanced or "4.4.2", str(reply))
+            return
+        if self._phase is Phase.GREETING:
+            self._open_session(reply)
+            return
         if not self._expected:
             self._unasked(reply)
             return
         step, transaction, number = self._expected.popleft()
-        if reply.code == 421 and step is not Step.QUIT:
-            self._expected.appendleft((step, transaction, number))
-            self._over(reply.enhanced or "4.4.2", str(reply))
-            return
         act = _ON_REPLY.get((step, reply.code // 100))
         if act is None:
             raise ProtocolViolation(f"{reply.code} is no reply to {step.name}")
         act(self, reply, transaction, number)
 
     def _unasked(self, reply: Reply) -> None:
-        """421 may come at any time; a refusal while content goes out is about that content."""
-        if reply.code == 421:
-            self._over(reply.enhanced or "4.4.2", str(reply))
-        elif self._sending is not None and reply.code >= 400:
-            transaction = self._sending
-            transaction.refuse(transaction.accepted, Step.DOT, reply, self._options.permanent_552)
-            self._over("4.4.2", str(reply))
-        else:
+        """A refusal while content goes out is about that content; nothing else may come by itself."""
+        transaction = self._sending
+        if transaction is None or reply.code < 400:
             raise ProtocolViolation(f"{reply.code} came unasked")
+        transaction.refuse(transaction.accepted, Step.DOT, reply, self._options.permanent_552)
+        self._over("4.4.2", str(reply))
 
-    def _greeted(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        self.banner = reply.text
-        initial = self._options.initial_command
-        if initial:
-            self._say(initial.encode("ascii", "replace") + b"\r\n", Step.INITIAL)
-        else:
-            self._hello(reply, None, -1)
-
-    def _hello(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        step = hello_step(self.config, self.banner)
-        self._say(hello_command(self.config, step), step)
-
-    def _try_helo(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        if self.config.lmtp:
-            self._fail_session(str(reply), reply.enhanced or "5.5.1", permanent=False)
-        else:
-            self._say(hello_command(self.config, Step.HELO), Step.HELO)
-
-    def _extended(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        self.extensions = extensions_offered(reply.text)
-        self._pipelining = "PIPELINING" in self.extensions
-        self._ready(reply, None, -1)
-
-    def _ready(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        self._phase = Phase.READY
-        self._events.append(Ready())
-
-    def _refused(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        permanent = reply.code >= 500 and reply.code not in _SYNTAX
-        default = "5.3.2" if permanent else "4.3.2"
-        self._fail_session(str(reply), reply.enhanced or default, permanent)
+    def _open_session(self, reply: Reply) -> None:
+        opening = self._opening
+        said = opening.replied(reply)
+        if said:
+            self._output.append(said)
+        if opening.failure is not None:
+            self._phase = _CLOSED
+            self._events.append(opening.failure)
+        elif opening.done:
+            self._phase = Phase.READY
+            self._pipelining = "PIPELINING" in opening.extensions
+            self._events.append(Ready())
 
     def _sender_accepted(self, reply: Reply, transaction: Transaction, _n: int) -> None:
         transaction.answered = True
@@ -292,8 +282,9 @@ class ClientDialogue:
             self._phase = Phase.READY
 
     def _not_reset(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
-        self._phase = Phase.ENDING
-        self._quit_when_empty()
+        if self._phase is Phase.RESETTING:
+            self._phase = Phase.ENDING
+            self._quit_when_empty()
 
     def _farewell(self, reply: Reply, _t: Transaction | None, _n: int) -> None:
         self._close()
@@ -320,14 +311,13 @@ class ClientDialogue:
         if self._phase is Phase.ENDING and not self._open:
             self._say(b"QUIT\r\n", Step.QUIT)
 
-    def _over(self, status: str, why: str) -> None:
+    def _over(self, status: str, why: str, dropped: bool = False) -> None:
         """The session has ended by itself: whoever has no verdict is deferred."""
-        if self._phase is Phase.CLOSED:
+        if self._phase is _CLOSED:
             return
         if self._phase is Phase.GREETING:
-            waiting = self._expected[0][0]
-            dropped = waiting is Step.EHLO and not self.config.lmtp and status == "4.4.2"
-            self._fail_session(why, status, permanent=False, retry_with_helo=dropped)
+            self._phase = _CLOSED
+            self._events.append(self._opening.ended(status, why, dropped))
             return
         while self._open:
             transaction = self._open.popleft()
@@ -336,12 +326,6 @@ class ClientDialogue:
             verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
             self._events.append(Done(transaction.id, verdicts, scope, False))
         self._close()
-
-    def _fail_session(self, reply: str, status: str, permanent: bool, retry_with_helo: bool = False) -> None:
-        self._output.append(b"QUIT\r\n")
-        self._phase = Phase.CLOSED
-        self._expected.clear()
-        self._events.append(SessionFailed(reply, status, permanent, retry_with_helo))
 
     def _close(self) -> None:
         self._phase = Phase.CLOSED
@@ -354,19 +338,6 @@ class ClientDialogue:
 # invented tomorrow still works (RFC 5321 section 4.2.1); 421 alone stands above the table. A pair that is not
 # here is a violation.
 _ON_REPLY: dict[tuple[Step, int], Callable[..., None]] = {
-    (Step.BANNER, 2): ClientDialogue._greeted,
-    (Step.BANNER, 4): ClientDialogue._refused,
-    (Step.BANNER, 5): ClientDialogue._refused,
-    (Step.INITIAL, 2): ClientDialogue._hello,
-    (Step.INITIAL, 3): ClientDialogue._hello,
-    (Step.INITIAL, 4): ClientDialogue._hello,
-    (Step.INITIAL, 5): ClientDialogue._hello,
-    (Step.EHLO, 2): ClientDialogue._extended,
-    (Step.EHLO, 4): ClientDialogue._refused,
-    (Step.EHLO, 5): ClientDialogue._try_helo,
-    (Step.HELO, 2): ClientDialogue._ready,
-    (Step.HELO, 4): ClientDialogue._refused,
-    (Step.HELO, 5): ClientDialogue._refused,
     (Step.MAIL, 2): ClientDialogue._sender_accepted,
     (Step.MAIL, 4): ClientDialogue._sender_refused,
     (Step.MAIL, 5): ClientDialogue._sender_refused,

@@ -87,9 +87,9 @@ class Transaction:
             self.verdicts[number] = unanswered(self.envelope.recipients[number].address, status, why)
 
     def _unsendable(self, extensions: dict[str, str], sevenbit: bool) -> tuple[str, str] | None:
-        limit = extensions.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit[:20]) < self.octets:
-            return "5.3.4", f"message of {self.octets} octets, the next hop takes {int(limit[:20])}"
+        limit = announced_size(extensions)
+        if 0 < limit < self.octets:
+            return "5.3.4", f"message of {self.octets} octets, the next hop takes {limit}"
         if sevenbit and self.envelope.body == "8BITMIME":
             return "5.6.3", "8-bit content cannot be sent through this channel (sevenbit)"
         if self.envelope.sender:
@@ -108,6 +108,12 @@ class Transaction:
         if dsn:
             line += _parameter("RET", envelope.ret) + _parameter("ENVID", envelope.envid)
         return line.encode("ascii") + b"\r\n"
+
+
+def announced_size(extensions: dict[str, str]) -> int:
+    """Octets the peer takes at most, 0 when it does not say (RFC 1870 section 4)."""
+    said = extensions.get("SIZE", "")[:20]
+    return int(said) if said.isascii() and said.isdigit() else 0
 
 
 def _rcpt(recipient: Recipient, dsn: bool) -> bytes:
@@ -129,10 +135,10 @@ def _address_fault(address: str) -> str:
     if not address.isascii():
         return "5.6.7"
     try:
-        parse_path(address, False)
+        parse_path(f"<{address}>", False)
     except ValueError:
         return "5.1.3"
-    return "" if not address.startswith("<") else "5.1.3"
+    return ""
 
 
 def _failed(recipient: Recipient, status: str, why: str) -> Disposition:

@@ -40,6 +40,13 @@ def ehlo_reply(config: ServerConfig) -> Reply:
     return Reply(250, "\n".join([config.name, *offered(config)]))
 
 
+def hello_verbs(config: ServerConfig) -> tuple[str, ...]:
+    """How a client may begin here; the others are unknown commands, so that it tries the next."""
+    if config.lmtp:
+        return ("LHLO",)
+    return ("HELO",) if config.channel.refuseehlo else ("HELO", "EHLO")
+
+
 def legal_helo(name: str) -> bool:
     """Any word will do, because real clients say anything; it must not be able to break a line or a field."""
     return _NAME.fullmatch(name) is not None

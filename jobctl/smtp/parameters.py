@@ -1,11 +1,14 @@
-"""The arguments of MAIL and RCPT: a path and ESMTP parameters (RFC 5321 section 4.1.1.11, RFC 3461 section 4)."""
+"""The arguments of MAIL and RCPT: a path and ESMTP parameters (RFC 5321 section 4.1.1.11, RFC 3461)."""
 
 import re
 from collections.abc import Callable
 
 import msgspec
 
+from jobctl.mail.address import parse_path
+from jobctl.mail.envelope import Recipient
 from jobctl.mail.reply import Reply
+from jobctl.smtp.replies import MAIL_SYNTAX, RCPT_SYNTAX
 
 _PATH = re.compile(r' *(<(?:"(?:[^"\\]|\\.)*+"|[^">])*+>|(?:"(?:[^"\\]|\\.)*+"|[^<>" ])++)(?: +(.*))?')
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")
@@ -18,12 +21,12 @@ _MAX_ENVID = 100
 _MAX_SIZE_DIGITS = 20
 
 
-class BadParameter(Exception):
-    """``reply`` is 555 for a parameter that we do not know, 501 for one that is wrong."""
+class BadArgument(Exception):
+    """``reply`` is 555 for a parameter that we do not know, 501 for anything that is wrong."""
 
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.reply = Reply(code, f"5.5.4 {text}")
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
 
 
 class MailParameters(msgspec.Struct):
@@ -42,32 +45,56 @@ class RcptParameters(msgspec.Struct):
     orcpt: str | None = None
 
 
-def split_path(argument: str) -> tuple[str, str]:
+# Shared by every MAIL without parameters; nobody changes it.
+NO_PARAMETERS = MailParameters()
+
+
+def mail_argument(argument: str) -> tuple[str, MailParameters]:
     """
-    :param argument: What follows ``FROM:`` or ``TO:``.
-    :return: The path, brackets and all, and the parameters behind it.
-    :raises ValueError: There is no path.
+    :param argument: What follows ``MAIL``: ``FROM:<a@b> SIZE=10``.
+    :return: Sender, ``""`` for ``<>``, and parameters.
+    :raises BadArgument: With the reply to give.
     """
+    if argument[:5].upper() != "FROM:":
+        raise BadArgument(MAIL_SYNTAX)
+    try:
+        path, parameters = _split_path(argument[5:])
+        sender = parse_path(path, True)
+    except ValueError as why:
+        raise BadArgument(Reply(501, f"5.1.7 Bad sender address: {why}.")) from None
+    if not parameters:
+        return sender, NO_PARAMETERS
+    given = MailParameters()
+    for name, value in _split(parameters, _OF_MAIL):
+        _OF_MAIL[name](given, value)
+    return sender, given
+
+
+def rcpt_argument(argument: str) -> Recipient:
+    """
+    :param argument: What follows ``RCPT``: ``TO:<a@b> NOTIFY=NEVER``.
+    :raises BadArgument: With the reply to give.
+    """
+    if argument[:3].upper() != "TO:":
+        raise BadArgument(RCPT_SYNTAX)
+    try:
+        path, parameters = _split_path(argument[3:])
+        address = parse_path(path, False)
+    except ValueError as why:
+        raise BadArgument(Reply(501, f"5.1.3 Bad recipient address: {why}.")) from None
+    if not parameters:
+        return Recipient(address)
+    given = RcptParameters()
+    for name, value in _split(parameters, _OF_RCPT):
+        _OF_RCPT[name](given, value)
+    return Recipient(address, given.notify, given.orcpt)
+
+
+def _split_path(argument: str) -> tuple[str, str]:
     found = _PATH.fullmatch(argument)
     if found is None:
         raise ValueError("malformed path")
     return found[1], found[2] or ""
-
-
-def mail_parameters(text: str) -> MailParameters:
-    """:raises BadParameter: One is unknown, given twice, or wrong."""
-    parameters = MailParameters()
-    for name, value in _split(text, _OF_MAIL):
-        _OF_MAIL[name](parameters, value)
-    return parameters
-
-
-def rcpt_parameters(text: str) -> RcptParameters:
-    """:raises BadParameter: One is unknown, given twice, or wrong."""
-    parameters = RcptParameters()
-    for name, value in _split(text, _OF_RCPT):
-        _OF_RCPT[name](parameters, value)
-    return parameters
 
 
 def _split(text: str, known: dict[str, Callable[..., None]]) -> list[tuple[str, str]]:
@@ -75,19 +102,19 @@ def _split(text: str, known: dict[str, Callable[..., None]]) -> list[tuple[str, 
     for word in text.split():
         found = _PARAMETER.fullmatch(word)
         if found is None:
-            raise BadParameter(501, "Malformed parameter")
+            raise _bad(501, "Malformed parameter")
         name = found[1].upper()
         if name not in known:
-            raise BadParameter(555, f"Unknown parameter {name[:40]}")
+            raise _bad(555, f"Unknown parameter {name[:40]}")
         if name in given:
-            raise BadParameter(501, f"{name} given twice")
+            raise _bad(501, f"{name} given twice")
         given[name] = found[2] or ""
     return list(given.items())
 
 
 def _size(parameters: MailParameters, value: str) -> None:
     if not (value.isascii() and value.isdigit()) or len(value) > _MAX_SIZE_DIGITS:
-        raise BadParameter(501, "SIZE takes a number of octets")
+        raise _bad(501, "SIZE takes a number of octets")
     parameters.size = int(value)
 
 
@@ -101,7 +128,7 @@ def _ret(parameters: MailParameters, value: str) -> None:
 
 def _envid(parameters: MailParameters, value: str) -> None:
     if len(value) > _MAX_ENVID or not _is_clean_xtext(value):
-        raise BadParameter(501, "ENVID takes printable xtext of at most 100 characters")
+        raise _bad(501, "ENVID takes printable xtext of at most 100 characters")
     parameters.envid = value
 
 
@@ -110,22 +137,26 @@ def _notify(parameters: RcptParameters, value: str) -> None:
     if words != ["NEVER"] and (
         len(set(words)) != len(words) or not set(words) <= {"SUCCESS", "FAILURE", "DELAY"}
     ):
-        raise BadParameter(501, "NOTIFY takes NEVER, or a list of SUCCESS, FAILURE and DELAY")
+        raise _bad(501, "NOTIFY takes NEVER, or a list of SUCCESS, FAILURE and DELAY")
     parameters.notify = ",".join(words)
 
 
 def _orcpt(parameters: RcptParameters, value: str) -> None:
     kind, semicolon, address = value.partition(";")
     if len(value) > _MAX_ORCPT or not semicolon or not kind or not _is_clean_xtext(address):
-        raise BadParameter(501, "ORCPT takes an address type, a semicolon and printable xtext")
+        raise _bad(501, "ORCPT takes an address type, a semicolon and printable xtext")
     parameters.orcpt = value
 
 
 def _one_of(name: str, value: str, words: tuple[str, ...]) -> str:
     word = value.upper()
     if word not in words:
-        raise BadParameter(501, f"{name} takes {' or '.join(words)}")
+        raise _bad(501, f"{name} takes {' or '.join(words)}")
     return word
+
+
+def _bad(code: int, text: str) -> BadArgument:
+    return BadArgument(Reply(code, f"5.5.4 {text}."))
 
 
 def _is_clean_xtext(value: str) -> bool:

@@ -36,11 +36,6 @@ def _cut(line: str) -> bytes:
     return line.encode("utf-8", "replace")[:_MAX_TEXT].decode("utf-8", "ignore").encode()
 
 
-def with_text(reply: Reply, text: str) -> Reply:
-    """``reply``, or with ``text`` when it has none of its own."""
-    return reply if reply.text else Reply(reply.code, text)
-
-
 SENDER_OK = Reply(250, "2.5.0 Address Ok.")
 OK = Reply(250, "2.5.0 Ok.")
 GO_AHEAD = Reply(354, 'Enter mail, end with a single ".".')

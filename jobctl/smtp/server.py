@@ -1,21 +1,14 @@
-"""The server's side of SMTP and LMTP as a dialogue: octets in, questions and octets out (RFC 5321, RFC 2033)."""
+"""The server's side of SMTP and LMTP as a dialogue: octets in, questions and replies out (RFC 5321, 2033)."""
 
-from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
-from jobctl.mail.address import parse_path
-from jobctl.mail.envelope import Envelope, Recipient
+from jobctl.mail.envelope import Envelope
 from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
-from jobctl.smtp.greeting import application_info, banner, ehlo_reply, helo_reply, legal_helo
+from jobctl.smtp.greeting import application_info, banner, ehlo_reply, hello_verbs, helo_reply, legal_helo
 from jobctl.smtp.lines import BadLine, CommandLines
-from jobctl.smtp.parameters import (
-    BadParameter,
-    MailParameters,
-    mail_parameters,
-    rcpt_parameters,
-    split_path,
-)
+from jobctl.smtp.parameters import BadArgument, mail_argument, rcpt_argument
 from jobctl.smtp.questions import (
     BadCommand,
     Dropped,
@@ -31,20 +24,15 @@ from jobctl.smtp.questions import (
     Verify,
 )
 from jobctl.smtp.server_config import ServerConfig
-from jobctl.smtp.server_content import ContentIntake
 from jobctl.smtp.server_limits import SessionLimits
-from jobctl.smtp.server_queries import (
-    etrn_refusal,
-    expansion_refusal,
-    unserved,
-    vague_verification,
-    verification_hidden,
-)
+from jobctl.smtp.server_notes import Notes
+from jobctl.smtp.server_queries import UNSERVED, expand, run_queue, unserved, vague_verification, verify
 from jobctl.smtp.server_states import NEXT, State, out_of_order
+from jobctl.smtp.server_transaction import Transaction
 
-_NO_PARAMETERS = MailParameters()
 _SENDER_OK = replies.encode(replies.SENDER_OK)
 _OK = replies.encode(replies.OK)
+_YES = Reply(250)
 _GO_AHEAD = replies.encode(replies.GO_AHEAD)
 
 
@@ -60,7 +48,6 @@ class ServerDialogue:
     :ivar close_reason: Why we end the session, for the log; ``""`` while it lives and after QUIT.
     :ivar application: ``SMTP/<name the client gave>``.
     :ivar helo: The name the client gave, ``""`` so far; ``esmtp``: it said EHLO or LHLO.
-    :ivar envelope: The envelope of the message whose content is coming in, else ``None``.
     """
 
     def __init__(self, config: ServerConfig, application: str = "SMTP", client: str = "") -> None:
@@ -72,25 +59,23 @@ class ServerDialogue:
         self.application = "LMTP" if config.lmtp and application == "SMTP" else application
         self.helo = ""
         self.esmtp = False
-        self.envelope: Envelope | None = None
         self._client = client
         self._line_ends = "crlf" if channel.smtp == "nosmtp" else channel.smtp
         self._lines = CommandLines(self._line_ends)
         self._limits = SessionLimits(channel)
         self._size_limit = config.size_limit
         self._session_left = options.allow_session_blocks * 1024 or None
-        self._notes_left = {BadCommand: options.max_b_entries, Refusal: options.max_j_entries}
         self._command_time = options.seconds("command_receive_time")
         self._data_time = options.seconds("data_receive_time")
         self._state = State.BEGIN
         self._after = State.BEGIN  # the state once the current command has succeeded
         self._connected = False
         self._stop: tuple[Reply, str] | None = None
-        self._waiting = False
-        self._then: Callable[[Reply], None] = self._finished  # who takes the answer
-        self._notes: deque[Question] = deque()
+        self._question: Question | None = None  # the open one
+        self._then: Callable[[Reply], object] = self._finished  # who takes the answer to it
+        self._notes = Notes(options)
         self._output: list[bytes] = []
-        self._forget()
+        self._transaction = Transaction()
 
     def connected(self) -> None:
         """Queue the banner. What was received before is dropped (BANNER_PURGE_DELAY)."""
@@ -99,7 +84,7 @@ class ServerDialogue:
 
     def receive(self, data: bytes) -> None:
         """Take octets from the client; then call :meth:`next_question` until it gives ``None``."""
-        if not self._connected or self._state is State.CLOSED:
+        if not self._connected or self.closing:
             return
         self._lines.add(data)
         if self._session_left is not None:
@@ -107,7 +92,7 @@ class ServerDialogue:
 
     def next_question(self) -> Question | None:
         """The next thing to decide or to know; ``None`` while one is open or nothing is complete."""
-        while not (self._notes or self._waiting or self._state is State.CLOSED):
+        while not (self._notes or self._question is not None or self.closing):
             if self._state is State.CONTENT:
                 question = self._take_content()
                 if question is None and self._state is State.CONTENT:
@@ -125,24 +110,26 @@ class ServerDialogue:
                 question = self._command(line)
             if question is not None:
                 return question
-        return self._notes.popleft() if self._notes else None
+        return self._notes.take()
 
     def answer(self, reply: Reply) -> None:
         """Answer the open question. A 2xx reply without text gets the usual one."""
-        if not self._waiting:
+        if self._question is None:
             raise ValueError("no question is open")
-        self._waiting = False
-        if self._state is State.CLOSED:
+        self._question = None
+        if self.closing:
             return
         self._then(reply)
-        if self._stop is not None and self._state is not State.CONTENT:
-            self._end(*self._stop)
+        if reply.code == 421:
+            self._close(reply.text)
+        elif self._stop is not None:
+            self._stop_between()
 
     def answers(self, each: list[Reply]) -> None:
         """Answer :class:`Finished` under LMTP: a reply for each recipient of the envelope, in its order."""
-        if self.envelope is None or len(each) != len(self.envelope.recipients):
+        if len(each) != len(self._transaction.recipients):
             raise ValueError("one reply for each recipient")
-        self._each = each
+        self._transaction.each = each
         self.answer(each[0])
 
     def take_output(self) -> bytes:
@@ -154,9 +141,14 @@ class ServerDialogue:
         return b"".join(output)
 
     @property
+    def envelope(self) -> Envelope | None:
+        """The envelope of the message whose content is coming in."""
+        return self._transaction.envelope
+
+    @property
     def waiting(self) -> bool:
         """A question is open: the owner may pause reading when much is :attr:`buffered`."""
-        return self._waiting
+        return self._question is not None
 
     @property
     def buffered(self) -> int:
@@ -180,8 +172,8 @@ class ServerDialogue:
     def shut_down(self) -> None:
         """We are stopping: 421 as soon as no command is half done; content under way is taken to its end."""
         self._stop = (replies.STOPPING, "service stops")
-        if not self._waiting and self._state is not State.CONTENT:
-            self._end(*self._stop)
+        if self._question is None:
+            self._stop_between()
 
     def lost(self, why: str) -> None:
         """The connection is gone: a :class:`Dropped` may follow, nothing else."""
@@ -204,54 +196,40 @@ class ServerDialogue:
         self._after = after
         return act(self, argument)
 
-    def _not_ascii(self, line: bytes) -> None:
-        if line[:4].upper() not in (b"MAIL", b"RCPT"):
+    def _not_ascii(self, line: bytes) -> Question | None:
+        verb = line[:4].upper()
+        if verb not in (b"MAIL", b"RCPT"):
             return self._bad("", replies.BAD_CHARACTER)
-        if line[:4].upper() == b"RCPT":
+        if verb == b"RCPT":
             self._limits.rejected()
         return self._refuse("", replies.NOT_ASCII)
 
-    def _unknown(self, text: str) -> None:
+    def _unknown(self, text: str) -> Question | None:
         verb = text.partition(" ")[0][:32]
         return self._bad(text, Reply(500, f'5.5.1 Unknown command "{verb}" specified'))
 
-    def _helo(self, argument: str) -> Question | None:
-        if self.config.lmtp:
-            return self._unknown("HELO")
-        return self._hello(argument, esmtp=False)
-
-    def _ehlo(self, argument: str) -> Question | None:
-        if self.config.lmtp or self.config.channel.refuseehlo:
-            return self._unknown("EHLO")
-        return self._hello(argument, esmtp=True)
-
-    def _lhlo(self, argument: str) -> Question | None:
-        if not self.config.lmtp:
-            return self._unknown("LHLO")
-        return self._hello(argument, esmtp=True)
-
-    def _hello(self, argument: str, esmtp: bool) -> Question | None:
+    def _hello(self, verb: str, argument: str) -> Question | None:
+        if verb not in hello_verbs(self.config):
+            return self._unknown(verb)
         name = argument.strip()
         if not legal_helo(name):
             return self._bad(argument, replies.NEED_NAME)
         refused = self._limits.helo(name)
         if refused is not None:
             return self._bad(argument, refused)
-        self._greeting = Hello(name, esmtp)
+        self._greeting = Hello(name, esmtp=verb != "HELO")
         if "hello" in self.config.asks:
             return self._ask(self._greeting, self._greeted)
-        self._greeted(replies.OK)
-        return None
+        return self._greeted(replies.OK)
 
-    def _greeted(self, reply: Reply) -> None:
+    def _greeted(self, reply: Reply) -> Question | None:
         if reply.code >= 300:
-            self._refuse("", reply)
-            return
-        self._forget()
+            return self._refuse("", reply)
+        self._transaction = Transaction()
         self._state = self._after
         self.helo, self.esmtp = self._greeting.name, self._greeting.esmtp
         self.application = application_info(self.application, self.helo)
-        self._say(ehlo_reply(self.config) if self.esmtp else helo_reply(self.config, self._client))
+        return self._say(ehlo_reply(self.config) if self.esmtp else helo_reply(self.config, self._client))
 
     def _mail(self, argument: str) -> Question | None:
         limits = self._limits
@@ -261,21 +239,16 @@ class ServerDialogue:
         refused = limits.mail()
         if refused is not None:
             return self._refuse("", refused)
-        if argument[:5].upper() != "FROM:":
-            return self._bad(argument, replies.MAIL_SYNTAX)
+        transaction = self._transaction = Transaction()
         try:
-            path, parameters = split_path(argument[5:])
-            sender = parse_path(path, True)
-            given = mail_parameters(parameters) if parameters else _NO_PARAMETERS
-        except BadParameter as bad:
-            return self._bad(argument, bad.reply)
-        except ValueError as why:
-            return self._bad(argument, Reply(501, f"5.1.7 Bad sender address: {why}."))
-        self._sender, self._given = sender, given
-        if self._size_limit and given.size > self._size_limit:
+            transaction.sender, transaction.given = mail_argument(argument)
+        except BadArgument as bad:
+            return self._bad(f"MAIL {argument}", bad.reply)
+        size = transaction.given.size
+        if self._size_limit and size > self._size_limit:
             return self._refuse("", replies.TOO_BIG)
         if "sender" in self.config.asks:
-            return self._ask(Sender(sender, given.size), self._sender_answered)
+            return self._ask(Sender(transaction.sender, size), self._sender_answered)
         return self._take_sender(_SENDER_OK)
 
     def _sender_answered(self, reply: Reply) -> None:
@@ -284,80 +257,58 @@ class ServerDialogue:
         else:
             self._take_sender(replies.encode(reply) if reply.text else _SENDER_OK)
 
-    def _take_sender(self, said: bytes) -> None:
+    def _take_sender(self, said: bytes) -> Question | None:
         self._limits.begin()
         self._state = self._after
         self._output.append(said)
+        return None
 
     def _rcpt(self, argument: str) -> Question | None:
         refused = self._limits.recipient()
         if refused is not None:
             return self._refuse(argument[3:].strip(), refused)
-        if argument[:3].upper() != "TO:":
-            return self._bad_recipient(argument, replies.RCPT_SYNTAX)
         try:
-            path, parameters = split_path(argument[3:])
-            address = parse_path(path, False)
-            if parameters:
-                given = rcpt_parameters(parameters)
-                recipient = Recipient(address, given.notify, given.orcpt)
-            else:
-                recipient = Recipient(address)
-        except BadParameter as bad:
-            return self._bad_recipient(argument, bad.reply)
-        except ValueError as why:
-            return self._bad_recipient(argument, Reply(501, f"5.1.3 Bad recipient address: {why}."))
-        self._recipient = recipient
+            self._recipient = recipient = rcpt_argument(argument)
+        except BadArgument as bad:
+            self._limits.rejected()
+            return self._bad(f"RCPT {argument}", bad.reply)
         if "recipient" in self.config.asks:
-            return self._ask(RecipientGiven(recipient, self._sender), self._recipient_answered)
-        self._take_recipient("")
-        return None
-
-    def _bad_recipient(self, argument: str, reply: Reply) -> None:
-        self._limits.rejected()
-        return self._bad(argument, reply)
+            return self._ask(RecipientGiven(recipient, self._transaction.sender), self._recipient_answered)
+        return self._take_recipient(_YES)
 
     def _recipient_answered(self, reply: Reply) -> None:
         if reply.code >= 300:
             self._limits.rejected()
             self._refuse(self._recipient.address, reply)
         else:
-            self._take_recipient(reply.text)
+            self._take_recipient(reply)
 
-    def _take_recipient(self, text: str) -> None:
+    def _take_recipient(self, reply: Reply) -> Question | None:
         recipient = self._recipient
         self._limits.accepted()
-        self._recipients.append(recipient)
-        self._state = State.RCPT
-        if text:
-            self._say(Reply(250, text))
-            return
+        self._transaction.recipients.append(recipient)
+        self._state = self._after
+        if reply.text:
+            return self._say(reply)
         options = " and options" if recipient.notify or recipient.orcpt else ""
         self._output.append(f"250 2.1.5 {recipient.address}{options} OK.\r\n".encode())
+        return None
 
     def _data(self, argument: str) -> Question | None:
         if argument:
-            return self._bad(argument, replies.NO_ARGUMENT)
+            return self._bad(f"DATA {argument}", replies.NO_ARGUMENT)
         refused = self._limits.data()
         if refused is not None:
-            self._forget()
             self._state = State.READY
             return self._refuse("", refused)
-        given, config = self._given, self.config
-        self.envelope = Envelope(self._sender, tuple(self._recipients), given.ret, given.envid, given.body)
-        self._content = ContentIntake(
-            self._line_ends,
-            self._size_limit,
-            config.long_line_rule,
-            config.channel.eight == "eightstrict" and given.body != "8BITMIME",
-        )
+        self._transaction.start_content(self.config, self._line_ends, self._size_limit)
         self._state = self._after
         self._output.append(_GO_AHEAD)
         return None
 
     def _take_content(self) -> Question | None:
-        """Look at what content there is; the state changes when it is finished and was refused by ourselves."""
-        content, envelope = self._content, self.envelope
+        """Look at what content there is; ``None`` and still in content: more must come."""
+        content, envelope = self._transaction.content, self._transaction.envelope
         assert content is not None and envelope is not None
         if not content.ended and self._lines.buffered:
             content.feed(self._lines.rest())
@@ -371,30 +322,26 @@ class ServerDialogue:
             return None
         if content.rest:
             self._lines.add(content.rest)
-        if content.refusal is not None:
-            self._finished(content.refusal)
-            if self._stop is not None:
-                self._end(*self._stop)
-            return None
-        return self._ask(Finished(envelope, content.remaining(), content.octets), self._finished)
+        if content.refusal is None:
+            return self._ask(Finished(envelope, content.remaining(), content.octets), self._finished)
+        self._finished(content.refusal)
+        return self._stop_between()
 
     def _finished(self, reply: Reply) -> None:
         """The message is taken or refused."""
-        if reply.code >= 300:
-            self._note(Refusal(self._sender, "", reply))
-        if not self.config.lmtp:
-            self._output.append(replies.encode(reply) if reply.text else _OK)
-        else:
-            for said in self._each or [reply] * len(self._recipients):
-                self._say(replies.with_text(said, replies.OK.text))
-        self._forget()
-        self._state = State.READY
+        transaction = self._transaction
+        for recipient, said in transaction.replies(reply, self.config.lmtp):
+            self._output.append(replies.encode(said) if said.text else _OK)
+            if said.code >= 300:
+                self._notes.refused(Refusal(transaction.sender, recipient, said))
+        self._transaction = Transaction()
+        self._state = NEXT[self._state, "."]
 
     def _rset(self, argument: str) -> Question | None:
         refused = self._limits.disconnect()
         if refused is not None:
             return self._end(refused, refused.text)
-        self._forget()
+        self._transaction = Transaction()
         self._state = self._after
         self._output.append(_OK)
         return None
@@ -404,79 +351,51 @@ class ServerDialogue:
         return None
 
     def _help(self, argument: str) -> Question | None:
-        self._say(replies.HELP)
-        return None
+        return self._say(replies.HELP)
 
     def _quit(self, argument: str) -> Question | None:
         self._say(replies.BYE)
-        self._close("")
-        return None
+        return self._close("")
 
-    def _vrfy(self, argument: str) -> Question | None:
+    def _query(self, verb: str, argument: str) -> Question | None:
         text = argument.strip()
         if not text:
-            return self._bad("VRFY", replies.NEED_ARGUMENT)
-        refused = self._limits.verification()
-        if refused is not None:
-            self._say(refused)
-            return None
-        self._asked_about = text
-        if not verification_hidden(self.config.channel):
-            return self._ask(Verify(text), self._verified)
-        self._verified(Reply(252))
-        return None
+            return self._bad(verb, replies.NEED_ARGUMENT)
+        question = _QUERIES[verb](text, self.config, self._limits)
+        if isinstance(question, Reply):
+            return self._say(question)
+        if isinstance(question, Verify):
+            return self._ask(question, lambda reply: self._verified(question, reply))
+        return self._ask(question, self._say)
 
-    def _verified(self, reply: Reply) -> None:
+    def _verified(self, question: Verify, reply: Reply) -> None:
         if not reply.text:
-            reply = vague_verification(self._asked_about, self.config)
+            reply = vague_verification(question.text, self.config)
         if reply.code >= 400:
             self._limits.rejected()
         self._say(reply)
 
-    def _expn(self, argument: str) -> Question | None:
-        text = argument.strip()
-        if not text:
-            return self._bad("EXPN", replies.NEED_ARGUMENT)
-        refused = expansion_refusal(self.config.channel)
-        if refused is not None:
-            self._say(refused)
-            return None
-        return self._ask(Expand(text), self._say)
+    def _unserved(self, verb: str, argument: str) -> Question | None:
+        return self._bad(f"{verb} {argument}", unserved(verb, self.config.channel))
 
-    def _etrn(self, argument: str) -> Question | None:
-        text = argument.strip()
-        if not text:
-            return self._bad("ETRN", replies.NEED_ARGUMENT)
-        refused = etrn_refusal(text, self.config) or self._limits.etrn()
-        if refused is not None:
-            self._say(refused)
-            return None
-        return self._ask(RunQueue(text), self._say)
-
-    def _ask(self, question: Question, then: Callable[[Reply], None]) -> Question:
-        self._waiting = True
+    def _ask(self, question: Question, then: Callable[[Reply], object]) -> Question:
+        self._question = question
         self._then = then
         return question
 
-    def _say(self, reply: Reply) -> None:
+    def _say(self, reply: Reply) -> Question | None:
         self._output.append(replies.encode(reply))
+        return None
 
-    def _refuse(self, recipient: str, reply: Reply) -> None:
-        self._note(Refusal(self._sender, recipient, reply))
-        self._say(reply)
+    def _refuse(self, recipient: str, reply: Reply) -> Question | None:
+        self._notes.refused(Refusal(self._transaction.sender, recipient, reply))
+        return self._say(reply)
 
-    def _bad(self, line: str, reply: Reply) -> None:
-        self._note(BadCommand(line, reply))
+    def _bad(self, line: str, reply: Reply) -> Question | None:
+        self._notes.bad(BadCommand(line, reply))
         if self._limits.bad_command():
-            self._end(replies.TOO_MANY_BAD, "too many bad commands")
-        else:
-            self._say(reply)
-
-    def _note(self, note: BadCommand | Refusal) -> None:
-        left = self._notes_left[type(note)]
-        if left > 0:
-            self._notes_left[type(note)] = left - 1
-            self._notes.append(note)
+            return self._end(replies.TOO_MANY_BAD, "too many bad commands")
+        return self._say(reply)
 
     def _count(self, octets: int) -> None:
         assert self._session_left is not None
@@ -486,46 +405,47 @@ class ServerDialogue:
         kilo = self.config.channel.options.allow_session_blocks
         reason = f"Maximum session data limit of {kilo}K octets has been exceeded"
         self._stop = (Reply(421, f"4.7.0 {reason}"), reason)
-        if not self._waiting:
+        if self._question is None:
             self._end(*self._stop)
 
-    def _end(self, reply: Reply, reason: str) -> None:
-        """Say a last word and close."""
-        if self._state is not State.CLOSED:
-            self._say(reply)
-            self._close(reason)
+    def _stop_between(self) -> Question | None:
+        """Act on a decision to stop, unless content is coming in."""
+        if self._stop is not None and self._state is not State.CONTENT:
+            return self._end(*self._stop)
+        return None
 
-    def _close(self, reason: str) -> None:
-        if self._state is State.CLOSED:
-            return
-        if self._content is not None and self._content.given:
-            self._notes.append(Dropped(reason))
+    def _end(self, reply: Reply, reason: str) -> Question | None:
+        """Say a last word and close."""
+        if not self.closing:
+            self._say(reply)
+        return self._close(reason)
+
+    def _close(self, reason: str) -> Question | None:
+        if self.closing:
+            return None
+        content = self._transaction.content
+        if content is not None and content.given:
+            self._notes.dropped(Dropped(reason))
         self._state = State.CLOSED
         self.closing = True
         self.close_reason = reason
-        self._forget()
-
-    def _forget(self) -> None:
-        """Nothing of a transaction outlives it."""
-        self.envelope = None
-        self._sender = ""
-        self._given = _NO_PARAMETERS
-        self._recipients: list[Recipient] = []
-        self._content: ContentIntake | None = None
-        self._each: list[Reply] | None = None
+        return None
 
 
-def _unserved(verb: str) -> Callable[[ServerDialogue, str], None]:
-    def act(dialogue: ServerDialogue, argument: str) -> None:
-        dialogue._bad(verb, unserved(verb, dialogue.config.channel))
-
-    return act
+_Act: TypeAlias = Callable[[ServerDialogue, str], Question | None]
 
 
-_COMMANDS: dict[str, Callable[[ServerDialogue, str], Question | None]] = {
-    "HELO": ServerDialogue._helo,
-    "EHLO": ServerDialogue._ehlo,
-    "LHLO": ServerDialogue._lhlo,
+def _with(verb: str, act: Callable[[ServerDialogue, str, str], Question | None]) -> _Act:
+    return lambda dialogue, argument: act(dialogue, verb, argument)
+
+
+_QUERIES: dict[str, Callable[[str, ServerConfig, SessionLimits], Verify | Expand | RunQueue | Reply]] = {
+    "VRFY": verify,
+    "EXPN": expand,
+    "ETRN": run_queue,
+}
+
+_COMMANDS: dict[str, _Act] = {
     "MAIL": ServerDialogue._mail,
     "RCPT": ServerDialogue._rcpt,
     "DATA": ServerDialogue._data,
@@ -533,10 +453,9 @@ _COMMANDS: dict[str, Callable[[ServerDialogue, str], Question | None]] = {
     "NOOP": ServerDialogue._noop,
     "HELP": ServerDialogue._help,
     "QUIT": ServerDialogue._quit,
-    "VRFY": ServerDialogue._vrfy,
-    "EXPN": ServerDialogue._expn,
-    "ETRN": ServerDialogue._etrn,
-    **{verb: _unserved(verb) for verb in ("SEND", "SAML", "SOML", "TURN", "XGEN", "XCIR", "XADR", "XSTA")},
+    **{verb: _with(verb, ServerDialogue._hello) for verb in ("HELO", "EHLO", "LHLO")},
+    **{verb: _with(verb, ServerDialogue._query) for verb in _QUERIES},
+    **{verb: _with(verb, ServerDialogue._unserved) for verb in UNSERVED},
 }
 
 __all__ = [

@@ -16,8 +16,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     :ivar asks: Which of ``hello``, ``sender``, ``recipient`` are asked; the others are answered
         yes by the dialogue.
     :ivar long_lines: ``truncatesmtplonglines``, ``wrapsmtplonglines`` or ``rejectsmtplonglines``;
-        ``""`` passes long lines on unchanged unless the channel says wrap or reject.
-        (Truncating is the channel default of old; it destroys mail and signatures, so it acts only when named here.)
+        ``""`` passes long lines on unchanged unless the channel says wrap or reject. (Truncating is
+        the channel default of old; it destroys mail and signatures, so it acts only when named here.)
     """
 
     host: str

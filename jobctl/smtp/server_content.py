@@ -100,5 +100,5 @@ class ContentIntake:
         self._buffer = b""
 
     def _warning(self) -> bytes:
-        """The warning field goes in front, so it is lost when the first long line comes after the first piece."""
+        """It goes in front, so it is lost when the first long line comes after the first piece."""
         return b"" if self.given or self._lines is None else self._lines.warning

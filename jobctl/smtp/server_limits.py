@@ -17,7 +17,7 @@ TRANSACTION_BLOCKED = Reply(451, "4.5.3 Transaction blocked; too many recipients
 ETRN_LIMIT = Reply(458, "4.7.1 ETRN session limit reached")
 HELO_TOO_LONG = Reply(501, "5.5.2 HELO domain name too long.")
 
-# Where ``disconnectbadcommandlimit`` is not given: a peer that does not speak SMTP is not listened to for ever.
+# Without ``disconnectbadcommandlimit``: a peer that does not speak SMTP is not listened to for ever.
 DEFAULT_BAD_COMMANDS = 20
 
 

@@ -4,6 +4,7 @@ from enum import IntEnum
 
 from jobctl.mail.reply import Reply
 from jobctl.smtp.replies import NEED_HELLO, NEED_MAIL, NESTED_MAIL, NO_RECIPIENTS, OUT_OF_ORDER
+from jobctl.smtp.server_queries import UNSERVED
 
 
 class State(IntEnum):
@@ -22,10 +23,7 @@ class State(IntEnum):
 
 
 _BETWEEN = (State.BEGIN, State.READY, State.MAIL, State.RCPT)
-_ANY_TIME = (
-    *("NOOP", "HELP", "VRFY", "EXPN", "ETRN"),
-    *("SEND", "SAML", "SOML", "TURN", "XGEN", "XCIR", "XADR", "XSTA"),
-)
+_ANY_TIME = ("NOOP", "HELP", "VRFY", "EXPN", "ETRN", *UNSERVED)
 
 # (state, command) -> state once the command has succeeded; a command that fails changes nothing.
 # A pair that is not here is out of order. "." stands for the end of content.

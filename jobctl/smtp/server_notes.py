@@ -1,0 +1,43 @@
+"""What a server dialogue tells beside its questions, bounded for each session."""
+
+from collections import deque
+
+from jobctl.config.settings import TcpOptions
+from jobctl.smtp.questions import BadCommand, Dropped, Refusal
+
+
+class Notes:
+    """
+    Bad commands and refusals for the log, in order: MAX_B_ENTRIES and MAX_J_ENTRIES of them, the
+    rest is not told. :class:`Dropped` always is.
+    """
+
+    __slots__ = ("_bad", "_refusals", "_waiting")
+
+    def __init__(self, options: TcpOptions) -> None:
+        self._waiting: deque[BadCommand | Refusal | Dropped] = deque()
+        self._bad = options.max_b_entries
+        self._refusals = options.max_j_entries
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def bad(self, note: BadCommand) -> None:
+        """A command made no sense."""
+        if self._bad > 0:
+            self._bad -= 1
+            self._waiting.append(note)
+
+    def refused(self, note: Refusal) -> None:
+        """MAIL, RCPT, DATA or a message was refused."""
+        if self._refusals > 0:
+            self._refusals -= 1
+            self._waiting.append(note)
+
+    def dropped(self, note: Dropped) -> None:
+        """Content that was given out is void."""
+        self._waiting.append(note)
+
+    def take(self) -> BadCommand | Refusal | Dropped | None:
+        """The oldest that was not yet taken."""
+        return self._waiting.popleft() if self._waiting else None
