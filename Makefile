@@ -9,7 +9,9 @@ BIN     = $(VENV)/bin
 .PHONY: run test lint bench man clean
 
 run: $(VENV)/.installed
-	$(BIN)/twistd -n --pidfile= jobctl --first-message
+	@mkdir -p var/log
+	@echo "The log is in var/log/jobctl.log"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/twistd -n --pidfile= --logfile=var/log/jobctl.log jobctl --first-message
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest tests
@@ -27,15 +29,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e .
 	touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[test]'
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[dev]'
 	touch $@ $(VENV)/.test $(VENV)/.installed
 
 clean:

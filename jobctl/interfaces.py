@@ -2,8 +2,6 @@
 
 from zope.interface import Attribute, Interface
 
-# zope.interface methods are declared without ``self``.
-# mypy: disable-error-code="no-self-argument, misc, empty-body"
 
 
 class IContent(Interface):

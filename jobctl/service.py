@@ -5,14 +5,16 @@ import sys
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
 from jobctl.config.loader import load, load_default
 from jobctl.config.settings import Settings
-from jobctl.control.server import ControlServer
+from jobctl.control.listener import listen
+from jobctl.control.peer import daemon_rights
+from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
 from jobctl.errors import ConfigError, JobctlError
 from jobctl.welcome import Welcome
@@ -53,7 +55,8 @@ class JobctlService(Service):
         self.settings = settings
         self._first_message = first_message
         self.controller: Controller | None = None
-        self._control: ControlServer | None = None
+        self._control: ControlFactory | None = None
+        self._control_port: Any = None
 
     def startService(self) -> None:
         super().startService()
@@ -66,13 +69,16 @@ class JobctlService(Service):
         for directory in (self.settings.controller.queue_directory, self.settings.controller.log_directory):
             os.makedirs(directory, mode=0o750, exist_ok=True)
         controller = self.controller = Controller(reactor, self.settings)
-        self._control = ControlServer(reactor, controller.operations, self.settings.controller)
-        # The socket first refuses a second daemon in words, before the queue's lock does.
-        self._control.start()
+        where = self.settings.controller
+        rights = daemon_rights(where.control_group, where.control_readers)
         await controller.start()
+        self._control = ControlFactory(controller.operations, rights, reactor)
+        self._control_port = listen(reactor, where.control_socket, self._control, rights.group)
+        controller.serve()
         log.info("ready: {channels} channels, queue {queue}", channels=len(self.settings.channels), queue=self.settings.controller.queue_directory)
         if self._first_message:
-            await Welcome(controller, sys.stdout).show()
+            # Not sys.stdout: twistd makes that a log.
+            await Welcome(controller, sys.__stdout__ or sys.stdout).show()
 
     def _cannot_start(self, why: Failure, reactor: Any) -> None:
         if why.check(JobctlError, OSError):
@@ -88,7 +94,8 @@ class JobctlService(Service):
 
     async def _stop(self) -> None:
         if self._control is not None:
-            await self._control.stop()
+            await maybeDeferred(self._control_port.stopListening)
+            self._control.drop_all()
         if self.controller is not None:
             await self.controller.stop()
 

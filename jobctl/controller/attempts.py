@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -40,7 +40,8 @@ class Attempts:
     An entry goes back to the schedule only after what was learnt about it is
     committed: until then it stays active, so nothing outdated is handed out.
 
-    :param watchers: Called with (attempt, dispositions) for each finished attempt: logs and ``run``.
+    :ivar recorded: Called each time an attempt's outcome is committed and in the schedule.
+    :ivar watchers: Called with (attempt, dispositions) for each finished attempt: logs and ``run``.
     :ivar suspects: Attempts since the start whose final dot went out and no verdict came.
     :param standstill: Called with a reason when results can no longer be recorded, and with ``""``
         when they can again: nothing may be handed out in between (what is delivered but not
@@ -69,6 +70,7 @@ class Attempts:
         self._open: dict[str, UnderWay] = {}
         self.suspects = 0
         self._unrecorded: dict[str, tuple[Settlement, StoredEntry]] = {}
+        self.recorded: list[Callable[[], None]] = []
         self.watchers: list[Callable[[UnderWay, list[Disposition]], None]] = []
 
     def begin(self, stored: StoredEntry, job: str, content: bytes | None) -> None:
@@ -87,10 +89,7 @@ class Attempts:
         attempt = self._open.pop(frame.id, None)
         if attempt is None:
             return
-        if frame.results:
-            given = {disposition.recipient: disposition for disposition in frame.results}
-        else:
-            given = {}
+        given = {disposition.recipient: disposition for disposition in frame.results}
         dispositions = [
             given.get(recipient.address)
             or Disposition(
@@ -193,6 +192,8 @@ class Attempts:
             due = entry.due if settlement.due is None else settlement.due
             attempts = entry.attempts if settlement.attempts is None else settlement.attempts
             self._scheduler.deferred(entry.id, due, attempts, now)
+        for watcher in self.recorded:
+            watcher()
         self._kick()
         return True
 
@@ -214,15 +215,18 @@ class Attempts:
         for settlement, stored in waiting.values():
             self.settle(settlement, stored)
 
-    def job_ended(self, job: str, entry_ids: list[str], how: Any, held: Mapping[str, Any], announced: set[str]) -> None:
+    def job_ended(
+        self, job: str, entry_ids: list[str], how: Any, held: Mapping[str, Any]
+    ) -> Deferred[bool]:
         """
         A job is over; whoever has no verdict is deferred, no attempt counted.
 
         :param entry_ids: In the order they were handed out.
         :param held: Its open :class:`jobctl.jobs.assignment.Assignment` by id: verdicts given so far stand.
-        :param announced: Ids whose final dot it had announced.
+        :return: Fires when all of that is recorded, with ``False`` when some of it could not be.
         """
         now = self._reactor.seconds()
+        settling: list[Deferred[bool]] = []
         violent = bool(how.signal) or how.exit_status not in (0, None)
         # Only what it was working on can have killed it: the oldest it held.
         first = True
@@ -232,7 +236,7 @@ class Attempts:
                 self._scheduler.deferred(entry_id, now, None, now)
                 continue
             assignment = held.get(entry_id)
-            sent = entry_id in announced
+            sent = assignment is not None and assignment.sent
             if sent:
                 self.suspects += 1
                 log.warn("{entry}: job {job} {why}; it may have been delivered", entry=entry_id, job=job, why=how.text)
@@ -248,8 +252,9 @@ class Attempts:
             first = False
             for watcher in self.watchers:
                 watcher(attempt, [])
-            self.settle(settlement, attempt.stored)
+            settling.append(self.settle(settlement, attempt.stored))
         self._kick()
+        return gatherResults(settling).addCallback(all)
 
 
 def _logged(why: Failure) -> None:

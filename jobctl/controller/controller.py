@@ -3,8 +3,10 @@
 import os
 import random
 import secrets
+import socket
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
 from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
@@ -20,10 +22,11 @@ from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
 from jobctl.controller.verdicts import Verdicts
 from jobctl.jobs.attached import AttachedJob
+from jobctl.jobs.inbound import InboundFactory
 from jobctl.jobs.spec import JobSpec, SupervisorSettings
 from jobctl.jobs.supervisor import Supervisor
 from jobctl.mail.trace import new_envelope_id
-from jobctl.net.listeners import Listeners
+from jobctl.net.listeners import open_listener
 from jobctl.net.resolver import Resolver
 from jobctl.routing.router import Router
 from jobctl.schedule.scheduler import Scheduler
@@ -37,6 +40,7 @@ class Controller:
     Everything of one running daemon.
 
     :ivar jobs: Running jobs by id, attached ones included.
+    :ivar starting: Master jobs asked for and not yet running, by id.
     :ivar started: Epoch seconds.
     """
 
@@ -50,6 +54,7 @@ class Controller:
         self.scheduler = Scheduler(settings, random.Random())
         self.hot = HotMessages()
         self.jobs: dict[str, Any] = {}
+        self.starting: dict[str, JobSpec] = {}
         self.dispatch = Dispatch(
             reactor, settings, self.store, self.scheduler, self.hot, self.jobs, self.start_job
         )
@@ -73,8 +78,9 @@ class Controller:
         self.handler = JobHandler(
             reactor, self.intake, self.store, self.scheduler, self.dispatch, self.attempts, self.jobs, self._relay_from
         )
+        self.handler.spawn_watchers.append(lambda job: self.starting.pop(job.id, None))
         self.handler.end_watchers.append(self._job_ended)
-        self.handler.failure_watchers.append(lambda spec, *_: self._server_ended(spec, worked=False))
+        self.handler.failure_watchers.append(self._start_failed)
         self._sent_directory = os.path.join(queue, "sent")
         self.supervisor = Supervisor(
             reactor,
@@ -83,9 +89,10 @@ class Controller:
             SupervisorSettings(
                 sent_directory=self._sent_directory, stop_timeout=settings.controller.stop_timeout
             ),
-            peer=self._peer,
+            peer_spec=self._peer,
         )
-        self.listeners = Listeners(reactor)
+        self._listening: list[socket.socket] = []
+        self._ports: list[Any] = []
         self._servers: dict[str, ServerJobs] = {}
         self._services: dict[str, ServiceSettings] = {}
         # Names of jobs are unique over restarts: journals of a former life carry them.
@@ -95,7 +102,7 @@ class Controller:
 
     async def start(self) -> None:
         """
-        Take the queue, then open the ways in; nothing is listened to before the queue is ours.
+        Take the queue; nothing comes in or goes out yet.
 
         :raises jobctl.errors.StoreError: The queue cannot be had; nothing was started.
         """
@@ -106,90 +113,82 @@ class Controller:
         for channel, host, failures, until, _reply in await self.store.host_backoffs():
             self.scheduler.restore_host(channel, host, failures, until, now)
         await after_a_crash(self, self._sent_directory)
+
+    def serve(self) -> None:
+        """
+        Open the ways in, and begin to deliver.
+
+        :raises OSError: A port cannot be had.
+        """
         for service in self.settings.services.values():
             self._serve(service)
         self.dispatch.kick()
 
     def _serve(self, service: ServiceSettings) -> None:
         channel = self.settings.channels[service.channel]
-        if channel.transport is not None:
-            self.listeners.accept(service, lambda connection, address: self._connected(service, connection))
+        sockets = [open_listener(endpoint, service.backlog) for endpoint in service.listen]
+        self._listening += sockets
+        if channel.transport is None:
+            fds = tuple(one.fileno() for one in sockets)
+            servers = self._servers[service.name] = ServerJobs(self.reactor, service, fds, self._start_server)
+            servers.fill()
             return
-        fds = self.listeners.open(service)
-        servers = self._servers[service.name] = ServerJobs(self.reactor, service, fds, self._start_server)
-        servers.fill()
-
-    def _connected(self, service: ServiceSettings, connection: Any) -> None:
-        channel = self.settings.channels[service.channel]
-        spec = JobSpec(
-            id=self._name(channel.name),
-            channel=channel,
-            role="slave",
-            argv=channel.slave_command,
-            service=service,
-            debug=channel.slave_debug,
-            environment=self._variables(channel),
+        factory = InboundFactory(
+            self.supervisor, lambda: self._spec(channel, "slave", service=service), service.max_conns
         )
-        self.supervisor.start_on_connection(spec, connection)
+        for one in sockets:
+            self._ports.append(self.reactor.adoptStreamPort(one.fileno(), one.family, factory))
 
     def _start_server(self, service: ServiceSettings, listen: tuple[int, ...]) -> str:
-        channel = self.settings.channels[service.channel]
-        spec = JobSpec(
-            id=self._name(channel.name),
-            channel=channel,
-            role="slave",
-            argv=channel.slave_command,
-            service=service,
-            listen=listen,
-            debug=channel.slave_debug,
-            environment=self._variables(channel),
-        )
+        spec = self._spec(self.settings.channels[service.channel], "slave", service=service, listen=listen)
         self._services[spec.id] = service
-        # Not at once: a start that fails is told from within, before our caller knows the id.
-        self.reactor.callLater(0, self.supervisor.start, spec)
+        self.supervisor.start(spec)
         return spec.id
 
     def start_job(self, channel_name: str, host: str | None, run: str | None) -> None:
         """Start a master job (the schedule's wish, or an operator's)."""
-        channel = self.settings.channels[channel_name]
-        self.supervisor.start(
-            JobSpec(
-                id=self._name(channel_name),
-                channel=channel,
-                role="master",
-                argv=channel.master_command,
-                host=host,
-                run=run,
-                debug=channel.master_debug or run is not None,
-                environment=self._variables(channel),
-            )
-        )
+        spec = self._spec(self.settings.channels[channel_name], "master", host=host, run=run)
+        self.starting[spec.id] = spec
+        self.supervisor.start(spec)
 
-    def _peer(self, channel_name: str) -> JobSpec:
-        """The slave that a channel with ``transport = "channel:..."`` is joined to."""
-        channel = self.settings.channels[channel_name]
+    def _peer(self, channel_name: str, master: JobSpec) -> JobSpec:
+        """The slave that a channel with ``transport = "channel:..."`` is joined to; in a run it is shown too."""
+        return self._spec(self.settings.channels[channel_name], "slave")
+
+    def _spec(
+        self,
+        channel: ChannelSettings,
+        role: str,
+        *,
+        host: str | None = None,
+        run: str | None = None,
+        service: ServiceSettings | None = None,
+        listen: tuple[int, ...] = (),
+    ) -> JobSpec:
+        debug = channel.master_debug if role == "master" else channel.slave_debug
+        option_file = channel.keywords.get("option_file")
         return JobSpec(
-            id=self._name(channel_name),
+            id=self._name(channel.name),
             channel=channel,
-            role="slave",
-            argv=channel.slave_command,
-            debug=channel.slave_debug,
-            environment=self._variables(channel),
+            role=role,
+            argv=channel.master_command if role == "master" else channel.slave_command,
+            host=host,
+            run=run,
+            service=service,
+            listen=listen,
+            debug=debug or run is not None,
+            environment={"PMDF_CHANNEL_OPTION": str(option_file)} if option_file else {},
         )
 
     def attach(self, channel: ChannelSettings, role: str, run: str | None, transport: Any, caller: Caller) -> AttachedJob:
         """A program started by hand becomes a job on its control connection."""
         spec = JobSpec(id=self._name(channel.name), channel=channel, role=role, argv=(), run=run)
         log.info("{job}: {role} of {channel} attached by {who}", job=spec.id, role=role, channel=channel.name, who=caller.name)
-        return AttachedJob(self.reactor, spec, self.handler, transport, caller.pid)
+        return self.supervisor.attach(spec, transport, caller.pid)
 
     def _name(self, channel: str) -> str:
         self._jobs_made += 1
         return f"{channel.replace('$', '-')}.{self._life}.{self._jobs_made}"
-
-    def _variables(self, channel: ChannelSettings) -> dict[str, str]:
-        path = channel.keywords.get("option_file")
-        return {"PMDF_CHANNEL_OPTION": str(path)} if path else {}
 
     def _relay_from(self, spec: JobSpec) -> tuple[str, ...] | None:
         if spec.service is not None:
@@ -205,6 +204,10 @@ class Controller:
         self.tally.forget(job.id)
         self._server_ended(job.spec, how.greeted)
 
+    def _start_failed(self, spec: JobSpec, reason: str, temporary: bool) -> None:
+        self.starting.pop(spec.id, None)
+        self._server_ended(spec, worked=False)
+
     def _server_ended(self, spec: JobSpec, worked: bool) -> None:
         service = self._services.pop(spec.id, None)
         if service is not None:
@@ -219,6 +222,9 @@ class Controller:
         self.dispatch.stop()
         for servers in self._servers.values():
             servers.stop()
-        self.listeners.close()
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        for one in self._listening:
+            one.close()
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
         await self.store.close()

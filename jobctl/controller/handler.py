@@ -21,6 +21,7 @@ class JobHandler:
     """
     Hears every job.
 
+    :ivar spawn_watchers: Called with each job that began.
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
     :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back;
         (None, spec, reason) never comes here.
@@ -47,6 +48,7 @@ class JobHandler:
         self._jobs = jobs
         self._relay_from = relay_from
         self._arrivals: dict[str, Arrivals] = {}
+        self.spawn_watchers: list[Callable[[Any], None]] = []
         self.log_watchers: list[Callable[[Any, str], None]] = []
         self.end_watchers: list[Callable[[Any, Any], None]] = []
         self.failure_watchers: list[Callable[[Any, str, bool], None]] = []
@@ -55,6 +57,8 @@ class JobHandler:
         spec = job.spec
         self._jobs[job.id] = job
         self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from(spec))
+        for watcher in self.spawn_watchers:
+            watcher(job)
         log.info("{job}: {role} of {channel} started", job=job.id, role=spec.role, channel=spec.channel.name)
 
     def job_frame(self, job: Any, frame: Any, content: bytes) -> None:
@@ -103,7 +107,9 @@ class JobHandler:
         if job.spec.role == "master":
             now = self._reactor.seconds()
             ids = self._scheduler.job_ended(job.id, how.worked, now)
-            self._attempts.job_ended(job.id, ids, how, job.held, job.announced())
+            settled = self._attempts.job_ended(job.id, ids, how, job.held)
+            if job.journal is not None:
+                settled.addCallback(lambda recorded: job.journal.remove() if recorded else None)
         for watcher in list(self.end_watchers):
             watcher(job, how)
         self._dispatch.kick()

@@ -53,6 +53,7 @@ class Runs:
         controller.handler.end_watchers.append(self._job_ended)
         controller.handler.failure_watchers.append(self._start_failed)
         controller.attempts.watchers.append(self._attempted)
+        controller.attempts.recorded.append(self._recorded)
 
     def begin(self, channel: ChannelSettings, stream: Any, poll: bool) -> Deferred[dict[str, int]]:
         """
@@ -92,7 +93,10 @@ class Runs:
         run = None if job is None else self._of(job.spec)
         if run is not None:
             run.count(dispositions, len(attempt.stored.envelope.recipients))
-            self._at.reactor.callLater(0, self._end_if_done, run)
+
+    def _recorded(self) -> None:
+        for run in list(self._runs.values()):
+            self._end_if_done(run)
 
     def _job_ended(self, job: Any, how: Any) -> None:
         run = self._of(job.spec)
@@ -114,6 +118,6 @@ class Runs:
         mine = [job for job in self._at.jobs.values() if job.spec.run == run.name]
         for job in mine:
             job.stop()
-        if not mine and not self._at.supervisor.starting(run.name):
+        if not mine and not any(spec.run == run.name for spec in self._at.starting.values()):
             self._runs.pop(run.name, None)
             run.done.callback(run.result())
