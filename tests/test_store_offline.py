@@ -58,7 +58,7 @@ class OfflineQueueTests(SynchronousTestCase):
         self.reactor.wait(self.store.close())
 
     def test_refused_while_the_daemon_runs(self) -> None:
-        """While the daemon has the queue, even from another process, nothing is touched and its process is told."""
+        """While the daemon has the queue, nothing is touched and its process is told."""
         program = (
             "import sys, time; from jobctl.store.offline import OfflineQueue\n"
             "with OfflineQueue(sys.argv[1], time.time) as queue: queue.set_stopped('l', True, 'x')"

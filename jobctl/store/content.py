@@ -146,17 +146,18 @@ class ContentFiles:
         """A row names it: the note that it is on its way goes."""
         self._remove(os.path.join(self._staging, name))
 
-    def forget(self, name: str) -> None:
-        """No row names it: it goes."""
-        self._remove(self.path(name))
-        self._remove(os.path.join(self._staging, name))
+    def forget(self, name: str) -> bool:
+        """No row names it: it goes.  ``False``: it could not be removed."""
+        return self._remove(self.path(name)) and self._remove(os.path.join(self._staging, name))
 
-    def _remove(self, path: str) -> None:
+    def _remove(self, path: str) -> bool:
         try:
             self.disk.remove(path)
         except OSError as why:
             # It takes up room, no more; the next start looks at staging/ and at the garbage table again.
             log.warn("store: cannot remove {path}: {why}", path=path, why=why.strerror)
+            return False
+        return True
 
     def path(self, name: str) -> str:
         """Where it finally lies."""

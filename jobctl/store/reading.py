@@ -197,10 +197,14 @@ def files_named(connection: sqlite3.Connection, names: Iterable[str]) -> set[str
     return {file.decode("ascii", "replace") for (file,) in rows}
 
 
-def garbage(connection: sqlite3.Connection) -> list[str]:
-    """Content files to be removed, at most a thousand at a time."""
+def garbage(connection: sqlite3.Connection, but: Iterable[str]) -> list[str]:
+    """Content files to be removed, other than these, at most a thousand at a time."""
     rows = connection.execute(
-        "SELECT json_group_array(file) FROM (SELECT file FROM garbage LIMIT 1000)"
+        """
+        SELECT json_group_array(file) FROM
+            (SELECT file FROM garbage WHERE file NOT IN (SELECT value FROM json_each(?)) LIMIT 1000)
+        """,
+        (_text(list(but)),),
     ).fetchone()
     return msgspec.json.decode(rows[0], type=list[str])
 

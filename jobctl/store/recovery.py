@@ -38,9 +38,10 @@ def recover(connection: sqlite3.Connection, files: ContentFiles) -> None:
             files.committed(name)
         else:
             files.forget(name)
-    while names := reading.garbage(connection):
-        for name in names:
-            files.forget(name)
+    kept: set[str] = set()
+    while names := reading.garbage(connection, kept):
+        kept.update(name for name in names if not files.forget(name))
+        names = [name for name in names if name not in kept]
         connection.execute(
             "DELETE FROM garbage WHERE file IN (SELECT value FROM json_each(?))", (encode(names).decode(),)
         )

@@ -324,8 +324,7 @@ class SQLiteStore:
         for task in tasks:
             try:
                 if isinstance(task, Swept):
-                    for name in task.files:
-                        self._files.forget(name)
+                    task.files = [name for name in task.files if self._files.forget(name)]
                 elif isinstance(task, Enqueue):
                     if self._health.refusing:
                         raise StoreError(self._health.refusing)

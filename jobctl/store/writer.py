@@ -57,6 +57,8 @@ class Writer:
         self._clock = clock
         self._sweep = sweep
         self._logged = 0
+        # Handed over and not gone yet; what cannot be removed is left for the next start.
+        self._sweeping: set[str] = set()
 
     def perform(self, operations: list[Operation]) -> Iterator[list[Outcome]]:
         """Commit all of it, in as many commits as it takes; yields after each."""
@@ -177,6 +179,7 @@ class Writer:
         self._logged += planner.changes.octets
         for name in planner.changes.files:
             self._files.committed(name)
+        self._sweeping.difference_update(planner.changes.swept)
         if planner.changes.large_gone or planner.changes.swept:
             self._collect()
         return results
@@ -184,11 +187,12 @@ class Writer:
     def _collect(self) -> None:
         """Hand over content files that are to be removed."""
         try:
-            names = reading.garbage(self._connection)
+            names = reading.garbage(self._connection, self._sweeping)
         except sqlite3.Error as why:
             log.error("store: the list of old content files cannot be read: {why}", why=str(why))
             return
         if names:
+            self._sweeping.update(names)
             self._sweep(names)
 
 
