@@ -3,69 +3,19 @@
 import json
 import os
 import resource
-import tempfile
 import zlib
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.task import Clock, deferLater
-from twisted.trial.unittest import TestCase
+from twisted.internet.task import deferLater
 
 from jobctl.errors import ChannelViolation, StoreError
-from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Submit
+from jobctl.jobprotocol.frames import Event, HelloProgram, Report, Submit
 from jobctl.jobs.content_streams import BytesContent
 from jobctl.jobs.journal import leftovers
-from jobctl.jobs.supervisor import Supervisor, SupervisorSettings
 from jobctl.mail.disposition import Verdict
-from tests.jobs_support import Handler, channel, message, program, spec
-
-
-class SupervisionCase(TestCase):
-    """Every test ends with no job, no child and no timer left; trial looks for the last two itself."""
-
-    timeout = 30
-    peer_spec: Any = None
-
-    def setUp(self) -> None:
-        self.directory = tempfile.mkdtemp()
-        self.handler = Handler()
-        self.clock = Clock()
-        self.addCleanup(self.finish)
-
-    def supervisor(self, *, virtual: bool = False, resolver: Any = None, **settings: Any) -> Supervisor:
-        """:param virtual: Timers run by ``self.clock`` only."""
-        settings.setdefault("drain", 0.2)
-        settings.setdefault("sent_directory", os.path.join(self.directory, "sent"))
-        self.the = Supervisor(
-            reactor,
-            self.handler,
-            resolver,
-            SupervisorSettings(**settings),
-            self.peer_spec,
-            self.clock if virtual else None,
-        )
-        return self.the
-
-    async def finish(self) -> None:
-        for job in self.the.jobs.values():
-            job.end("test over")
-        await self.the.stop_all(0)
-        self.assertEqual(self.the.jobs, {})
-        with self.assertRaises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
-
-    async def started(self, *argv: str, asked: bool = True, **keys: Any) -> Any:
-        """Start a program and return its job once it has asked for work."""
-        self.the.start(spec(*argv, **keys))
-        await self.handler.until(
-            lambda: bool(self.handler.said(Ask)) or not asked or bool(self.handler.ended)
-        )
-        await self.handler.until(lambda: bool(self.handler.spawned))
-        return self.handler.spawned[-1]
-
-    async def end(self) -> Any:
-        await self.handler.until(lambda: bool(self.handler.ended))
-        return self.handler.ended[-1][1]
+from tests.jobs_case import SupervisionCase
+from tests.jobs_support import channel, message, program, spec
 
 
 class WorkTests(SupervisionCase):

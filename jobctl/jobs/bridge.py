@@ -37,7 +37,11 @@ async def start_tcp(spawn: Spawn, shared: Shared, resolver: Any, spec: JobSpec) 
     connection = await connect_next_hop(
         shared.reactor, resolver, host, spec.channel, settings.connect_timeout, settings.linger
     )
-    join_socket(spawn, shared, spec, connection)
+    try:
+        join_socket(spawn, shared, spec, connection)
+    except CannotStart:
+        connection.abort()
+        raise
 
 
 def join_socket(spawn: Spawn, shared: Shared, spec: JobSpec, connection: SocketBridge) -> None:

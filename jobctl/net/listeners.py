@@ -3,8 +3,9 @@
 import os
 import socket
 import stat
+from typing import Any
 
-from twisted.python.systemd import ListenFDs
+from twisted.internet.endpoints import serverFromString
 
 _FIRST = {"tcp": "port", "tcp6": "port", "unix": "address"}
 
@@ -27,7 +28,7 @@ def open_listener(endpoint: str, backlog: int = 1024) -> socket.socket:
         if kind == "unix":
             listener = _unix(options["address"], int(options.get("mode", "666"), 8))
         elif kind == "systemd":
-            listener = _inherited(options)
+            listener = _inherited(endpoint)
         elif kind in ("tcp", "tcp6"):
             listener = _tcp(kind, options.get("interface", ""), int(options["port"]))
         else:
@@ -105,15 +106,15 @@ def _abandoned(path: str) -> bool:
     return False
 
 
-def _inherited(options: dict[str, str]) -> socket.socket:
-    """A socket that systemd opened for us (sd_listen_fds), by ``index`` or ``name``."""
-    given = ListenFDs.fromEnvironment()
+def _inherited(endpoint: str) -> socket.socket:
+    """
+    A socket that systemd opened for us (sd_listen_fds), by ``index`` or ``name``.
+
+    Asked of Twisted, which has taken the variables out of the environment when it was imported.
+    """
     try:
-        if "name" in options:
-            fd = given.inheritedNamedDescriptors()[options["name"]]
-        else:
-            fd = given.inheritedDescriptors()[int(options["index"])]
+        adopted: Any = serverFromString(None, endpoint)
     except (IndexError, KeyError):
         raise OSError(0, "systemd gave us no such socket") from None
     # A copy: the descriptor that was inherited stays for who asks again, as after a reload.
-    return socket.socket(fileno=os.dup(fd))
+    return socket.socket(fileno=os.dup(adopted.fileno))

@@ -1,5 +1,6 @@
 """Speaks on stdio: sends a line, copies each line it gets into an event, ends at end-of-file."""
 
+import contextlib
 import os
 import sys
 
@@ -13,7 +14,8 @@ wire.say(
     application=os.environ["APPLICATIONINFO"],
 )
 mode = sys.argv[1] if len(sys.argv) > 1 else ""
-os.write(1, b"first\r\n")
+with contextlib.suppress(BrokenPipeError):
+    os.write(1, b"first\r\n")
 if mode == "half":
     os.close(1)
 if mode == "exit":
