@@ -6,7 +6,6 @@ import socket
 import tempfile
 from typing import Any
 
-from control_fake import FakeOperations
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -14,6 +13,7 @@ from twisted.trial.unittest import TestCase
 from jobctl.control.listener import listen
 from jobctl.control.peer import Rights
 from jobctl.control.server import ControlFactory
+from tests.control_fake import FakeOperations
 
 
 class Raw:

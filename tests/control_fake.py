@@ -1,7 +1,7 @@
 """
 A control socket with made-up operations behind it, for tests; run as a program it serves until killed.
 
-    python tests/control_fake.py SOCKET
+    python -m tests.control_fake SOCKET
 """
 
 import sys

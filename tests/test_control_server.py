@@ -4,7 +4,6 @@ import os
 import socket
 from typing import Any
 
-from control_case import ControlCase
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -12,6 +11,7 @@ from zope.interface.verify import verifyObject
 
 from jobctl.control import output, server
 from jobctl.control.operations import IOperations
+from tests.control_case import ControlCase
 
 
 class ServerTests(ControlCase):

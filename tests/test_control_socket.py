@@ -9,8 +9,6 @@ import subprocess
 import sys
 import tempfile
 
-from control_case import ControlCase
-from control_fake import FakeOperations
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
@@ -22,6 +20,8 @@ from jobctl.control.peer import Rights, daemon_rights, login_name
 from jobctl.control.refusals import ControlError, NoDaemon
 from jobctl.control.server import ControlFactory
 from jobctl.errors import ConfigError, StoreBusy
+from tests.control_case import ControlCase
+from tests.control_fake import FakeOperations
 
 NOBODY = 65534
 
@@ -71,7 +71,7 @@ class RightsTests(ControlCase):
 
     async def test_reader(self) -> None:
         """Who is named in control_readers sees everything and changes nothing."""
-        self.factory.rights = Rights(uid=0, readers=frozenset({pwd.getpwuid(NOBODY).pw_name}))
+        self.factory.rights = Rights(uid=0, readers=frozenset({NOBODY}))
         self.assertIn('"channel":"tcp_local"', await self.as_user('{"op":"qm.summarize","id":1}'))
         for request in (
             '{"op":"qm.stop","id":1,"channel":"l"}',
@@ -92,20 +92,26 @@ class RightsTests(ControlCase):
 
     def test_reader_in_the_group(self) -> None:
         """control_readers narrows what a member of the group may do."""
-        rights = Rights(uid=5, group=7, readers=frozenset({"eve"}))
-        self.assertEqual(rights.of(100, "eve", {7}), {"read"})
-        self.assertEqual(rights.of(100, "ann", {7}), {"read", "change"})
-        self.assertEqual(rights.of(100, "ann", {8}), frozenset())
-        self.assertEqual(rights.of(5, "eve", {8}), {"read", "change"})
-        self.assertEqual(rights.of(0, "root", set()), {"read", "change"})
+        rights = Rights(uid=5, group=7, readers=frozenset({99}), reader_groups=frozenset({70}))
+        self.assertEqual(rights.of(99, {7}), {"read"})
+        self.assertEqual(rights.of(100, {70}), {"read"})
+        self.assertEqual(rights.of(100, {7}), {"read", "change"})
+        self.assertEqual(rights.of(100, {8}), frozenset())
+        self.assertEqual(rights.of(5, {70}), {"read", "change"})
+        self.assertEqual(rights.of(0, set()), {"read", "change"})
 
     def test_names(self) -> None:
-        """A user without an account has a name too; a group that does not exist is an error."""
+        """Names become ids when the daemon starts; names that nobody has are errors, all told at once."""
         self.assertEqual(login_name(0), "root")
         self.assertEqual(login_name(4_000_000), "uid 4000000")
-        self.assertEqual(daemon_rights(grp.getgrgid(0).gr_name, ["x"]).group, 0)
-        with self.assertRaises(KeyError):
-            daemon_rights("no-such-group", [])
+        user, group = pwd.getpwuid(NOBODY).pw_name, grp.getgrgid(0).gr_name
+        rights = daemon_rights(group, [user, group])
+        self.assertEqual(
+            (rights.group, rights.readers & {NOBODY}, rights.reader_groups & {0}), (0, {NOBODY}, {0})
+        )
+        with self.assertRaises(ConfigError) as caught:
+            daemon_rights("no-such-group", ["no-such-user"])
+        self.assertEqual(len(caught.exception.problems), 2)
 
 
 class FileTests(TestCase):

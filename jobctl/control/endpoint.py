@@ -8,7 +8,6 @@ from jobctl.config.settings import JobControllerSettings
 from jobctl.control.listener import ControlPort, listen
 from jobctl.control.peer import daemon_rights
 from jobctl.control.server import ControlFactory
-from jobctl.errors import ConfigError
 
 
 class ControlEndpoint:
@@ -33,10 +32,7 @@ class ControlEndpoint:
         :raises StoreBusy: Another daemon answers there.
         """
         settings = self._settings
-        try:
-            rights = daemon_rights(settings.control_group, settings.control_readers)
-        except KeyError:
-            raise ConfigError([f"control_group: there is no group {settings.control_group}"]) from None
+        rights = daemon_rights(settings.control_group, settings.control_readers)
         self._factory = ControlFactory(self._operations, rights, self._reactor)
         self._port = listen(self._reactor, settings.control_socket, self._factory, rights.group)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from jobctl.control.operations import Caller
 from jobctl.control.requests import CHANGE, READ
+from jobctl.errors import ConfigError
 
 # Linux 4.13 (socket(7)); the socket module has no name for it.
 SO_PEERGROUPS = 59
@@ -27,22 +28,24 @@ class Rights(msgspec.Struct, frozen=True):
     Who may do what.
 
     Root and the user the daemon runs as may do everything; so may the members
-    of ``group``, but for those named in ``readers``, who may only look.
+    of ``group``, but for the readers, who may only look.
 
     :ivar uid: The daemon's own.
     :ivar group: Group id of the operators, ``None``: there are no others.
-    :ivar readers: Login names.
+    :ivar readers: User ids.
+    :ivar reader_groups: Group ids; their members are readers too.
     """
 
     uid: int
     group: int | None = None
-    readers: frozenset[str] = frozenset()
+    readers: frozenset[int] = frozenset()
+    reader_groups: frozenset[int] = frozenset()
 
-    def of(self, uid: int, name: str, groups: Collection[int]) -> frozenset[str]:
+    def of(self, uid: int, groups: Collection[int]) -> frozenset[str]:
         """The rights of one who was identified."""
         if uid in (0, self.uid):
             return _BOTH
-        if name in self.readers:
+        if uid in self.readers or not self.reader_groups.isdisjoint(groups):
             return _LOOK
         if self.group is not None and self.group in groups:
             return _BOTH
@@ -54,7 +57,7 @@ def identify(connection: socket.socket, rights: Rights) -> Caller:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(credentials)
     name = login_name(uid)
-    return Caller(uid=uid, pid=pid, name=name, rights=rights.of(uid, name, _groups(connection, gid, name)))
+    return Caller(uid=uid, pid=pid, name=name, rights=rights.of(uid, _groups(connection, gid, name)))
 
 
 def login_name(uid: int) -> str:
@@ -79,10 +82,36 @@ def daemon_rights(group: str | None, readers: Collection[str]) -> Rights:
     """
     The rights that the configuration gives (``control_group``, ``control_readers``).
 
-    :raises KeyError: There is no such group.
+    :raises ConfigError: There is no such group, or a reader is neither a user nor a group.
     """
+    problems: list[str] = []
+    operators = None if group is None else _group_id(group)
+    if group is not None and operators is None:
+        problems.append(f"control_group: there is no group {group}")
+    users = {name: _user_id(name) for name in readers}
+    groups = {name: _group_id(name) for name in readers}
+    for name in readers:
+        if users[name] is None and groups[name] is None:
+            problems.append(f"control_readers: there is no user and no group {name}")
+    if problems:
+        raise ConfigError(problems)
     return Rights(
         uid=os.geteuid(),
-        group=None if group is None else grp.getgrnam(group).gr_gid,
-        readers=frozenset(readers),
+        group=operators,
+        readers=frozenset(uid for uid in users.values() if uid is not None),
+        reader_groups=frozenset(gid for gid in groups.values() if gid is not None),
     )
+
+
+def _user_id(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _group_id(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None

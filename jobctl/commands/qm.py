@@ -1,0 +1,19 @@
+"""``jobctl qm``: the queue manager's commands, each kind in a module of its own."""
+
+from jobctl.commands import qm_changes, qm_lists, qm_messages
+from jobctl.commands.parser import Commands, family
+
+_EXAMPLES = """\
+  jobctl qm summarize                     one line per channel
+  jobctl qm directory tcp_local           what is queued there
+  jobctl qm history a1b2                  what was tried for a message, and what came of it
+  jobctl qm stop 'tcp_*'                  no deliveries until 'qm start', over restarts too
+  imsimta qm -maint dir -held -from=ann   the old spelling works too"""
+
+
+def register(commands: Commands) -> None:
+    """Make the commands known."""
+    subcommands = family(commands, "qm", "look at the queue and steer it", _EXAMPLES)
+    qm_lists.register(subcommands)
+    qm_messages.register(subcommands)
+    qm_changes.register(subcommands)

@@ -1,0 +1,147 @@
+"""``jobctl qm history|read``: one message looked at closely."""
+
+import argparse
+import base64
+import sys
+import tempfile
+from typing import IO, Any
+
+import msgspec
+
+from jobctl.commands import exits
+from jobctl.commands.context import Context
+from jobctl.commands.output import Column, printable, sender, text, when, write, write_json, write_table
+from jobctl.commands.parser import Commands, command
+from jobctl.commands.without_daemon import ask_or_read
+from jobctl.control.refusals import unknown_id
+from jobctl.errors import UsageError
+
+_HISTORY = (
+    Column("Id", "id"),
+    Column("When", "when", when),
+    Column("What", "what"),
+    Column("Recipient", "recipient", text),
+    Column("Job", "job", text),
+    Column("Text", "text", text),
+)
+# What is kept in memory of a message that is shown.
+_IN_MEMORY = 4 * 1024 * 1024
+_COPY = 64 * 1024
+
+
+def register(subcommands: Commands) -> None:
+    """Make the commands known."""
+    parser = command(
+        subcommands,
+        "history",
+        history,
+        "what was tried for messages",
+        "  jobctl qm history a1b2\n  jobctl qm history -channel=tcp_local -all",
+    )
+    _chosen(parser)
+    parser = command(
+        subcommands,
+        "read",
+        read,
+        "show messages: envelope and header, or all of it",
+        "  jobctl qm read a1b2\n  jobctl qm read -content a1b2",
+    )
+    parser.add_argument(
+        "--content",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="the body too, octet for octet",
+    )
+    _chosen(parser)
+
+
+def history(context: Context) -> int:
+    """The delivery attempts."""
+    from jobctl.commands.queue_rows import history_rows
+
+    args = context.args
+    check_chosen(args)
+
+    def look(store: Any) -> list[dict[str, Any]]:
+        there = {stored.entry.id: stored.entry.channel for stored in store.directory()}
+        ids = [entry for entry in there if there[entry] == args.channel] if args.all else args.ids
+        rows: list[dict[str, Any]] = []
+        for entry in ids:
+            if entry not in there:
+                raise unknown_id(entry)
+            rows += history_rows(entry, store.history(entry))
+        return rows
+
+    rows = ask_or_read(
+        context, "qm.history", {"ids": args.ids, "channel": args.channel, "all": args.all or None}, look
+    )
+    if context.json:
+        write_json(rows)
+    elif rows:
+        write_table(_HISTORY, rows)
+    else:
+        write("nothing has been tried yet")
+    return exits.OK
+
+
+def read(context: Context) -> int:
+    """Messages as they were given to us."""
+    args = context.args
+    check_chosen(args)
+    with context.client() as client:
+        ids = args.ids
+        if args.all:
+            ids = [row["id"] for row in client.call("qm.directory", channel=args.channel)]
+        for entry in ids:
+            # A pager that is not read on must not keep the daemon waiting.
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
+                row: dict[str, Any] = {}
+                for answer, octets in client.stream("qm.read", message=entry, content=args.content):
+                    content.write(octets)
+                    if answer.item is not msgspec.UNSET:
+                        row = answer.item
+                content.seek(0)
+                _show(context, row, content)
+    return exits.OK
+
+
+def _show(context: Context, row: dict[str, Any], content: IO[bytes]) -> None:
+    if context.json:
+        octets = content.read()
+        key = "content" if context.args.content else "header"
+        write_json({**row, f"{key}_base64": base64.b64encode(octets).decode()})
+        return
+    name, channel = printable(str(row.get("id"))), printable(str(row.get("channel")))
+    write(f"Message: {name}, channel {channel}, {row.get('state')}")
+    write(f"Queued:  {when(row.get('enqueued'))}, {row.get('size')} octets, {row.get('attempts')} tries")
+    write(f"Sender:  {printable(sender(row.get('sender')))}")
+    for address in row.get("recipients", ()):
+        write(f"To:      {printable(address)}")
+    write("")
+    sys.stdout.flush()
+    terminal = sys.stdout.isatty()
+    while piece := content.read(_COPY):
+        if terminal:
+            lines = piece.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+            sys.stdout.write("\n".join(printable(line) for line in lines))
+        else:
+            sys.stdout.buffer.write(piece)
+    write("")
+
+
+def _chosen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="*", metavar="ID", help="as 'qm directory' shows it")
+    parser.add_argument("--channel", metavar="NAME", help="with --all: which channel's; wildcards * and ?")
+    parser.add_argument("--all", action="store_true", help="every message of the channel")
+
+
+def check_chosen(args: argparse.Namespace) -> None:
+    """:raises UsageError: Neither ids nor a whole channel were given, or both."""
+    if args.all and args.ids:
+        raise UsageError("give ids or --all, not both")
+    if args.all and args.channel is None:
+        raise UsageError("--all needs --channel NAME; '*' means every channel")
+    if not args.all and not args.ids:
+        raise UsageError(
+            "give the ids of messages ('jobctl qm directory' shows them), or --channel NAME --all"
+        )

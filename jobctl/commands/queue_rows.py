@@ -1,0 +1,93 @@
+"""The rows that the lists show, made from the queue itself when no daemon is asked."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jobctl.control.requests import QmDirectory
+from jobctl.control.selection import selector
+from jobctl.mail.entry import Attempt, Lasting, StoredEntry
+
+Summary = dict[str, tuple[int, int, int, int, float | None]]
+
+
+def summary_rows(summary: Summary, stopped: Iterable[str], channels: Iterable[str]) -> list[dict[str, Any]]:
+    """As ``qm.summarize``; nothing is active while no daemon runs."""
+    marked = set(stopped)
+    rows = []
+    for name in sorted({*channels, *summary}):
+        queued, delayed, held, octets, oldest = summary.get(name, (0, 0, 0, 0, None))
+        rows.append(
+            {
+                "channel": name,
+                "messages": queued + held,
+                "ready": queued - delayed,
+                "active": 0,
+                "delayed": delayed,
+                "held": held,
+                "size": octets,
+                "oldest": oldest,
+                "stopped": name in marked,
+            }
+        )
+    return rows
+
+
+def directory_rows(entries: Iterable[StoredEntry], request: QmDirectory, now: float) -> list[dict[str, Any]]:
+    """As ``qm.directory``; with ``reason`` where the held ones alone are wanted."""
+    wanted = selector(request)
+    rows: list[dict[str, Any]] = []
+    for stored in entries:
+        addresses = [recipient.address for recipient in stored.envelope.recipients]
+        held = stored.state is Lasting.HELD
+        if wanted(stored.entry.channel, held, stored.envelope.sender, addresses):
+            rows.append(_row(stored, addresses, now))
+            if request.held:
+                rows[-1]["reason"] = stored.reason
+            if len(rows) == request.limit:
+                break
+    return rows
+
+
+def message_rows(entries: Iterable[StoredEntry], now: float) -> list[dict[str, Any]]:
+    """As ``qm.messages``: ``entries`` are one channel's."""
+    hosts: dict[str, dict[str, Any]] = {}
+    for stored in entries:
+        if stored.state is Lasting.HELD:
+            continue
+        row = hosts.setdefault(stored.entry.host, {"host": stored.entry.host, "active": 0, "delayed": 0})
+        row["delayed" if stored.entry.due > now else "active"] += 1
+    return sorted(hosts.values(), key=lambda row: str(row["host"]))
+
+
+def history_rows(entry: str, attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
+    """As ``qm.history``."""
+    return [
+        {
+            "id": entry,
+            "when": line.when,
+            "what": line.what,
+            "text": line.text,
+            "recipient": line.recipient,
+            "job": line.job,
+        }
+        for line in attempts
+    ]
+
+
+def _row(stored: StoredEntry, addresses: list[str], now: float) -> dict[str, Any]:
+    entry = stored.entry
+    held = stored.state is Lasting.HELD
+    return {
+        "id": entry.id,
+        "channel": entry.channel,
+        "host": entry.host,
+        "state": "held" if held else "delayed" if entry.due > now else "ready",
+        "sender": stored.envelope.sender,
+        "recipients": addresses,
+        "size": entry.size,
+        "priority": entry.priority.word,
+        "attempts": entry.attempts,
+        "enqueued": entry.enqueued,
+        "next_attempt": None if held else entry.due,
+        "last_reply": stored.last_reply,
+    }

@@ -1,0 +1,49 @@
+"""Commands that also work while no daemon runs: the daemon is asked, else the queue itself."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jobctl.commands.context import Context, store_trouble
+from jobctl.control.refusals import NoDaemon, unknown_channel
+from jobctl.control.selection import matching_channels
+from jobctl.errors import StoreError
+
+T = TypeVar("T")
+
+
+def ask_or_read(context: Context, op: str, keys: dict[str, Any], read: Callable[[Any], T]) -> T:
+    """
+    The daemon's answer, or what ``read`` makes of the queue when no daemon runs.
+
+    ``-database`` asks the daemon alone, ``-directory_tree`` the queue alone.
+
+    :param read: Takes a :class:`jobctl.store.offline.OfflineStore`.
+    """
+    if not getattr(context.args, "directory_tree", False):
+        try:
+            answer: T = context.call(op, **keys)
+            return answer
+        except NoDaemon:
+            if getattr(context.args, "database", False) or not _has_queue(context):
+                raise
+            print("jobctl: no Job Controller runs; this is from the queue itself", file=sys.stderr)
+    try:
+        with context.offline() as store:
+            return read(store)
+    except StoreError as why:
+        raise store_trouble(why) from None
+
+
+def channels_meant(context: Context, pattern: str) -> list[str]:
+    """:raises UsageError: No configured channel is meant."""
+    names = matching_channels(pattern, context.settings.channels)
+    if not names:
+        raise unknown_channel(pattern, context.settings.channels)
+    return names
+
+
+def _has_queue(context: Context) -> bool:
+    """A socket given by hand says nothing about where its queue is."""
+    return context.args.socket is None and os.path.isdir(context.settings.controller.queue_directory)

@@ -1,0 +1,563 @@
+"""Every command against a daemon with made-up operations, and every way it can go wrong."""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from jobctl.commands import exits
+from jobctl.commands.main import build_parser, main
+from jobctl.control import client as blocking
+from jobctl.control.refusals import NoAnswer
+from tests.control_fake import ROWS
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+CONFIG = """
+[job_controller]
+queue_directory = "queue"
+control_socket = "control.sock"
+log_directory = "log"
+[channel.l]
+official_host_name = "mail.example.org"
+[channel.tcp_local]
+official_host_name = "tcp-daemon"
+smtp = true
+[rewrite]
+"." = "tcp_local"
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    """The control socket of a running daemon."""
+    path = str(tmp_path_factory.mktemp("daemon") / "control.sock")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.control_fake", path],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert child.stdout.readline() == "ready\n"
+    yield path
+    child.terminate()
+    assert child.wait(20) in (0, -signal.SIGTERM)
+    child.stdout.close()
+
+
+@pytest.fixture
+def jobctl(daemon, capfd, tmp_path, monkeypatch):
+    """Do one command; gives exit status, lines of output, lines of complaint."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JOBCTL_CONFIG", raising=False)
+
+    def do(*words, socket_path=daemon):
+        status = main([*(["--socket", socket_path] if socket_path else []), *words])
+        done = capfd.readouterr()
+        return status, done.out.splitlines(), done.err.splitlines()
+
+    return do
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """A configuration whose daemon does not run."""
+    path = tmp_path / "jobctl.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def message(tmp_path):
+    """A message with LF line ends."""
+    path = tmp_path / "message.eml"
+    path.write_bytes(b"Subject: hi\n\nHello\n")
+    return str(path)
+
+
+def test_enqueue(jobctl, message):
+    """The ids are printed, one a line."""
+    status, out, err = jobctl(
+        "enqueue", "--from", "a@a.example", "--to", "b@b.example", "--to", "c@b.example", message
+    )
+    assert (status, err) == (0, [])
+    assert len(out) == 2 and out[0].endswith("x0")
+    status, out, _ = jobctl(
+        "enqueue", "--json", "--from=<>", "--to=b@b.example", "--envid=1", "--ret=hdrs", message
+    )
+    assert status == 0 and len(json.loads("".join(out))) == 1
+
+
+def test_enqueue_from_standard_input(jobctl, monkeypatch):
+    """Without a file, or with '-', the message is read from standard input."""
+    for words in ((), ("-",)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Subject: x\n\ny\n")))
+        assert jobctl("enqueue", "--from", "", "--to", "b@b.example", *words)[0] == 0
+
+
+def test_run(jobctl):
+    """The dialogue is shown, harmless to the terminal, and the exit status tells the outcome."""
+    status, out, _ = jobctl("run", "test_smtp_gateway")
+    assert out == [
+        "S: 220 b.example ESMTP?[31m",
+        "C: EHLO mail.example.org",
+        "1 delivered, 0 deferred, 0 failed",
+    ]
+    assert status == 0
+    assert jobctl("run", "tcp_local")[0] == exits.TEMPORARY
+    assert jobctl("run", "test_smtp_gateway", "poll")[0] == exits.UNAVAILABLE
+    status, out, _ = jobctl("run", "tcp_local", "--json")
+    assert json.loads("".join(out)) == {"delivered": 1, "deferred": 1, "failed": 0}
+
+
+def test_ctrl_c(daemon):
+    """Ctrl-C ends the watching with one line, not with a traceback."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "jobctl.commands.main", "--socket", daemon, "run", "l"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with blocking.Client(daemon) as client:
+        # The daemon serves connections in order: once it answers a later one, the run has begun.
+        while not _waits_for_an_answer(child.pid):
+            client.call("ping")
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=30)
+    assert (child.returncode, err.count("\n")) == (exits.INTERRUPTED, 1)
+    assert err.startswith("jobctl: no longer watching")
+
+
+def _waits_for_an_answer(pid):
+    with open(f"/proc/{pid}/wchan") as wait, open(f"/proc/{pid}/syscall") as call:
+        return "poll" in wait.read() or call.read().split()[0] == "7"
+
+
+def test_submit(jobctl):
+    """A job is asked for, and the command returns."""
+    assert jobctl("submit", "tcp_local") == (0, ["channel tcp_local: 0 jobs started"], [])
+    assert jobctl("submit", "poll") == (0, ["channel l: 1 job started"], [])
+    assert jobctl("submit") == (0, ["channel l: 0 jobs started"], [])
+    assert json.loads(jobctl("submit", "tcp_local", "poll", "--json")[1][0])["started"] == 1
+
+
+def test_summarize(jobctl):
+    """One line per channel, with headings and totals unless told otherwise."""
+    status, out, err = jobctl("qm", "summarize")
+    assert (status, err) == (0, [])
+    assert out[0].split()[:7] == ["Channel", "Messages", "Ready", "Active", "Delayed", "Held", "Size(KB)"]
+    assert out[2].split()[:7] == ["tcp_local", "3", "0", "0", "2", "1", "12"] and out[2].endswith("yes")
+    assert out[3].split() == ["Totals", "3", "0", "0", "2", "1", "12"]
+    out = jobctl("qm", "sum", "-noheading", "-notrailing", "-noheld")[1]
+    assert out[1].split()[:6] == ["tcp_local", "3", "0", "0", "2", "12"]
+    assert len(out) == 2
+
+
+def test_summarize_json(jobctl):
+    """Programs rely on these keys."""
+    rows = json.loads("".join(jobctl("--json", "qm", "summarize")[1]))
+    keys = ["channel", "messages", "ready", "active", "delayed", "held", "size", "oldest", "stopped"]
+    assert [list(row) for row in rows] == [keys, keys]
+
+
+def test_directory(jobctl):
+    """Messages with sender, recipients and what the other side said, harmless on a terminal."""
+    status, out, _ = jobctl("qm", "directory")
+    assert (status, len(out)) == (0, len(ROWS) + 2)
+    assert "bob@b.example +1" in out[1] and "451 4.7.1 later?[2J" in out[1]
+    assert "<>" in out[2]
+    assert out[-1] == "4 messages, 16 KB"
+    assert len(jobctl("qm", "dir", "-held", "-nototal", "-noenv", "-nofile_info")[1]) == 2
+    assert len(jobctl("qm", "dir", "test_*", "-nototal")[1]) == 2
+    assert len(jobctl("qm", "dir", "-from=<>", "-nototal")[1]) == 2
+    assert len(jobctl("qm", "dir", "--limit", "1", "-nototal")[1]) == 2
+
+
+def test_directory_json(jobctl):
+    """Programs rely on these keys."""
+    rows = json.loads("".join(jobctl("qm", "directory", "--json")[1]))
+    assert rows == ROWS
+    assert " ".join(rows[0]) == (
+        "id channel host state sender recipients size priority attempts enqueued next_attempt last_reply"
+    )
+    assert jobctl("qm", "directory", "--json", "nosuch*")[1] == ["[]"]
+
+
+def test_held(jobctl):
+    """Held messages, and why."""
+    assert "by root" in jobctl("qm", "held")[1][1]
+
+
+def test_messages(jobctl):
+    """Active and delayed messages by host."""
+    assert jobctl("qm", "messages", "tcp_local")[1][1].split() == ["b.example", "1", "2"]
+    assert json.loads("".join(jobctl("qm", "messages", "tcp_local", "--json")[1]))[0]["delayed"] == 2
+
+
+def test_jobs(jobctl):
+    """Jobs by channel, with hosts and messages."""
+    out = "\n".join(jobctl("qm", "jobs")[1])
+    for text in (
+        "channel tcp_local",
+        "job j1 (pid 43)",
+        "b.example: 2 messages",
+        "a1, a2",
+        "processed messages: 7",
+    ):
+        assert text in out
+    assert json.loads("".join(jobctl("qm", "jobs", "--json")[1]))[0]["job"] == "j1"
+
+
+def test_history(jobctl):
+    """What was tried."""
+    assert "451 later" in jobctl("qm", "history", "a1")[1][1]
+    assert json.loads("".join(jobctl("qm", "history", "--json", "a1", "a2")[1]))[1]["id"] == "a2"
+    assert jobctl("qm", "history", "-channel=l", "-all")[1] == ["nothing has been tried yet"]
+
+
+def test_read(jobctl):
+    """Envelope and header; the body on demand, octet for octet."""
+    status, out, _ = jobctl("qm", "read", "a1")
+    assert status == 0
+    assert out[0] == "Message: a1, channel tcp_local, delayed"
+    assert "Sender:  ann@a.example" in out and "To:      bea@b.example" in out
+    assert "\n".join(out).count("Hello") == 0
+    assert "\n".join(jobctl("qm", "read", "-content", "a1")[1]).count("Hello") == 100_000
+    row = json.loads("".join(jobctl("qm", "read", "--json", "--content", "a1")[1]))
+    assert base64.b64decode(row["content_base64"]).endswith(b"Hello\r\n")
+    assert (
+        len(
+            [line for line in jobctl("qm", "read", "-channel=tcp_*", "-all")[1] if line.startswith("Message")]
+        )
+        == 3
+    )
+
+
+def test_start_and_stop(jobctl):
+    """Channels are stopped and started by name."""
+    assert jobctl("qm", "stop", "tcp_local") == (0, ["stopped: tcp_local"], [])
+    assert jobctl("qm", "start", "tcp_local") == (0, ["started: tcp_local"], [])
+    assert jobctl("qm", "start", "l") == (0, ["l was not stopped"], [])
+    assert json.loads("".join(jobctl("qm", "stop", "l", "--json")[1])) == {"channels": ["l"]}
+
+
+@pytest.mark.parametrize(("verb", "done"), [("hold", "held"), ("release", "released"), ("delete", "deleted")])
+def test_changes(jobctl, verb, done):
+    """Each message is reported; one that a job has is left, and that is trouble that passes."""
+    assert jobctl("qm", verb, "a1", "a2") == (0, [f"{done} a1", f"{done} a2"], [])
+    assert jobctl("qm", verb, "a1", "busy") == (
+        exits.TEMPORARY,
+        [f"{done} a1"],
+        ["jobctl: busy: a job has it"],
+    )
+    assert jobctl("qm", verb, "-nolog", "a1") == (0, [], [])
+    assert json.loads("".join(jobctl("qm", verb, "--json", "a1")[1])) == {"done": ["a1"], "failed": []}
+
+
+def test_return(jobctl):
+    """A reason can be given."""
+    assert jobctl("qm", "return", "-reason=spam", "a1") == (0, ["returned a1"], [])
+
+
+def test_whole_channels_are_confirmed(jobctl, monkeypatch):
+    """A whole channel is changed only after a yes, or when told not to ask."""
+    assert jobctl("qm", "delete", "-channel=l", "-all", "-noconfirm") == (0, ["no messages"], [])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    status, _, err = jobctl("qm", "delete", "-channel=l", "-all")
+    assert status == exits.USAGE and "--no-confirm" in err[0]
+    for answer, expected in (("y", 0), ("no", exits.USAGE)):
+        monkeypatch.setattr(sys, "stdin", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})())
+        monkeypatch.setattr("builtins.input", lambda prompt, answer=answer: answer)
+        assert jobctl("qm", "delete", "-channel=l", "-all")[0] == expected
+        assert jobctl("qm", "delete", "-confirm", "a1")[0] == expected
+
+
+def test_cache_view(jobctl):
+    """What the schedule has in memory."""
+    assert jobctl("cache", "-view")[1][-1] == "2 messages in memory"
+    assert len(json.loads("".join(jobctl("cache", "view", "--json")[1]))) == 2
+
+
+def test_process(jobctl):
+    """The daemon with what the system knows of it; a job that has just ended is shown as gone."""
+    out = jobctl("process")[1]
+    assert out[1].split()[0] == "root" or os.geteuid() != 0
+    assert "gone" in out[2]
+    rows = json.loads("".join(jobctl("process", "--json")[1]))
+    assert rows[0]["resident"] > 1_000_000 and rows[0]["cpu"] > 0
+
+
+def test_version(jobctl):
+    """Works with the daemon and without."""
+    assert "9.9 on mail.example.org, pid 42" in jobctl("version")[1][1]
+    assert json.loads("".join(jobctl("version", "--json")[1]))["daemon"]["pid"] == 42
+    status, out, _ = jobctl("version", socket_path="/nonexistent/control.sock")
+    assert status == 0 and "no Job Controller runs" in out[1]
+    assert "no configuration" in jobctl("version", socket_path=None)[1][1]
+
+
+def test_config(jobctl, configured):
+    """A configuration in order is said to be, one that is not is told with file, line and key."""
+    status, out, _ = jobctl("--config", str(configured), "test", "config")
+    assert status == 0 and "is in order: 2 channels" in out[-1]
+    assert json.loads("".join(jobctl("test", "config", "--json")[1]))["channels"] == ["l", "tcp_local"]
+    configured.write_text(CONFIG + "[channel.x]\nnonsense = 5\n[channel.y]\nofficial_host_name = 7\n")
+    status, out, err = jobctl("test", "config")
+    assert (status, out) == (exits.CONFIG, [])
+    assert len(err) >= 2 and all(line.startswith("jobctl: ") and "jobctl.toml:" in line for line in err)
+
+
+def test_rewrite(jobctl, configured):
+    """Where an address goes, and by which rule."""
+    status, out, _ = jobctl("test", "rewrite", "bob@b.example")
+    assert status == 0
+    assert "channel:  tcp_local (official host name tcp-daemon)" in out
+    assert any(line.startswith("rule:     . = tcp_local") for line in out)
+    row = json.loads("".join(jobctl("test", "-rewrite", "--json", "<bob@b.example>")[1]))
+    assert (row["channel"], row["host"], row["address"]) == ("tcp_local", "b.example", "bob@b.example")
+    assert jobctl("test", "rewrite", "bob@b.example", "-source_channel=nosuch")[0] == exits.CONFIG
+    assert jobctl("test", "rewrite", "not an address")[0] == exits.DATA
+    configured.write_text(CONFIG.replace('"." = "tcp_local"', ""))
+    status, _, err = jobctl("test", "rewrite", "bob@b.example")
+    assert status == exits.NO_HOST and "goes nowhere" in err[0]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion(jobctl, shell):
+    """A completion script comes out."""
+    status, out, _ = jobctl("completion", shell)
+    assert status == 0 and any("summarize" in line for line in out)
+
+
+# What goes wrong -> exit status and a word of the one line that is said.
+TROUBLE = [
+    (("qm", "hold", "nosuch"), exits.NO_INPUT, "no message nosuch"),
+    (("qm", "read", "nosuch"), exits.NO_INPUT, "jobctl qm directory"),
+    (("qm", "history", "nosuch"), exits.NO_INPUT, "no message nosuch"),
+    (("qm", "hold", "disk"), exits.TEMPORARY, "452"),
+    (("qm", "hold", "broken"), exits.TEMPORARY, "451"),
+    (("qm", "hold", "bug"), exits.SOFTWARE, "log"),
+    (("qm", "hold"), exits.USAGE, "give the ids"),
+    (("qm", "hold", "a", "-all"), exits.USAGE, "not both"),
+    (("qm", "hold", "-all"), exits.USAGE, "--channel"),
+    (("qm", "stop", "tcp_locl"), exits.CONFIG, "did you mean tcp_local?"),
+    (("qm", "messages", "zzz"), exits.CONFIG, "not configured"),
+    (("run", "zzz"), exits.CONFIG, "not configured"),
+    (("submit", "zzz"), exits.CONFIG, "not configured"),
+    (("qm", "dir", "--limit", "x"), exits.USAGE, "--help"),
+    (("qm", "h", "a1"), exits.USAGE, "could be"),
+    (("frobnicate",), exits.USAGE, "--help"),
+    ((), exits.USAGE, "--help"),
+    (("enqueue", "--to", "b@b.example"), exits.USAGE, "--from"),
+]
+BAD_MAIL = [
+    (("--to", "not an address"), exits.DATA, "not an address"),
+    (("--to", "refused@b.example"), exits.NO_HOST, "550 5.1.2"),
+    (("--to", "busy@b.example"), exits.TEMPORARY, "451"),
+    (("--to", "b@b.example", "--channel", "zzz"), exits.CONFIG, "zzz"),
+    (("--to", "b@b.example", "--notify", "sometimes"), exits.USAGE, "NEVER"),
+    (("--to", "b@b.example", "--priority", "soon"), exits.USAGE, "soon"),
+    (("--to", "b@b.example", "/nonexistent/file"), exits.NO_INPUT, "/nonexistent/file"),
+    (("--to", "b@b.example", "/"), exits.NO_INPUT, "directory"),
+    (("--to", "b@b.example", "/proc/self/mem"), exits.IO, "nothing was queued"),
+    (("--from", "full@a.example", "--to", "b@b.example"), exits.TEMPORARY, "452"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), TROUBLE)
+def test_trouble(jobctl, words, status, says):
+    """Whatever goes wrong is one line that says what to do, and its exit status."""
+    found, out, err = jobctl(*words)
+    assert (found, out, len(err)) == (status, [], 1)
+    assert err[0].startswith("jobctl: ") and says in err[0]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), BAD_MAIL)
+def test_bad_mail(jobctl, message, words, status, says):
+    """A message that is not taken leaves one line, the right exit status, and no id."""
+    with open(message, "rb") as file:
+        words = ("enqueue", "--from", "a@a.example", *words)
+        if not words[-1].startswith("/"):
+            words = (*words, file.name)
+        found, out, err = jobctl(*words)
+    assert (found, out, len(err)) == (status, [], 1)
+    assert err[0].startswith("jobctl: ") and says in err[0]
+
+
+def test_no_daemon(jobctl, message, tmp_path):
+    """Without a daemon: one line; trouble that passes for whoever hands over mail."""
+    mail = ("enqueue", "--from", "", "--to", "b@b.example", message)
+    stale = str(tmp_path / "stale.sock")
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as dead:
+        dead.bind(stale)
+    for path in (str(tmp_path / "none.sock"), stale, "/nonexistent/dir/control.sock"):
+        for words, status in (
+            (("qm", "summarize"), exits.UNAVAILABLE),
+            (("qm", "hold", "a1"), exits.UNAVAILABLE),
+            (("process",), exits.UNAVAILABLE),
+            (mail, exits.TEMPORARY),
+            (("run", "l"), exits.TEMPORARY),
+            (("submit",), exits.TEMPORARY),
+        ):
+            found, out, err = jobctl(*words, socket_path=path)
+            assert (found, out, len(err)) == (status, [], 1), (words, path)
+            assert "twistd jobctl" in err[0]
+
+
+def test_not_a_socket(jobctl, tmp_path):
+    """A path that is something else is a matter of configuration."""
+    (tmp_path / "file").write_text("")
+    status, _, err = jobctl("qm", "summarize", socket_path=str(tmp_path / "file"))
+    assert status == exits.CONFIG and "is not a socket" in err[0]
+
+
+@contextlib.contextmanager
+def other_program(path, says):
+    """A listening socket that answers every connection with ``says`` and then is silent."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(path)
+        listening.listen()
+        kept = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    kept.append(connection)
+                    connection.sendall(says)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in kept:
+                connection.close()
+
+
+def test_wrong_socket(jobctl, tmp_path):
+    """Another program's socket is told from ours."""
+    path = str(tmp_path / "other.sock")
+    with other_program(path, b"220 mail.example.org ESMTP\r\n"):
+        status, _, err = jobctl("qm", "summarize", socket_path=path)
+    assert status == exits.PROTOCOL and "is not the control socket" in err[0]
+
+
+def test_datagram_socket(jobctl, tmp_path):
+    """So is one of another kind."""
+    path = str(tmp_path / "log.sock")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as other:
+        other.bind(path)
+        assert jobctl("qm", "summarize", socket_path=path)[0] == exits.PROTOCOL
+
+
+def test_silent_daemon(tmp_path):
+    """A daemon that is there and says nothing is given up, not waited for."""
+    path = str(tmp_path / "frozen.sock")
+    with other_program(path, b""), blocking.Client(path, silence=0.05) as client:
+        with pytest.raises(NoAnswer) as why:
+            client.call("ping")
+        assert why.value.exit_status == exits.TEMPORARY
+
+
+def test_full_backlog(tmp_path):
+    """A daemon that accepts nothing is given up as well."""
+    path = str(tmp_path / "full.sock")
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+        listening.bind(path)
+        listening.listen(0)
+        first = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+        first.connect(path)
+        with pytest.raises(NoAnswer, match="takes no connections"):
+            blocking.Client(path, connect=0.05)
+
+
+def test_daemon_that_dies(tmp_path):
+    """The end of the connection is an error of its own, also while a large message is being sent."""
+    path = str(tmp_path / "dying.sock")
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(path)
+        listening.listen()
+        with blocking.Client(path) as client:
+            listening.accept()[0].close()
+            with pytest.raises(NoAnswer, match="closed the connection"):
+                client.call("ping")
+            client.close()
+        with blocking.Client(path) as client:
+            accepted, _ = listening.accept()
+            thread = threading.Thread(target=lambda: (accepted.recv(65536), accepted.close()))
+            thread.start()
+            with pytest.raises(NoAnswer, match="closed the connection"):
+                client.enqueue("", ["b@b.example"], b"x" * 10_000_000)
+            thread.join()
+
+
+def test_no_configuration(jobctl):
+    """Where there is no configuration, the places looked at are told."""
+    status, _, err = jobctl("qm", "summarize", socket_path=None)
+    assert status == exits.CONFIG and "/etc/jobctl/jobctl.toml" in err[0]
+    status, _, err = jobctl("--config", "/nonexistent.toml", "qm", "summarize", socket_path=None)
+    assert status == exits.CONFIG and "/nonexistent.toml" in err[0]
+
+
+def test_places_of_the_configuration(jobctl, configured, daemon, monkeypatch, tmp_path):
+    """./jobctl.toml is found, JOBCTL_CONFIG goes before it, and the embedded one where it has been run."""
+    os.symlink(daemon, tmp_path / "control.sock")
+    assert jobctl("qm", "summarize", socket_path=None)[0] == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    monkeypatch.setenv("JOBCTL_CONFIG", str(configured))
+    assert jobctl("qm", "summarize", socket_path=None)[0] == 0
+    monkeypatch.delenv("JOBCTL_CONFIG")
+    assert jobctl("qm", "summarize", socket_path=None)[0] == exits.CONFIG
+    (other / "var").mkdir()
+    os.symlink(daemon, other / "var" / "control.sock")
+    assert jobctl("qm", "summarize", socket_path=None)[0] == 0
+
+
+def test_output_that_nobody_reads(daemon):
+    """'jobctl ... | head -1' ends quietly."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "jobctl.commands.main", "--socket", daemon, "qm", "read", "-content", "a1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.readline()
+    child.stdout.close()
+    err = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(30), err) == (0, b"")
+
+
+def test_terminal(daemon):
+    """On a terminal a table is drawn, and a message shown without what would work on the terminal."""
+    controller, terminal = os.openpty()
+    words = [sys.executable, "-m", "jobctl.commands.main", "--socket", daemon, "qm"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    for more, says in ((["summarize"], b"\xe2\x94\x80"), (["read", "a1"], b"Subject: hi?[2J")):
+        assert subprocess.run([*words, *more], stdout=terminal, env=environment, timeout=30).returncode == 0
+        assert says in os.read(controller, 65536)
+    os.close(controller)
+    os.close(terminal)
+
+
+def test_help_teaches(capsys):
+    """Every command's help has examples."""
+    for words in (["qm", "hold"], ["enqueue"], ["run"], ["test", "rewrite"], ["qm"], []):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--help"])
+        assert ended.value.code == 0
+        assert "examples:\n  " in capsys.readouterr().out
+    assert build_parser("imsimta").prog == "imsimta"
