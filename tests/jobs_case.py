@@ -27,7 +27,7 @@ class SupervisionCase(TestCase):
 
     def supervisor(self, *, virtual: bool = False, resolver: Any = None, **settings: Any) -> Supervisor:
         """:param virtual: Timers run by ``self.clock`` only."""
-        settings.setdefault("drain", 0.2)
+        settings = {"drain": 0.2, **settings}
         settings.setdefault("sent_directory", os.path.join(self.directory, "sent"))
         self.the = Supervisor(
             reactor,

@@ -141,7 +141,7 @@ class TcpTests(TcpCase):
         remote.transport.abortConnection()
         await self.event("closed")
         how = await self.end()
-        self.assertEqual(how.exit_status, 0)
+        self.assertEqual(how.text, "exited with status 0 after its connection was lost")
 
     async def test_a_killed_program_ends_the_connection(self) -> None:
         """A program that is killed leaves no connection behind."""
@@ -353,7 +353,7 @@ class InboundTests(TcpCase):
 
 class CommandTests(SupervisionCase):
     async def joined(self, command: str, *arguments: str) -> Any:
-        self.supervisor()
+        self.supervisor(leave=0.2, kill_after=0.2)
         self.the.start(
             spec(*program("chats.py", *arguments), channel=channel(transport=f"command:{command}"))
         )
@@ -385,9 +385,9 @@ class CommandTests(SupervisionCase):
 
     async def test_it_stays_after_the_end(self) -> None:
         """A command that does not end with its program is ended: nothing stays behind."""
-        await self.joined("sh -c 'trap \"\" TERM; while :; do sleep 100; done'", "exit")
-        await self.end()
-        await self.the.stop_all(0)
+        job = await self.joined("sh -c 'trap \"\" TERM; while :; do sleep 100; done'", "exit")
+        how = await self.end()
+        self.assertEqual((how.exit_status, job.peer), (0, "sh was killed by SIGKILL"))
 
     async def test_it_floods_stderr(self) -> None:
         """A command that floods stderr delays nobody."""

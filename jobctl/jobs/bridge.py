@@ -69,8 +69,7 @@ def join_socket(spawn: Spawn, shared: Shared, spec: JobSpec, connection: SocketB
 
     def lost() -> None:
         shared.release(connection)
-        # It reads end-of-file, gives its verdicts and has no more to do.
-        job.stop()
+        job.connection_lost()
 
     connection.when_lost(lost)
     job.when_ended(connection.program_ended)
@@ -113,11 +112,11 @@ def start_channel(spawn: Spawn, spec: JobSpec, other_spec: JobSpec) -> None:
             slave.stop()
             raise
     # The end of either is the end of the other's connection.
-    master.when_ended(slave.stop)
+    master.when_ended(slave.connection_lost)
 
     def slave_ended() -> None:
         master.peer = f"slave {slave.id} of channel {other_spec.channel.name} ended"
-        master.stop()
+        master.connection_lost()
 
     slave.when_ended(slave_ended)
 

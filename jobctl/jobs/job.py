@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
@@ -23,8 +23,6 @@ __all__ = ["Ended", "Job", "JobSpec"]
 
 # The descriptors of a program beside stdio; listening sockets come from LISTEN on.
 WORK, REPORT, SENT, LISTEN = 3, 4, 5, 6
-# What a program that has closed a job pipe has left until SIGTERM: to exit.
-_LEAVING = 5.0
 
 
 class Job(Conversation):
@@ -32,7 +30,8 @@ class Job(Conversation):
     A program in a process of its own.
 
     It is over when the process has been reaped and its report pipe and stderr
-    are at their end, so all it said has been heard.  What it left behind in its
+    are at their end, so all it said has been heard, and when the program at the
+    other side of its stdio, if any, is over too.  What it left behind in its
     process group is killed then; something that left the group and holds a pipe
     open is waited for no longer than ``drain`` and loses the pipe.
 
@@ -47,9 +46,12 @@ class Job(Conversation):
         self._lines = LineLog(shared.clock.seconds, self.log_line)
         self._outcome: tuple[int | None, int | None] | None = None
         self._drain_timer: Any = None
-        self._stopping = False
+        # Why it was asked to stop.
+        self._stopping = ""
         self._leaving = False
+        self._concluded = False
         self._at_end: list[Callable[[], None]] = []
+        self._companion: Companion | None = None
         self._work: PipeWriter
         self._report: PipeReader
         self._stderr: PipeReader
@@ -99,6 +101,20 @@ class Job(Conversation):
         self._greet(listen)
         self._child.watch(self._exited)
 
+    def accompany(self, companion: "Companion") -> None:
+        """Not be over before ``companion`` is, which says so by :meth:`companion_over`."""
+        self._companion = companion
+
+    def companion_over(self) -> None:
+        """The program at the other side of stdio has ended: that is this one's lost connection."""
+        self._companion = None
+        self.connection_lost()
+        self._pipe_lost()
+
+    def connection_lost(self) -> None:
+        """What its stdio was joined to is gone: it reads end-of-file, gives its verdicts, has no more to do."""
+        self._ask_to_stop("its connection was lost", None)
+
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call ``call`` once the job is over, before the handler hears of it."""
         self._at_end.append(call)
@@ -115,11 +131,14 @@ class Job(Conversation):
         self._report.resumeProducing()
 
     def stop(self, patience: float | None = None) -> None:
-        settings = self._shared.settings
-        if not self._stopping:
-            self._stopping = True
-            self.send_stop()
-        self._child.end_after(settings.stop_timeout if patience is None else patience)
+        self._ask_to_stop("it was told to stop", patience)
+
+    def _ask_to_stop(self, why: str, patience: float | None) -> None:
+        if self._outcome is None:
+            if not self._stopping:
+                self._stopping = why
+                self.send_stop()
+            self._child.end_after(self._shared.settings.stop_timeout if patience is None else patience)
 
     def end(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -147,6 +166,8 @@ class Job(Conversation):
     def _exited(self, status: int | None, signal: int | None) -> None:
         self._outcome = status, signal
         self._drain_timer = self._shared.clock.callLater(self._shared.settings.drain, self._sweep)
+        if self._companion is not None:
+            self._companion.program_ended()
         # The handler may have paused it; no more comes than the pipe holds.
         self._report.resumeProducing()
         self._work.close()
@@ -167,16 +188,15 @@ class Job(Conversation):
         if self._outcome is None:
             if not (self._report.connected and self._work.connected):
                 self._leaving = True
-                self._child.end_after(_LEAVING)
+                self._child.end_after(self._shared.settings.leave)
         elif not (self._report.connected or self._stderr.connected):
-            self._conclude(*self._outcome)
+            if self._drain_timer is not None and self._drain_timer.active():
+                self._drain_timer.cancel()
+            if self._companion is None and not self._concluded:
+                self._concluded = True
+                self._conclude(*self._outcome)
 
     def _conclude(self, status: int | None, signal: int | None) -> None:
-        if self._drain_timer is None:
-            return
-        if self._drain_timer.active():
-            self._drain_timer.cancel()
-        self._drain_timer = None
         self._child.sweep()
         self._lines.close()
         if self.journal is not None:
@@ -185,7 +205,7 @@ class Job(Conversation):
             call()
         text = outcome_text(status, signal, self._lines.last)
         if self._stopping:
-            text += " after it was told to stop"
+            text += f" after {self._stopping}"
         elif self._leaving and self._child.terminated:
             text += " after it closed a job pipe and did not exit"
         self._over(status, signal, text)
@@ -203,6 +223,13 @@ class Job(Conversation):
             held = self.held.get(id)
             if held is not None and held.frame.attempt == attempt:
                 held.sent = True
+
+
+class Companion(Protocol):
+    """What a job's stdio is joined to, when it has to end before the job is over."""
+
+    def program_ended(self) -> None:
+        """The job's program has gone; :meth:`Job.companion_over` is to follow."""
 
 
 @implementer(IPushProducer)

@@ -9,9 +9,6 @@ from jobctl.jobs.log_lines import LineLog
 from jobctl.jobs.pipes import PipeReader
 from jobctl.jobs.shared import Shared
 
-# Its stdin is at its end: what it has left until SIGTERM.
-_LEAVING = 5.0
-
 
 class Peer:
     """
@@ -61,14 +58,15 @@ class Peer:
     def join(self, job: Job) -> None:
         """Belong to a job."""
         self._job = job
-        job.when_ended(self._job_ended)
+        job.accompany(self)
 
     def abort(self) -> None:
         """End it at once."""
         self._child.kill()
 
-    def _job_ended(self) -> None:
-        self._child.end_after(_LEAVING)
+    def program_ended(self) -> None:
+        """Its stdin is at its end, and it should be too, soon."""
+        self._child.end_after(self._shared.settings.leave)
 
     def _log_line(self, line: str) -> None:
         if self._job is not None:
@@ -98,6 +96,5 @@ class Peer:
             text = outcome_text(*self._outcome, self._lines.last)
             self._job.peer = f"{self._name} {text}"
             self._job.log_line(self._job.peer)
-            # It reads end-of-file, gives its verdicts and has no more to do.
-            self._job.stop()
+            self._job.companion_over()
         self._shared.release(self)

@@ -58,6 +58,8 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar stop_timeout: From asking a job to stop until SIGTERM; then ``kill_after`` until SIGKILL.
     :ivar hello_timeout: In which a program must say hello.
     :ivar silence: A job that holds work and is silent for so long is stuck.
+    :ivar leave: Until SIGTERM for a program with nothing left to do: its job pipe, or the job at its
+        other side, is gone.
     :ivar drain: How long something left behind by a program may hold its pipes open.
     :ivar connect_timeout: For each address; RFC 5321 4.5.3.2 gives none, hosts answer in 30 or never.
     :ivar linger: How long what a program wrote last may take to leave through its connection.
@@ -68,6 +70,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     kill_after: float = 5
     hello_timeout: float = 30
     silence: float = 600
+    leave: float = 5
     drain: float = 2
     connect_timeout: float = 30
     linger: float = 60
