@@ -2,15 +2,13 @@
 
 import sys
 
-from channels.tcp.process import greeting, run
+from channels.tcp.process import run
 from channels.tcp.server import Server
-
-NAME = "tcp_smtp_server"
 
 
 def main() -> int:
     """Run under the Job Controller; returns the exit status."""
-    return run(NAME, Server, greeting(NAME))
+    return run("tcp_smtp_server", Server)
 
 
 if __name__ == "__main__":

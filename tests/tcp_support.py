@@ -1,5 +1,6 @@
 """A Job Controller small enough for one test, and peers that misbehave by script."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ from jobctl.config.settings import ChannelSettings, ServiceSettings, TcpOptions
 from jobctl.jobprotocol.codec import encode, from_program
 from jobctl.jobprotocol.frames import Accepted, HelloController, HelloProgram, Message, Stop, Submit
 from jobctl.mail.envelope import Envelope, Recipient
+from tests.dns_server import Zone
 
 PATIENCE = 20.0
 BODY = b"Subject: t\r\n\r\nhello\r\n"
@@ -32,10 +35,14 @@ def service(**changes: Any) -> ServiceSettings:
     return ServiceSettings(**({"name": "SMTP", "listen": (), "channel": "tcp_local"} | changes))
 
 
-def message(id: str, port: int = 0, content: bytes = BODY, to: tuple[str, ...] = ("bob@b.example",), **changes: Any) -> Message:
+def message(
+    id: str, port: int = 0, content: bytes = BODY, to: tuple[str, ...] = ("bob@b.example",), **changes: Any
+) -> Message:
     """An assignment to a host on loopback."""
     envelope = Envelope(sender="ann@a.example", recipients=tuple(Recipient(address=one) for one in to))
-    return Message(**({"id": id, "host": "[127.0.0.1]", "envelope": envelope, "octets": len(content)} | changes))
+    return Message(
+        **({"id": id, "host": "[127.0.0.1]", "envelope": envelope, "octets": len(content)} | changes)
+    )
 
 
 class Program:
@@ -67,17 +74,24 @@ class Program:
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
         log_read, log_write = os.pipe()
-        given = [to_read, to_write, log_write, *(one.fileno() for one in listen)] + ([journal] if journal is not None else [])
+        given = [to_read, to_write, log_write, *(one.fileno() for one in listen)] + (
+            [journal] if journal is not None else []
+        )
         targets = [3, 4, 2, *range(10, 10 + len(listen))] + ([30] if journal is not None else [])
         high = [os.dup2(fd, 100 + at) for at, fd in enumerate(given)]
-        actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(high, targets, strict=True)]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(high, targets, strict=True)
+        ]
         env = os.environ | {"PMDF_CHANNEL": settings.name} | (environment or {})
         if journal is not None:
             env["JOBCTL_SENT_FD"] = "30"
         self.pid = os.posix_spawn(sys.executable, [sys.executable, "-m", module], env, file_actions=actions)
         for fd in [*high, to_read, to_write, log_write]:
             os.close(fd)
-        self._threads = [threading.Thread(target=self._read_frames), threading.Thread(target=self._read_log, args=(log_read,))]
+        self._threads = [
+            threading.Thread(target=self._read_frames),
+            threading.Thread(target=self._read_log, args=(log_read,)),
+        ]
         for thread in self._threads:
             thread.start()
         self.send(
@@ -117,7 +131,9 @@ class Program:
         """The next frame of one of these kinds; others are passed over."""
         return self.expect_with_content(*kinds, where=where)[0]
 
-    def expect_with_content(self, *kinds: type, where: Callable[[Any], bool] = lambda frame: True) -> tuple[Any, bytes]:
+    def expect_with_content(
+        self, *kinds: type, where: Callable[[Any], bool] = lambda frame: True
+    ) -> tuple[Any, bytes]:
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -204,7 +220,163 @@ def listening(**options: Any) -> socket.socket:
     return socket.create_server(("127.0.0.1", 0), backlog=1024, **options)
 
 
+class Peer:
+    """
+    An SMTP server that follows a script: one thread for each connection.
+
+    :param script: Called with each connection and its number from 0; returning closes it.
+    """
+
+    def __init__(
+        self, script: "Callable[[Wire, int], None]", address: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self._script = script
+        self._socket = socket.create_server((address, port), backlog=100)
+        self.port = self._socket.getsockname()[1]
+        self.count = 0
+        self.sources: list[str] = []
+        self._threads: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._socket.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, source = self._socket.accept()
+            except OSError:
+                return
+            self.sources.append(source[0])
+            thread = threading.Thread(target=self._serve, args=(connection, self.count))
+            self.count += 1
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        connection.settimeout(PATIENCE)
+        with connection, contextlib.suppress(OSError, EOFError):
+            self._script(Wire(connection), number)
+
+
+class Wire:
+    """A connection with the few things that a script says and hears."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._in = connection.makefile("rb")
+        self.heard: list[bytes] = []
+
+    def say(self, *lines: str) -> None:
+        self.socket.sendall("".join(line + "\r\n" for line in lines).encode("ascii"))
+
+    def line(self) -> bytes:
+        line = self._in.readline()
+        if not line.endswith(b"\r\n"):
+            raise EOFError
+        self.heard.append(line[:-2])
+        return line[:-2]
+
+    def content(self) -> bytes:
+        """Until the final dot, unstuffed."""
+        lines = []
+        while (line := self._in.readline()) != b".\r\n":
+            if not line:
+                raise EOFError
+            lines.append(line.removeprefix(b"."))
+        return b"".join(lines)
+
+    def until_closed(self) -> None:
+        while self._in.read(65536):
+            pass
+
+    def greet(self, *extensions: str) -> None:
+        self.say("220 peer ESMTP")
+        self.line()
+        self.say(*(f"250-{one}" for one in extensions), "250 ok")
+
+    def transaction(
+        self, dot: str = "250 2.0.0 taken", answer: "Callable[[bytes], str]" = lambda line: "250 ok"
+    ) -> bytes | None:
+        """One message by the book; ``None`` after QUIT."""
+        while True:
+            line = self.line()
+            if line == b"DATA":
+                self.say("354 go")
+                content = self.content()
+                self.say(dot)
+                return content
+            if line == b"QUIT":
+                self.say("221 bye")
+                return None
+            self.say(answer(line))
+
+
+def serve(taken: "list[bytes] | None" = None, **how: Any) -> "Callable[[Wire, int], None]":
+    """A script that takes everything."""
+
+    def script(wire: Wire, number: int) -> None:
+        wire.greet("PIPELINING")
+        while (content := wire.transaction(**how)) is not None:
+            if taken is not None:
+                taken.append(content)
+
+    return script
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+class NameServerThread:
+    """A zone on loopback over UDP, in a thread."""
+
+    def __init__(self, zone: Zone) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._zone = zone
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def __enter__(self) -> "NameServerThread":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.sendto(b"", self._socket.getsockname())
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            wire, client = self._socket.recvfrom(4096)
+            if not wire:
+                return
+            response = self._zone.answer(wire)
+            if response is not None:
+                self._socket.sendto(response.to_wire(want_shuffle=False), client)
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used, user and system."""
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> int:
+    """The most octets of memory that a process has held so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmHWM")

@@ -8,11 +8,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from dns_server import NameServer, Zone
 from jobctl.config.settings import ChannelSettings, TcpOptions
 from jobctl.net.dns_cache import DnsCache
 from jobctl.net.dns_hosts import HostsFile, parse_server, system_servers
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost, Resolver
+from tests.dns_server import NameServer, Zone
 
 ZONE = """
 two.example. 60 MX 20 mx2.two.example.
@@ -306,7 +306,11 @@ class ResolverTests(TestCase):
     @inlineCallbacks
     def test_reverse(self) -> Any:
         """The name of an address: by PTR or by the hosts file, or none."""
-        for address, name in (("192.0.2.1", "mx1.two.example"), ("192.0.2.77", "here.example"), ("192.0.2.9", None)):
+        for address, name in (
+            ("192.0.2.1", "mx1.two.example"),
+            ("192.0.2.77", "here.example"),
+            ("192.0.2.9", None),
+        ):
             found = yield ensureDeferred(self.resolver.reverse(address))
             self.assertEqual(found, name)
 
@@ -315,8 +319,12 @@ class ResolverTests(TestCase):
         """Without any name server mail is deferred."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
             nobody.bind(("127.0.0.1", 0))
-            lost = Resolver(reactor, (f"127.0.0.1:{nobody.getsockname()[1]}",), (0.05,), HostsFile("/nonexistent"))
-            why = yield self.assertFailure(ensureDeferred(lost.next_hops("two.example", channel())), DnsTrouble)
+            lost = Resolver(
+                reactor, (f"127.0.0.1:{nobody.getsockname()[1]}",), (0.05,), HostsFile("/nonexistent")
+            )
+            why = yield self.assertFailure(
+                ensureDeferred(lost.next_hops("two.example", channel())), DnsTrouble
+            )
             self.assertIn("two.example", why.text)
 
 
@@ -335,7 +343,9 @@ class PiecesTests(SynchronousTestCase):
         """The first three servers of resolv.conf are asked; without any the machine itself."""
         path = self.mktemp()
         with open(path, "w") as file:
-            file.write("search example\nnameserver 192.0.2.1\nnameserver\nnameserver x\nnameserver 2001:db8::1 # b\n")
+            file.write(
+                "search example\nnameserver 192.0.2.1\nnameserver\nnameserver x\nnameserver 2001:db8::1 # b\n"
+            )
         self.assertEqual(system_servers(path), [("192.0.2.1", 53), ("2001:db8::1", 53)])
         self.assertEqual(system_servers("/nonexistent"), [("127.0.0.1", 53)])
 

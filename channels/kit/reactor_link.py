@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import select
-import stat
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,12 +11,11 @@ from typing import Any, Protocol
 from twisted.internet import main
 from twisted.internet.abstract import FileDescriptor
 
+from channels.kit.sent import Announcements
 from jobctl.errors import ProtocolViolation
 from jobctl.jobprotocol.codec import encode, from_controller
-from jobctl.jobprotocol.frames import Alive, Sent
+from jobctl.jobprotocol.frames import Alive
 
-READ_FD = 3
-WRITE_FD = 4
 _READ_SIZE = 256 * 1024
 # As much as an unprivileged process may have: a burst then costs one turn, not many.
 _PIPE_SIZE = 1024 * 1024
@@ -43,15 +41,6 @@ class LinkOwner(Protocol):
 
     def connections(self) -> int:
         """How many connections are open, for the heartbeat."""
-
-
-def pipes_present() -> bool:
-    """Whether descriptors 3 and 4 are pipes or sockets: the sign of a Job Controller."""
-    try:
-        modes = [os.fstat(fd).st_mode for fd in (READ_FD, WRITE_FD)]
-    except OSError:
-        return False
-    return all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes)
 
 
 class _Writer(FileDescriptor):
@@ -93,11 +82,10 @@ class ReactorLink(FileDescriptor):
         self._owner = owner
         self._fd = read_fd
         self._write_fd = write_fd
-        self._journal = journal
+        self._announcements = Announcements(self, journal)
         self._reader = from_controller()
         self._out: list[bytes] = []
         self._pending = 0
-        self._lines: list[bytes] = []
         self._dots: list[tuple[Callable[[bytes], None], bytes]] = []
         self._scheduled = False
         self._blocked = False
@@ -137,10 +125,7 @@ class ReactorLink(FileDescriptor):
 
     def dot(self, id: str, attempt: int) -> None:
         """The final dot of this message is in the octets given to the next :meth:`release`."""
-        if self._journal is None:
-            self.send(Sent(id=id))
-        else:
-            self._lines.append(b"%b %d\n" % (id.encode("ascii"), attempt))
+        self._announcements.add(id, attempt)
 
     def release(self, write: Callable[[bytes], None], data: bytes) -> None:
         """Give ``data`` to ``write`` at the end of this turn, when its dots have been announced."""
@@ -156,27 +141,13 @@ class ReactorLink(FileDescriptor):
         self._scheduled = False
         if self._lost:
             return
-        if self._lines:
-            self._write_journal()
+        self._announcements.publish()
         if self._out and not self._blocked:
             self.write_more()
         # By frames the announcement must be in the pipe first; what the pipe does not
         # take now keeps the dots back.
-        if self._dots and (self._journal is not None or not self._out):
+        if self._dots and not (self._announcements.by_frame and self._out):
             self._let_dots_go()
-
-    def _write_journal(self) -> None:
-        lines, self._lines = self._lines, []
-        data = b"".join(lines)
-        try:
-            whole = os.write(self._journal, data) == len(data)  # type: ignore[arg-type]
-        except OSError:
-            whole = False
-        if not whole:
-            # No room on its disk: what is announced twice counts once.
-            self._journal = None
-            for line in lines:
-                self.send(Sent(id=line.split()[0].decode("ascii")))
 
     def _let_dots_go(self) -> None:
         dots, self._dots = self._dots, []

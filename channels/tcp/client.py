@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import msgspec
-
+from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.pool import Pool
-from channels.tcp.process import EX_CONFIG, EX_OK, EX_TEMPFAIL, Process, channel_settings
+from channels.tcp.process import Process
 from jobctl.jobprotocol.frames import Ask, HelloController, Message, Stop
 from jobctl.net.resolver import Resolver
 
@@ -28,7 +27,7 @@ class Client:
             if self._pool is not None:
                 self._pool.stop()
         elif not isinstance(frame, Ask):
-            self._process.end(EX_CONFIG, f"tcp_smtp_client: the Job Controller sent {type(frame).__name__}")
+            self._process.end(EX_CONFIG, f"the Job Controller sent {type(frame).__name__.lower()}")
 
     def link_batch_done(self) -> None:
         if self._pool is not None:
@@ -41,7 +40,7 @@ class Client:
     def link_lost(self, why: str) -> None:
         if self._pool is not None:
             self._pool.abort()
-        self._process.end(EX_TEMPFAIL, f"tcp_smtp_client: {why}")
+        self._process.end(EX_TEMPFAIL, why)
 
     def connections(self) -> int:
         return len(self._pool.connections()) if self._pool is not None else 0
@@ -53,11 +52,16 @@ class Client:
 
     def _start(self, hello: HelloController) -> None:
         try:
-            channel = channel_settings(hello)
+            channel = self._process.channel(hello)
             resolver = Resolver(self._process.reactor, channel.nameservers)
-        except (msgspec.ValidationError, ValueError) as why:
-            self._process.end(EX_CONFIG, f"tcp_smtp_client: {why}")
+        except CannotStart as why:
+            self._process.end(why.status, why.text)
             return
-        assert self._process.link is not None
+        except ValueError as why:
+            self._process.end(EX_CONFIG, str(why))
+            return
+        # One piece of a large message comes by itself: a hundred of them in hand must not fill
+        # the memory.  Once one is being sent, several pieces at a time are asked for.
+        self._process.greet(connections=channel.options.max_client_threads, window=1)
         self._pool = Pool(self._process.reactor, self._process.link, channel, resolver, self.end_if_done)
         self._pool.ask()

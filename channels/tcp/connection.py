@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import ensureDeferred
 
+from channels.kit.debug import Transcript
+from channels.kit.log_stream import say
 from channels.tcp.assignment import Assignment, report
-from channels.tcp.debug import trace
 from channels.tcp.stream import FULL, Connecting, Stream
 from jobctl.jobprotocol.frames import Ask
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
@@ -47,7 +48,6 @@ class Connection:
         self.pool = destination.pool
         self.since: float | None = None
         self.idle = False
-        self.transactions = 0
         self.dialogue: ClientDialogue | None = None
         self._stream: Stream | None = None
         self._connecting: Connecting | None = None
@@ -59,6 +59,8 @@ class Connection:
         self._open: dict[str, Assignment] = {}
         self._feeding: Assignment | None = None
         self._owed = 0
+        self._unsent = 0
+        self._transcript: Transcript | None = None
         self._quitting = False
         self._ended = False
         self._touched = self.pool.now
@@ -127,6 +129,10 @@ class Connection:
         assert self._hop is not None
         self._transport = f"TCP|{own[0]}|{own[1]}|{self._hop.address}|{self._hop.port}"
         self._touched = self.pool.now
+        if self.pool.channel.master_debug:
+            name = self._hop.name
+            self._transcript = Transcript(True, lambda line: say(f"{name} {line}"))
+            self._transcript.note(f"connected: {self._transport}")
         self.dialogue = ClientDialogue(config)
         self._stream = Stream(self.pool.reactor, skt, self)
 
@@ -134,8 +140,8 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         self._touched = self.pool.now
-        if self.pool.debug:
-            trace(self._transport, "Received", data)
+        if self._transcript is not None:
+            self._transcript.replies(data)
         assert self.dialogue is not None
         self.dialogue.receive(data)
         self.pump()
@@ -171,11 +177,14 @@ class Connection:
         if self._quitting and not self._open and now - self._touched > QUIT_PATIENCE:
             self._end()
             return
+        unsent = self._stream.unsent if self._stream is not None else 0
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self._touched = now
         patience = self.dialogue.timeout()
+        if unsent:
+            patience = self.pool.transmit_time
         if patience is None or now - self._touched <= patience:
-            return
-        if self._feeding is not None and not self._feeding.pieces:
-            self._touched = now  # we wait for the controller, the peer is not to blame
             return
         self._touched = now
         self.dialogue.timed_out()
@@ -220,10 +229,6 @@ class Connection:
         self._touched = self.pool.now
         assert self.dialogue is not None
         self.dialogue.begin(assignment.id, assignment.envelope, assignment.octets)
-        self.transactions += 1
-        most = self.pool.channel.options.attempt_transactions_per_session
-        if most is not None and self.transactions >= most:
-            self._quit()
         return True
 
     def _take(self, event: object) -> None:
@@ -255,7 +260,8 @@ class Connection:
 
     def _session_failed(self, event: SessionFailed) -> None:
         stream, self._stream = self._stream, None
-        if stream is not None:
+        if stream is not None and self.dialogue is not None:
+            stream.write(self.dialogue.take_output())
             stream.close()
         hop = self._hop
         assert hop is not None
@@ -313,8 +319,8 @@ class Connection:
         stream = self._stream
         if stream is None:
             return
-        if self.pool.debug:
-            trace(self._transport, "Sending", data)
+        if self._transcript is not None:
+            self._transcript.commands(data)
         stream.write(data)
         if self._owed and stream.unsent < FULL:
             self._ask_for_pieces()

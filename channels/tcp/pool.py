@@ -9,7 +9,7 @@ from typing import Any
 
 from channels.kit.reactor_link import ReactorLink
 from channels.tcp.assignment import Assignment
-from channels.tcp.connection import CONNECT_TIMEOUT, Connection
+from channels.tcp.connection import Connection
 from channels.tcp.destination import Destination
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Ask, Message, Report
@@ -43,18 +43,25 @@ class Pool:
         self.channel = channel
         self.resolver = resolver
         self._quiet = quiet
-        self.debug = channel.master_debug
         self.now = time.monotonic()
         self.stopping = False
         self.most = channel.options.max_client_threads
         self.destinations: dict[tuple[str, str | None], Destination] = {}
         self._large: dict[str, Assignment] = {}
         self._waiting: deque[Destination] = deque()
-        self._touched: set[Destination] = set()
+        self._touched: dict[Destination, None] = {}  # in order of arrival
         self._unasked = 0
         options = channel.options
-        times = [options.seconds(name) for name in ("status_receive_time", "status_mail_receive_time")]
-        self._interval = max(0.02, min(1.0, min(times) / 2, CONNECT_TIMEOUT))
+        self.transmit_time = options.seconds("data_transmit_time")
+        names = (
+            "status_receive_time",
+            "status_mail_receive_time",
+            "status_rcpt_receive_time",
+            "status_data_receive_time",
+        )
+        shortest = min(self.transmit_time, *(options.seconds(name) for name in names))
+        # Twice within the shortest time that is waited for, and once a second at most.
+        self._interval = max(0.02, min(1.0, shortest / 2))
         self._sweeping = reactor.callLater(self._interval, self._sweep)
 
     def ask(self) -> None:
@@ -75,7 +82,7 @@ class Pool:
         if destination is None:
             destination = self.destinations[key] = Destination(self, key)
         destination.queue.append(assignment)
-        self._touched.add(destination)
+        self._touched[destination] = None
 
     def _piece(self, assignment: Assignment, frame: Message, content: bytes) -> None:
         assignment.pieces.append(content)
@@ -87,7 +94,7 @@ class Pool:
 
     def work(self) -> None:
         """All messages that were read together have been assigned."""
-        touched, self._touched = self._touched, set()
+        touched, self._touched = self._touched, {}
         for destination in touched:
             if self.stopping:
                 self._give_back(destination)

@@ -1,40 +1,78 @@
-"""Starting and ending a TCP program: its descriptors, its log stream, its exit status."""
+"""Starting and ending a TCP program: its link, its log stream, its exit status."""
 
-import contextlib
 import gc
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 import jobctl
-from channels.kit.reactor_link import READ_FD, WRITE_FD, LinkOwner, ReactorLink, pipes_present
+from channels.kit.log_stream import say
+from channels.kit.reactor_link import LinkOwner, ReactorLink
+from channels.kit.sent import journal_descriptor
+from channels.kit.startup import (
+    EX_OK,
+    EX_TEMPFAIL,
+    READ_FD,
+    WRITE_FD,
+    CannotStart,
+    Start,
+    channel_of,
+    read_start,
+)
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import VERSION, HelloController, HelloProgram
 
-EX_OK = 0
-EX_SOFTWARE = 70
-EX_TEMPFAIL = 75
-EX_CONFIG = 78
-
-
-def say(text: str) -> None:
-    """One line on the log stream; a log that nobody reads never stops the mail."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(text.replace("\n", " ") + "\n")
-        sys.stderr.flush()
-
 
 class Process:
-    """The process a program runs in: how it ends, and with which exit status."""
+    """
+    The process a program runs in: what it was given at the start, and how it ends.
 
-    def __init__(self, reactor: Any) -> None:
+    :ivar status: Exit status of sysexits.h.
+    """
+
+    def __init__(self, reactor: Any, name: str, start: Start) -> None:
         self.reactor = reactor
+        self.name = name
         self.status = EX_OK
-        self.link: ReactorLink | None = None
+        self._start = start
+        self._link: ReactorLink | None = None
         self._ending = False
+
+    @property
+    def link(self) -> ReactorLink:
+        """The link to the controller."""
+        assert self._link is not None
+        return self._link
+
+    def join(self, owner: LinkOwner) -> None:
+        """Begin to listen to the controller."""
+        journal = journal_descriptor(os.environ)
+        self._link = ReactorLink(self.reactor, owner, READ_FD, WRITE_FD, journal)
+
+    def channel(self, hello: HelloController) -> ChannelSettings:
+        """
+        The channel as the controller describes it.
+
+        :raises CannotStart: Another version of the protocol, or settings that do not fit.
+        """
+        if hello.version != VERSION:
+            raise CannotStart(
+                f"the Job Controller speaks version {hello.version} of the job protocol", EX_TEMPFAIL
+            )
+        return channel_of(hello, self._start.option_file)
+
+    def greet(self, connections: int = 1, window: int = 0) -> None:
+        """Our own hello."""
+        self.link.send(
+            HelloProgram(
+                version=VERSION,
+                name=self.name,
+                release=jobctl.__version__,
+                connections=connections,
+                window=window,
+            )
+        )
 
     def end(self, status: int, why: str = "") -> None:
         """Write what the controller still has to hear, and stop the reactor."""
@@ -43,46 +81,31 @@ class Process:
         self._ending = True
         self.status = status
         if why:
-            say(why)
-        if self.link is not None:
-            self.link.finish()
-        # Not at once: the reactor may just be starting, or in the middle of a turn.
+            say(f"{self.name}: {why}")
+        self.link.finish()
+        # Not at once: the reactor may be in the middle of a turn.
         self.reactor.callLater(0, self.reactor.stop)
 
 
-def channel_settings(hello: HelloController) -> ChannelSettings:
-    """
-    The channel as the controller describes it.
-
-    :raises ValueError: Another version of the protocol, or settings that do not fit.
-    """
-    if hello.version != VERSION:
-        raise ValueError(
-            f"the Job Controller speaks version {hello.version} of the job protocol, not {VERSION}"
-        )
-    return msgspec.convert(hello.settings, ChannelSettings)
-
-
-def run(name: str, make: Callable[[Process], LinkOwner], hello: HelloProgram) -> int:
+def run(name: str, make: Callable[[Process], LinkOwner]) -> int:
     """
     Run a program under the Job Controller until it is told to stop.
 
     :return: An exit status of sysexits.h.
     """
-    if not pipes_present():
-        channel = os.environ.get("PMDF_CHANNEL")
-        say(
-            f"{name}: run by the Job Controller only (no job link on descriptors 3 and 4); "
-            + (f"try: jobctl run {channel}" if channel else "PMDF_CHANNEL names no channel")
-        )
-        return EX_TEMPFAIL if channel else EX_CONFIG
+    try:
+        start = read_start(name, sys.argv[1:], os.environ)
+    except CannotStart as why:
+        say(why.text)
+        return why.status
+    if not start.controlled:
+        say(f"{name}: is run by the Job Controller only; try: jobctl run {start.channel}")
+        return EX_TEMPFAIL
     from twisted.internet import reactor
 
     _log_failures_only()
-    process = Process(reactor)
-    owner = make(process)
-    process.link = ReactorLink(reactor, owner, READ_FD, WRITE_FD, _journal())
-    process.link.send(hello)
+    process = Process(reactor, name, start)
+    process.join(make(process))
     # What start-up made lives as long as the process: no collection need look at it again.
     gc.collect()
     gc.freeze()
@@ -91,35 +114,15 @@ def run(name: str, make: Callable[[Process], LinkOwner], hello: HelloProgram) ->
     return process.status
 
 
-def greeting(name: str, connections: int = 1, window: int = 0) -> HelloProgram:
-    """The program's hello."""
-    return HelloProgram(
-        version=VERSION, name=name, release=jobctl.__version__, connections=connections, window=window
-    )
-
-
-def _journal() -> int | None:
-    """The descriptor in JOBCTL_SENT_FD, where the controller looks after a crash."""
-    text = os.environ.get("JOBCTL_SENT_FD", "")
-    if not text.isdigit():
-        return None
-    try:
-        os.fstat(int(text))
-    except OSError:
-        return None
-    return int(text)
-
-
 def _log_failures_only() -> None:
     """Twisted's own chatter is neither kept in memory nor written; failures go to the log stream."""
-    from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner
+    from twisted.logger import LogEvent, formatEvent, globalLogBeginner
 
     def observe(event: LogEvent) -> None:
-        if event.get("log_level") is LogLevel.critical or "log_failure" in event:
-            failure = event.get("log_failure")
+        failure = event.get("log_failure")
+        if failure is not None:
             say(f"internal error: {formatEvent(event)}")
-            if failure is not None:
-                for line in failure.getTraceback().splitlines():
-                    say(line)
+            for line in failure.getTraceback().splitlines():
+                say(line)
 
     globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)

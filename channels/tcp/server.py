@@ -12,9 +12,9 @@ import msgspec
 
 import jobctl
 from channels.kit.reactor_link import ReactorLink
+from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.clients import ClientNames, RelayNetworks
-from channels.tcp.debug import trace
-from channels.tcp.process import EX_CONFIG, EX_OK, EX_TEMPFAIL, Process, channel_settings
+from channels.tcp.process import Process
 from channels.tcp.session import Session
 from channels.tcp.stream import Listener
 from jobctl.config.settings import ChannelSettings, MtaSettings, ServiceSettings
@@ -75,7 +75,6 @@ class Server:
 
     @property
     def link(self) -> ReactorLink:
-        assert self._process.link is not None
         return self._process.link
 
     # The controller's side.
@@ -117,7 +116,7 @@ class Server:
 
     def _start(self, hello: HelloController) -> None:
         try:
-            channel = channel_settings(hello)
+            channel = self._process.channel(hello)
             service = msgspec.convert(
                 hello.service or {"name": "", "listen": [], "channel": channel.name}, ServiceSettings
             )
@@ -127,9 +126,13 @@ class Server:
             self._configure(channel, service, mta)
             self._names = ClientNames(self.reactor, resolver) if self._wants_names else None
             self._listen(hello.listen)
-        except (msgspec.ValidationError, ValueError, OSError) as why:
-            self._process.end(EX_CONFIG, f"tcp_smtp_server: {why}")
+        except CannotStart as why:
+            self._process.end(why.status, why.text)
             return
+        except (ValueError, OSError) as why:
+            self._process.end(EX_CONFIG, str(why))
+            return
+        self._process.greet()
         self.reactor.callLater(self._interval, self._sweep)
 
     def _configure(self, channel: ChannelSettings, service: ServiceSettings, mta: MtaSettings) -> None:
@@ -313,10 +316,6 @@ class Server:
                     text=f"{said}: {what.reply}",
                 )
             )
-
-    def trace(self, session: Session, what: str, data: bytes) -> None:
-        """slave_debug: the dialogue on the log stream."""
-        trace(session.transport, what, data)
 
     def _source(self, session: Session) -> Source:
         return Source(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
+from channels.kit.debug import Transcript
+from channels.kit.log_stream import say
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import received_count
@@ -54,6 +56,7 @@ class Session:
         self._paused = False
         self._purging: Any = None
         self._gone = False
+        self._transcript = Transcript(False, lambda line: say(f"{client} {line}")) if server.debug else None
         self.dialogue = ServerDialogue(server.config_for(client), "SMTP")
         self.stream = Stream(server.reactor, skt, self)
         if server.purge_delay:
@@ -71,8 +74,8 @@ class Session:
             return  # BANNER_PURGE_DELAY: whoever talks before the banner is not heard
         self.touched = self.server.now
         dialogue = self.dialogue
-        if self.server.debug:
-            self.server.trace(self, "Received", data)
+        if self._transcript is not None:
+            self._transcript.commands(data)
         dialogue.receive(data)
         self.serve()
         if dialogue.waiting:
@@ -143,8 +146,8 @@ class Session:
         dialogue = self.dialogue
         out = dialogue.take_output()
         if out:
-            if self.server.debug:
-                self.server.trace(self, "Sending", out)
+            if self._transcript is not None:
+                self._transcript.replies(out)
             self.stream.write(out)
             if self.stream.unsent > FULL:
                 self._pause()
