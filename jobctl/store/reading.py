@@ -38,6 +38,7 @@ _LEDGER = tuple(origin.value for origin in Origin) + tuple(loss.value for loss i
 _queue_records = msgspec.json.Decoder(list[QueueRecord]).decode
 _entry_records = msgspec.json.Decoder(list[EntryRecord]).decode
 _attempt = msgspec.json.Decoder(Attempt).decode
+_string = msgspec.json.Decoder(str).decode
 
 
 def load_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> Found[Row]:
@@ -130,32 +131,32 @@ def summarize(
 
 def history(connection: sqlite3.Connection, text_id: str) -> list[Attempt]:
     rows = connection.execute("SELECT line FROM history WHERE entry = ? ORDER BY seq", (id_number(text_id),))
-    return [_attempt(line) for (line,) in rows]
+    return [_line(line) for (line,) in rows]
 
 
 def ledger(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     """``queued`` is counted in the entries, not kept as a sum: so an imbalance shows."""
     rows = connection.execute(f"SELECT channel, {', '.join(_LEDGER)} FROM ledger").fetchall()
     accounts = {
-        name.decode(): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
+        _plain(name): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
     }
     empty = dict.fromkeys((*_LEDGER, "queued"), 0)
     for name, count in connection.execute(
         "SELECT channel, sum(recipients) FROM entries NOT INDEXED GROUP BY channel"
     ):
-        accounts.setdefault(name.decode(), dict(empty))["queued"] = count
+        accounts.setdefault(_plain(name), dict(empty))["queued"] = count
     return accounts
 
 
 def stopped(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
     rows = connection.execute("SELECT channel, author, since FROM stopped")
-    return {channel.decode(): (author.decode(), seconds(since)) for channel, author, since in rows}
+    return {_plain(channel): (_plain(author), seconds(since)) for channel, author, since in rows}
 
 
 def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:
     rows = connection.execute("SELECT channel, host, failures, until, reply FROM backoffs ORDER BY until")
     return [
-        (channel.decode(), host.decode(), failures, seconds(until), msgspec.json.decode(reply))
+        (_plain(channel), _plain(host), failures, seconds(until), _reply(reply))
         for channel, host, failures, until, reply in rows
     ]
 
@@ -163,7 +164,7 @@ def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, f
 def damaged(connection: sqlite3.Connection) -> list[tuple[str, float, str]]:
     """Entries set aside: id, when that was, why."""
     rows = connection.execute("SELECT entry, since, why FROM damaged ORDER BY entry")
-    return [(id_text(entry), seconds(since), why.decode("utf-8", "replace")) for entry, since, why in rows]
+    return [(id_text(entry), seconds(since), _plain(why)) for entry, since, why in rows]
 
 
 def content_row(
@@ -176,7 +177,7 @@ def content_row(
     if row is None:
         return None
     size, crc, file, content = row
-    return size, crc, None if file is None else file.decode("ascii", "replace"), content
+    return size, crc, None if file is None else _plain(file), content
 
 
 def entries_of(connection: sqlite3.Connection, message: int) -> list[str]:
@@ -194,7 +195,7 @@ def files_named(connection: sqlite3.Connection, names: Iterable[str]) -> set[str
     rows = connection.execute(
         "SELECT file FROM messages WHERE file IN (SELECT value FROM json_each(?))", (_text(list(names)),)
     )
-    return {file.decode("ascii", "replace") for (file,) in rows}
+    return {_plain(file) for (file,) in rows}
 
 
 def garbage(connection: sqlite3.Connection, but: Iterable[str]) -> list[str]:
@@ -207,6 +208,25 @@ def garbage(connection: sqlite3.Connection, but: Iterable[str]) -> list[str]:
         (_text(list(but)),),
     ).fetchone()
     return msgspec.json.decode(rows[0], type=list[str])
+
+
+def _plain(text: bytes) -> str:
+    """Text of a column; what damage made of it never stops a list."""
+    return text.decode("utf-8", "replace")
+
+
+def _reply(text: bytes) -> str:
+    try:
+        return _string(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return "(damaged)"
+
+
+def _line(text: bytes) -> Attempt:
+    try:
+        return _attempt(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Attempt(when=0.0, what="damaged", text="this line of the history cannot be read")
 
 
 def _text(value: object) -> str:
