@@ -1,11 +1,15 @@
 """Promises of the channel keywords."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
-from jobctl.config.keywords import KEYWORDS
 from jobctl.config.keys import Kind, Status
+from jobctl.config.keywords import KEYWORDS
 from jobctl.config.loader import load_text
 from jobctl.config.settings import ChannelSettings, Settings
+from jobctl.config.tcp_options import OPTIONS
 from jobctl.errors import ConfigError
 
 HEAD = '[channel.l]\nofficial_host_name = "mail.example.org"\n'
@@ -61,7 +65,7 @@ def test_smtp_family(name: str, text: str, line_ends: str) -> None:
     ],
 )
 def test_daemon_and_copies(text: str, gateway: str | None, copies: str) -> None:
-    """daemon names the gateway, or any other word means the official host; copies follow unless they are said."""
+    """daemon names the gateway, or any other word means the official host; copies follow."""
     found = channel(f'official_host_name = "gw.example.net"\n{text}')
     assert (found.gateway, found.copies) == (gateway, copies)
 
@@ -125,7 +129,10 @@ def test_a_gateway_without_a_dot_is_noted() -> None:
         ('[channel.tcp_x]\nuser = "a\\nb"\n', "control characters"),
         ('[defaults]\nofficial_host_name = "x.example"\n', "belongs to one channel"),
         ("[defaults]\nnotices = [2, 1]\n[channel.tcp_x]\n[channel.tcp_y]\n", "must rise"),
-        ("[job_controller.channel_class.'tcp_*']\nmaster_command='x'\nanon_host = 1\n[channel.tcp_x]\n", "tcp_x has no daemon"),
+        (
+            "[job_controller.channel_class.'tcp_*']\nmaster_command='x'\nanon_host = 1\n[channel.tcp_x]\n",
+            "tcp_x has no daemon",
+        ),
     ],
 )
 def test_mistakes_are_told(text: str, word: str) -> None:
@@ -149,7 +156,8 @@ def test_defaults_are_for_every_channel_and_the_channel_goes_first() -> None:
         "options = { BANNER_HOST = 'a.example', MAX_CLIENT_THREADS = 3 }\n"
     )
     found = channel(
-        "randommx = true\nbackoff = 'pt2m'\nurgentnotices = 'PT6H'\noptions.max_client_threads = '16%1F'", before=before
+        "randommx = true\nbackoff = 'pt2m'\nurgentnotices = 'PT6H'\noptions.max_client_threads = '16%1F'",
+        before=before,
     )
     assert (found.maxjobs, found.mx) == (7, "randommx")
     assert found.backoff == dict.fromkeys(("urgent", "normal", "nonurgent"), (120.0,))
@@ -222,8 +230,13 @@ urgent_delivery = "08:00-20:00"
     assert served["tcp_exact"] == ()
     assert served["other"] == ("any",)
     assert settings.channels["tcp_x"].slave_command == ()
-    assert (settings.channels["tcp_x"].max_life_time, settings.channels["tcp_x"].max_life_askwork) == (7200, 5)
-    assert [note.key for note in settings.notes] == ['job_controller.channel_class."tcp_s?ow".urgent_delivery']
+    assert (settings.channels["tcp_x"].max_life_time, settings.channels["tcp_x"].max_life_askwork) == (
+        7200,
+        5,
+    )
+    assert [note.key for note in settings.notes] == [
+        'job_controller.channel_class."tcp_s?ow".urgent_delivery'
+    ]
 
 
 def test_transports() -> None:
@@ -237,6 +250,14 @@ def test_maildir_is_seen_from_the_file() -> None:
     """A Maildir's path is relative to the configuration file."""
     assert channel("maildir = 'var/M'", "maildir").maildir == "/etc/var/M"
     assert channel("maildir = '/srv/M'", "maildir").maildir == "/srv/M"
+
+
+def test_an_option_file_must_be_there() -> None:
+    """An option file is as seen from the configuration, and one that is missing is a mistake at once."""
+    assert channel("option_file = '../dev/null'").keywords["option_file"] == "/dev/null"
+    assert "there is no file '/etc/no_such_option'" in problem(
+        "[channel.tcp_x]\noption_file = 'no_such_option'\n"
+    )
 
 
 def _sample(kind: Kind, key: object) -> str:
@@ -267,7 +288,13 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
     from jobctl.config.keys import Key
 
     assert isinstance(key, Key)
-    value = {"pool": "'DEFAULT'", "transport": "'tcp'", "multiple": "true\ndaemon = 'g.example'"}.get(key.name)
+    special = {
+        "pool": "'DEFAULT'",
+        "transport": "'tcp'",
+        "multiple": "true\ndaemon = 'g.example'",
+        "option_file": "'/dev/null'",
+    }
+    value = special.get(key.name)
     text = f"[channel.tcp_x]\n{key.name} = {value or _sample(key.kind, key)}\n"
     for spelling in (key.name, key.name.upper(), *key.aliases):
         written = text.replace(key.name, spelling, 1)
@@ -292,3 +319,28 @@ def test_keywords_are_kept_as_given() -> None:
     """Keywords without a field of their own travel by name to whoever knows them."""
     found = channel("disableetrn = true\nvrfyhide = true\nsubdirs = 20\ndaemon = '[192.0.2.1]'")
     assert found.keywords == {"disableetrn": True, "vrfyhide": True, "subdirs": 20}
+
+
+def _words_used() -> set[str]:
+    """Every attribute and text in the modules that act on settings."""
+    words: set[str] = set()
+    root = Path(__file__).resolve().parent.parent
+    for path in [*root.glob("jobctl/**/*.py"), *root.glob("channels/**/*.py")]:
+        if root / "jobctl/config" in path.parents and path.name != "settings.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                words.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words.add(node.value)
+    return words
+
+
+def test_honoured_means_that_somebody_reads_it() -> None:
+    """What the manual calls honoured is read by a module that acts on it, not only by the loader."""
+    claimed = {
+        key.field
+        for key in (*KEYWORDS, *OPTIONS)
+        if key.field and key.status is Status.HONOURED and not key.inert and key.name[:2] != "no"
+    }
+    assert claimed - _words_used() == set()

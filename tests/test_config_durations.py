@@ -27,7 +27,9 @@ def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "P", "PT", "P1DT", "5", "5m", "PT5", "P-1D", "-PT5M", "PT5M5", "PT1M1H", "T5M", "PT٥M"])
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "P1DT", "5", "5m", "PT5", "P-1D", "-PT5M", "PT5M5", "PT1M1H", "T5M", "PT٥M"]
+)
 def test_what_is_no_duration_is_told(text: str) -> None:
     """Anything else is refused with an example of what to write."""
     with pytest.raises(ValueError, match="PT5M"):

@@ -1,4 +1,4 @@
-"""Promises about whole configuration files: the one of the manual, the embedded one, and files with mistakes."""
+"""Promises about whole files: the one of the manual, the embedded one, and files with mistakes."""
 
 import os
 from pathlib import Path
@@ -77,7 +77,13 @@ def test_the_example_of_the_manual_works_as_it_stands() -> None:
     assert (service.channel, service.listen) == ("tcp_local", ("tcp:2525:interface=127.0.0.1",))
     assert service.relay_from == ("127.0.0.0/8", "::1/128")
     tcp = settings.channels["tcp_local"]
-    assert (tcp.smtp, tcp.mx, tcp.pool, tcp.maxjobs, tcp.copies) == ("crlf", "nonrandommx", "SMTP_POOL", 7, "single_sys")
+    assert (tcp.smtp, tcp.mx, tcp.pool, tcp.maxjobs, tcp.copies) == (
+        "crlf",
+        "nonrandommx",
+        "SMTP_POOL",
+        7,
+        "single_sys",
+    )
     assert (tcp.master_command, tcp.slave_command) == (("tcp_smtp_client",), ("tcp_smtp_server",))
     assert tcp.backoff == DEFAULT_BACKOFF
     assert tcp.notices["normal"] == DEFAULT_NOTICES
@@ -98,7 +104,9 @@ def test_the_example_of_the_manual_works_as_it_stands() -> None:
 def test_almost_nothing_needs_to_be_written(tmp_path: Path) -> None:
     """The name of this host is enough: the rest has defaults, an empty [job_controller] too."""
     file = tmp_path / "jobctl.toml"
-    file.write_text(SMALL + "[job_controller]\n[channel.tcp_local]\n[channel.test_smtp_x]\n[channel.maildir]\n")
+    file.write_text(
+        SMALL + "[job_controller]\n[channel.tcp_local]\n[channel.test_smtp_x]\n[channel.maildir]\n"
+    )
     settings = load(str(file))
     assert settings.controller.queue_directory == str(tmp_path / "var/queue")
     assert list(settings.pools) == ["DEFAULT", "SMTP_POOL"]
@@ -110,7 +118,7 @@ def test_almost_nothing_needs_to_be_written(tmp_path: Path) -> None:
 
 
 def test_the_embedded_configuration_needs_no_network(tmp_path: Path) -> None:
-    """Without a file everything lies under the current directory and the generic channel is joined back to back."""
+    """Without a file all lies under the current directory, and the generic channel is joined back to back."""
     settings = load_default(str(tmp_path))
     assert settings.notes == ()
     assert settings.controller.queue_directory == str(tmp_path / "var/queue")
@@ -166,7 +174,7 @@ options = { BANER_HOST = "x", HIDE_VERIFY = 2 }
     assert "did you mean job_controller?" in found[0]
     assert "did you mean smtp?" in found[2]
     assert "at most 65535" in found[3]
-    assert "did you mean BANNER_HOST?" in found[5].replace("banner_host", "BANNER_HOST")
+    assert "did you mean BANNER_HOST?" in found[5]
     assert "did you mean tcp_local?" in found[7]
 
 
@@ -194,7 +202,7 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file, a folder, or one that is not text: one line that says so."""
-    with pytest.raises(ConfigError, match="No such file.*--config"):
+    with pytest.raises(ConfigError, match=r"No such file.*--config"):
         load(str(tmp_path / "none.toml"))
     with pytest.raises(ConfigError, match="directory"):
         load(str(tmp_path))
@@ -212,9 +220,21 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("[dispatcher]\nservices = 1\n" + SMALL, "dispatcher.services", "did you mean service"),
         ("", "channel.l", "names this host"),
         ("[channel.l]\n", "channel.l", "official_host_name"),
-        (SMALL + "[job_controller]\nmax_cache_messages = 1\n", "job_controller.max_cache_messages", "at least 10"),
-        (SMALL + "[job_controller.job_pool.MUCH_TOO_LONG]\n", "job_controller.job_pool.MUCH_TOO_LONG", "12 characters"),
-        (SMALL + "[job_controller.job_pool.P]\njob_limit = 0\n", "job_controller.job_pool.P.job_limit", "at least 1"),
+        (
+            SMALL + "[job_controller]\nmax_cache_messages = 1\n",
+            "job_controller.max_cache_messages",
+            "at least 10",
+        ),
+        (
+            SMALL + "[job_controller.job_pool.MUCH_TOO_LONG]\n",
+            "job_controller.job_pool.MUCH_TOO_LONG",
+            "12 characters",
+        ),
+        (
+            SMALL + "[job_controller.job_pool.P]\njob_limit = 0\n",
+            "job_controller.job_pool.P.job_limit",
+            "at least 1",
+        ),
         (SMALL + "[mta]\nblock_limit = -1\n", "mta.block_limit", "at least 0"),
         (SMALL + "[mta]\nblok_limit = 1\n", "mta.blok_limit", "did you mean block_limit"),
         (SMALL + "[mta]\nblock_size = 512\n", "mta.block_size", "at least 1024"),
@@ -229,7 +249,8 @@ def test_sections_are_checked(text: str, key: str, why: str) -> None:
 def test_mta_and_controller_values() -> None:
     """Blocks are 1024 octets; what does not act yet is noted with its line, never dropped silently."""
     settings = load_text(
-        SMALL + '[mta]\nblock_limit = 20\nmax_received_lines = 30\nlog_format = 4\n[job_controller]\nsecret = "x"\n'
+        SMALL
+        + '[mta]\nblock_limit = 20\nmax_received_lines = 30\nlog_format = 4\n[job_controller]\nsecret = "x"\n'
         "stop_timeout = 'PT1M'\njob_limit = 3\nmax_life_time = 60\n[channel.tcp_local]\n"
         "[job_controller.channel_class.'tcp*']\nmaster_command = 'x'\n",
         "/x",
@@ -239,5 +260,8 @@ def test_mta_and_controller_values() -> None:
     assert settings.controller.stop_timeout == 60
     assert settings.pools["DEFAULT"].job_limit == 3
     assert settings.channels["tcp_local"].max_life_time == 60
-    assert [(note.line, note.key) for note in settings.notes] == [(6, "mta.log_format"), (8, "job_controller.secret")]
+    assert [(note.line, note.key) for note in settings.notes] == [
+        (6, "mta.log_format"),
+        (8, "job_controller.secret"),
+    ]
     assert all("does not act yet" in note.text for note in settings.notes)

@@ -79,7 +79,7 @@ def test_what_is_not_there_has_the_line_of_what_would_hold_it() -> None:
 
 _KEY = st.text("ab.c\"'# =[]é", min_size=1, max_size=5)
 _VALUE = st.recursive(
-    st.integers() | st.booleans() | st.text('a"\'#[]{}=,\n\\', max_size=8),
+    st.integers() | st.booleans() | st.text("a\"'#[]{}=,\n\\", max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEY, inner, max_size=3),
     max_leaves=6,
 )

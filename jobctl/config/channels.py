@@ -1,7 +1,7 @@
 """The ``[channel.X]`` sections over ``[defaults]`` -> settings of each channel."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,12 +23,18 @@ MAX_OFFICIAL = 128
 
 
 class Surroundings(NamedTuple):
-    """What the channels are read against; paths are as seen from ``directory``."""
+    """
+    What the channels are read against.
+
+    :ivar directory: Paths in the file are as seen from here.
+    :ivar exists: Whether a file is there.
+    """
 
     classes: list[ChannelClass]
     pools: dict[str, PoolSettings]
     return_units: int
     directory: str
+    exists: Callable[[str], bool]
 
 
 class _Section(NamedTuple):
@@ -148,6 +154,13 @@ def _channel(
         fields["master_command"] = ()
     if "maildir" in merged:
         fields["maildir"] = absolute(around.directory, str(fields["maildir"]))
+    keywords = _keywords(merged)
+    if "option_file" in keywords:
+        keywords["option_file"] = absolute(around.directory, keywords["option_file"])
+        if not around.exists(keywords["option_file"]):
+            findings.problem_once(
+                merged["option_file"].where, f"there is no file {keywords['option_file']!r}"
+            )
     fields["smtp"] = _line_ends(name, fields)
     fields["gateway"] = _gateway(merged.get("daemon"), section, fields, findings)
     fields["copies"] = _copies(name, merged, fields, program, findings)
@@ -161,11 +174,7 @@ def _channel(
         backoff=backoff((defaults, section.own)),
         notices=notices((defaults, section.own), around.return_units, findings),
         options=section.options,
-        keywords={
-            given.key.name: True if given.key.kind is Kind.FLAG else given.value
-            for given in merged.values()
-            if not _has_place(given.key)
-        },
+        keywords=keywords,
         **fields,
     )
 
@@ -176,6 +185,15 @@ _PLACED = frozenset({"official_host_name", "options", "daemon", "master", "slave
 def _has_place(key: Key) -> bool:
     """Whether the settings have a field of their own for what the keyword says."""
     return bool(key.field) or key.name in _PLACED or key.kind in (Kind.DURATIONS, Kind.AGES)
+
+
+def _keywords(merged: Table) -> dict[str, Any]:
+    """What the settings have no field for."""
+    return {
+        given.key.name: True if given.key.kind is Kind.FLAG else given.value
+        for given in merged.values()
+        if not _has_place(given.key)
+    }
 
 
 def _plain_fields(merged: Table) -> dict[str, Any]:
@@ -207,7 +225,9 @@ def _gateway(
     if word.startswith("[") or "." in word:
         return word
     if "." not in section.official and fields["transport"] in (None, "tcp"):
-        text = f"{word!r} means official_host_name, {section.official!r}, which has no dot: looked up as it stands"
+        text = (
+            f"{word!r} means official_host_name, {section.official!r}: looked up as it stands, it has no dot"
+        )
         findings.note(given.where, text)
     return section.official
 

@@ -88,7 +88,8 @@ class KeyTable:
 
     def unknown(self, name: str) -> str:
         """What to tell of a name that is not here."""
-        return f"there is no such {self.what}{did_you_mean(name, self._named)}"
+        names = [known for key in self._keys for known in (key.name, *key.aliases)]
+        return f"there is no such {self.what}{did_you_mean(name, names)}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

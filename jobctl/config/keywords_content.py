@@ -1,4 +1,4 @@
-"""Channel keywords: content, addresses, headers, notices, logging, debugging (channels reference 2.5, 2.6)."""
+"""Channel keywords: content, headers, notification, logging, debugging (channels reference 2.5, 2.6)."""
 
 from typing import Any
 
@@ -20,9 +20,12 @@ CONTENT: tuple[Key, ...] = (
         "eight",
         "eight",
         {
-            "eightnegotiate": ("eightnegotiate", "8-bit content goes where 8BITMIME is offered."),
-            "eightbit": ("eightbit", "8-bit content goes out whatever is offered."),
-            "sevenbit": ("sevenbit", "8-bit content never goes out."),
+            "eightnegotiate": (
+                "eightnegotiate",
+                "8-bit content is declared where 8BITMIME is offered, else sent as it is.",
+            ),
+            "eightbit": ("eightbit", "8-bit content is sent as it is, whatever is offered."),
+            "sevenbit": ("sevenbit", "8-bit content that was declared goes back to its sender."),
             "eightstrict": ("eightstrict", "8-bit content that was not declared is refused."),
         },
         default="eightnegotiate",
@@ -123,16 +126,20 @@ CONTENT: tuple[Key, ...] = (
 )
 
 NOTICES: tuple[Key, ...] = (
-    *flags(
-        "sendpost",
-        "sendpost",
+    *inert_flags(
+        "the postmaster gets no copies of failures yet",
         {
-            "sendpost": ("sendpost", "The postmaster gets a copy of every failure."),
-            "copysendpost": ("copysendpost", "... unless the sender is empty."),
-            "errsendpost": ("errsendpost", "... only where the sender cannot be told."),
-            "nosendpost": ("nosendpost", "The postmaster gets no copies."),
+            "sendpost": "The postmaster gets a copy of every failure.",
+            "copysendpost": "... unless the sender is empty.",
+            "errsendpost": "... only where the sender cannot be told.",
         },
-        default="nosendpost",
+        group="sendpost",
+    ),
+    flag(
+        "nosendpost",
+        "The postmaster gets no copies.",
+        groups=("sendpost",),
+        default="on",
         source="W:Sendpost",
     ),
     *inert_flags(

@@ -3,8 +3,9 @@
 from jobctl.config.keys import Key, Kind
 from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, refused, refused_flags, valued
 
-_NO_ETRN = "ETRN is not offered yet"
-_NO_REVERSE = "no reverse look-up of clients is made yet; the channel behaves as with identnonenumeric"
+_NO_ETRN = "ETRN starts nothing yet: it is answered with 458"
+_NO_IDENT = "clients' IDENT servers are not asked"
+_NO_FORWARD = "reverse names are not verified by a forward look-up yet"
 _CLEAR = "mail would go over the network unencrypted, because TLS is not there yet; remove it or wait for TLS"
 _NO_TLS = "TLS is not there yet; connections are not encrypted"
 _NO_AUTH = "AUTH is not there yet"
@@ -121,24 +122,19 @@ PROTOCOL: tuple[Key, ...] = (
         },
         group="etrn",
     ),
-    flag("disableetrn", "Do not offer ETRN.", groups=("etrn",), default="on"),
+    flag("disableetrn", "Do not offer ETRN.", groups=("etrn",)),
     *inert_flags(_NO_ETRN, {"blocketrn": "ETRN may not run this channel."}),
     inert("sendetrn", Kind.HOST, "Send ETRN for this host.", "ETRN is not sent yet", groups=("sendetrn",)),
     flag("nosendetrn", "Do not send ETRN.", groups=("sendetrn",), default="on"),
-    flag(
-        "identnonenumeric",
-        "No reverse look-up; the client's address stands in Received:.",
-        groups=("ident",),
-        default="on",
-    ),
+    flag("identnone", "Reverse look-up; name and address in Received:.", groups=("ident",), default="on"),
+    flag("identnonelimited", "As identnone; the name does not switch channels.", groups=("ident",)),
+    flag("identnonenumeric", "No reverse look-up; only the address in Received:.", groups=("ident",)),
+    flag("identnonesymbolic", "Reverse look-up; only the name in Received:.", groups=("ident",)),
     *inert_flags(
-        _NO_REVERSE,
+        _NO_IDENT,
         {
-            "identnone": "Reverse look-up; name and address in Received:.",
-            "identnonelimited": "As identnone, but the name does not switch channels.",
-            "identnonesymbolic": "Reverse look-up; only the name in Received:.",
             "identtcp": "Ask the client's IDENT server (RFC 1413).",
-            "identtcplimited": "As identtcp, but the name does not switch channels.",
+            "identtcplimited": "As identtcp; the name does not switch channels.",
             "identtcpnumeric": "As identtcp, without a reverse look-up.",
             "identtcpsymbolic": "As identtcp, only the name in Received:.",
         },
@@ -146,7 +142,7 @@ PROTOCOL: tuple[Key, ...] = (
     ),
     flag("forwardchecknone", "The reverse name is not verified.", groups=("forwardcheck",), default="on"),
     *inert_flags(
-        _NO_REVERSE,
+        _NO_FORWARD,
         {
             "forwardchecktag": "Mark a reverse name that does not verify.",
             "forwardcheckdelete": "Drop such a name.",

@@ -1,4 +1,4 @@
-"""Channel keywords: names, programs, copies, jobs, retries, limits on mail (channels reference 1.2, 2.3, 2.4)."""
+"""Channel keywords: programs, copies, jobs, retries, limits on mail (channels reference 1.2, 2.3, 2.4)."""
 
 from jobctl.config.keys import Key, Kind
 from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
@@ -68,7 +68,12 @@ NAMES: tuple[Key, ...] = (
         "Directory where a Maildir channel delivers, relative to this file.",
         field="maildir",
     ),
-    valued("user", Kind.TEXT, "Account or mailbox that a delivering program works for.", field="user"),
+    valued("user", Kind.TEXT, "Account that the channel's programs run as.", field="user"),
+    valued(
+        "option_file",
+        Kind.TEXT,
+        "Option file handed to the programs as `PMDF_CHANNEL_OPTION`, relative to this file.",
+    ),
 )
 
 QUEUE: tuple[Key, ...] = (
@@ -236,16 +241,23 @@ _COUNTS = (
 )
 _SIZES = (
     ("blocklimit", "Largest message queued to this channel, in blocks of 1024 octets."),
-    ("linelimit", "Most lines of a message queued to this channel."),
     ("sourceblocklimit", "Largest message taken from this channel, in blocks of 1024 octets."),
 )
 
 LIMITS: tuple[Key, ...] = (
     *(valued(name, Kind.INTEGER, sentence, field=name, low=0) for name, sentence in _COUNTS),
     *(valued(name, Kind.INTEGER, sentence, field=name, low=0, groups=(name,)) for name, sentence in _SIZES),
+    inert(
+        "linelimit",
+        Kind.INTEGER,
+        "Most lines of a message queued to this channel.",
+        "lines are not counted yet",
+        low=0,
+        groups=("linelimit",),
+    ),
     *(
         flag(f"no{name}", "There is no such limit.", field=name, value=None, groups=(name,), default="on")
-        for name, _ in _SIZES
+        for name in ("blocklimit", "linelimit", "sourceblocklimit")
     ),
     *flags(
         "long_lines",
@@ -281,11 +293,10 @@ LIMITS: tuple[Key, ...] = (
         group="temporary",
     ),
     *inert_flags(
-        "VRFY always answers 252, whatever the address",
-        {"vrfyallow": "VRFY tells all.", "vrfydefault": "VRFY tells what HIDE_VERIFY allows."},
-        group="vrfy",
+        "VRFY never tells whether an address exists", {"vrfyallow": "VRFY tells all."}, group="vrfy"
     ),
-    flag("vrfyhide", "VRFY tells nothing.", groups=("vrfy",), default="on"),
+    flag("vrfydefault", "VRFY tells what HIDE_VERIFY allows.", groups=("vrfy",), default="on"),
+    flag("vrfyhide", "VRFY tells nothing.", groups=("vrfy",)),
     *inert_flags(
         "there is nothing that EXPN could expand",
         {"expnallow": "EXPN is answered.", "expndefault": "EXPN is answered unless DISABLE_EXPAND."},

@@ -98,7 +98,7 @@ def _settings(
     sections = as_tables(document, (), findings, _SECTIONS, "section")
     mta = read_table(sections["mta"], ("mta",), MTA, findings)
     controller = read_table(sections["job_controller"], ("job_controller",), CONTROLLER, findings)
-    around = _surroundings(controller, mta, findings, directory)
+    around = _surroundings(controller, mta, findings, directory, exists)
     channels = read_channels(sections["channel"], sections["defaults"], findings, around)
     dispatcher = as_tables(
         sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
@@ -115,7 +115,9 @@ def _settings(
     )
 
 
-def _surroundings(controller: Table, mta: Table, findings: Findings, directory: str) -> Surroundings:
+def _surroundings(
+    controller: Table, mta: Table, findings: Findings, directory: str, exists: Callable[[str], bool]
+) -> Surroundings:
     def value(name: str, default: Any) -> Any:
         return controller[name].value if name in controller else default
 
@@ -131,6 +133,7 @@ def _surroundings(controller: Table, mta: Table, findings: Findings, directory: 
         pools=read_pools(value("job_pool", {}), (*where, "job_pool"), findings, value("job_limit", 10)),
         return_units=1 if "return_units" in mta and mta["return_units"].value == 1 else 0,
         directory=directory,
+        exists=exists,
     )
 
 

@@ -9,7 +9,7 @@ from jobctl.config.reading import as_table
 from jobctl.config.settings import ChannelSettings, Rule
 from jobctl.config.templates import Template, parse_template
 
-_LABEL = r"[^\s.@%$\[\]*]+"
+_LABEL = r"[\w-]+"
 _PATTERN = re.compile(
     rf"\$\*|\.|\[\]|\[[0-9A-Za-z:.-]+\]|\*(?:\.\*)*(?:\.{_LABEL})*|\.?{_LABEL}(?:\.{_LABEL})*\.?",
 )

@@ -1,7 +1,10 @@
 """Every TCP/IP-channel-specific option, in one table (TCP channel options reference, section 2)."""
 
+import msgspec
+
 from jobctl.config.keys import Key, KeyTable, Kind, Status
 
+_ONE_TRANSMIT = "DATA_TRANSMIT_TIME holds for whatever is sent"
 _NO_X_COMMANDS = "there are no such private commands, so none can be enabled"
 
 
@@ -22,6 +25,13 @@ def _count(
 
 def _switch(name: str, sentence: str, default: str, source: str = "") -> Key:
     return _count(name, sentence, default, 0, 1, source)
+
+
+def _unacted(key: Key, reason: str, *values: int) -> Key:
+    """``key`` with the values that do not act yet, all of them when none is named."""
+    if not values:
+        return msgspec.structs.replace(key, status=Status.INERT, reason=reason)
+    return msgspec.structs.replace(key, inert=dict.fromkeys(map(str, values), reason))
 
 
 def _time(name: str, sentence: str, default: str = "10", source: str = "") -> Key:
@@ -81,11 +91,14 @@ LIMITS: tuple[Key, ...] = (
 
 TIMEOUTS: tuple[Key, ...] = (
     _time("COMMAND_RECEIVE_TIME", "Server: wait for a command.", source="SIMS"),
-    _time("COMMAND_TRANSMIT_TIME", "Client: sending a command.", source="SIMS"),
-    _time("MAIL_TRANSMIT_TIME", "Client: sending MAIL."),
-    _time("RCPT_TRANSMIT_TIME", "Client: sending RCPT."),
+    _unacted(_time("COMMAND_TRANSMIT_TIME", "Client: sending a command.", source="SIMS"), _ONE_TRANSMIT),
+    _unacted(_time("MAIL_TRANSMIT_TIME", "Client: sending MAIL."), _ONE_TRANSMIT),
+    _unacted(_time("RCPT_TRANSMIT_TIME", "Client: sending RCPT."), _ONE_TRANSMIT),
     _time("DATA_TRANSMIT_TIME", "Client: sending content.", source="SIMS"),
-    _time("DOT_TRANSMIT_TIME", "Client: sending the final dot.", source="W:DOT_TRANSMIT_TIME"),
+    _unacted(
+        _time("DOT_TRANSMIT_TIME", "Client: sending the final dot.", source="W:DOT_TRANSMIT_TIME"),
+        _ONE_TRANSMIT,
+    ),
     _time("DATA_RECEIVE_TIME", "Server: wait for content.", "5"),
     _time("STATUS_TRANSMIT_TIME", "Server: sending a reply."),
     _time("STATUS_RECEIVE_TIME", "Client: wait for a reply without a time of its own."),
@@ -149,8 +162,10 @@ DIALOGUE: tuple[Key, ...] = (
     _text("EHLO_ADDITION", "Server: further lines of the EHLO reply, separated by `\\|`."),
     _text("INITIAL_COMMAND", "Client: a command sent before EHLO."),
     _switch("HIDE_VERIFY", "Server: 1 makes VRFY tell nothing.", "0", "W:HIDE_VERIFY"),
-    _switch(
-        "CHECK_SOURCE", "Server: 1 notes in Received: where the client's name differs from what it said.", "1"
+    _unacted(
+        _switch("CHECK_SOURCE", "Server: 1 notes the client's true name in Received:.", "1"),
+        "a name found by reverse look-up always stands in Received:",
+        0,
     ),
     _switch("DISABLE_EXPAND", "Server: 1 refuses EXPN.", "0", "W:DISABLE_EXPAND"),
     _switch("DISABLE_SEND", "Server: 1 refuses SEND, SAML, SOML.", "1", "W:DISABLE_SEND"),
@@ -181,15 +196,28 @@ DIALOGUE: tuple[Key, ...] = (
 )
 
 LOGGING: tuple[Key, ...] = (
-    _switch("LOG_BANNER", "Client: 1 logs the remote banner.", "0", "AG05 gansy"),
-    _switch("LOG_TRANSPORTINFO", "1 logs the transport string.", "0", "AG05 gansy"),
+    _unacted(
+        _switch("LOG_BANNER", "Client: 1 logs the remote banner.", "0", "AG05 gansy"),
+        "the banner is not logged yet",
+        1,
+    ),
+    _unacted(
+        _switch("LOG_TRANSPORTINFO", "1 logs the transport string.", "0", "AG05 gansy"),
+        "the transport string is logged wherever it is known",
+        1,
+    ),
     _inert(
         "LOG_CONNECTION",
         Kind.INTEGER,
         "Bits: what of connections is logged.",
         "connections are always logged",
     ),
-    _count("TRACE_LEVEL", "0, 1 or 2: how much of the connection the debug log shows.", "0", high=2),
+    _unacted(
+        _count("TRACE_LEVEL", "0, 1 or 2: how much of the connection the debug log shows.", "0", high=2),
+        "debug logs show the dialogue, and nothing below it",
+        1,
+        2,
+    ),
 )
 
 CHAPTERS: dict[str, tuple[Key, ...]] = {
