@@ -97,6 +97,8 @@ def test_a_gateway_without_a_dot_is_noted() -> None:
         ('[channel.tcp_x]\npool = "NONE"\n', "no pool 'NONE'; known: DEFAULT, SMTP_POOL"),
         ("[channel.tcp_x]\nport = 0\n", "at least 1"),
         ("[channel.tcp_x]\nport = true\n", "not an integer"),
+        ("[channel.tcp_x]\nport = [25]\n", "not an integer"),
+        ("[channel.tcp_x]\nblocklimit = 99999999999999999999\n", "out of range"),
         ('[channel.tcp_x]\nbackoff = "PT5M PT"\n', "PT5M"),
         ("[channel.tcp_x]\nbackoff = [5]\n", 'write "PT5M" for minutes'),
         ("[channel.tcp_x]\nbackoff = []\n", "PT5M"),

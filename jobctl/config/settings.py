@@ -97,7 +97,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar local_host: The name this host goes by on this channel: ``local_host_alias``, else the
         official host name of channel ``l``.
     :ivar gateway: ``daemon`` resolved: a name or ``[address]``; ``None`` connects to the recipient's host.
-    :ivar copies: ``single``, ``single_sys`` or ``multiple``: one entry per recipient, destination host, channel.
+    :ivar copies: ``single``, ``single_sys`` or ``multiple``: one entry per recipient, host, channel.
     :ivar master_command: Argument vector of the class (or the channel); ``()``: none.
     :ivar transport: ``tcp``, ``command:...`` or ``channel:NAME`` for programs that speak on stdio; ``None``
         for programs with sockets of their own.

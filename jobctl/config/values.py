@@ -16,6 +16,8 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 # Longest host name: official_host_name takes 128 characters, DNS 253.
 MAX_HOST = 253
+# Settings travel as JSON, where larger integers are not safe (RFC 8259 section 6).
+MAX_INTEGER = 2**53
 
 
 class Age(NamedTuple):
@@ -37,6 +39,8 @@ def convert(key: Key, raw: object) -> object:
 
 
 def _check_range(key: Key, value: object) -> None:
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise ValueError(f"{value} is out of range: nobody counts as far")
     if isinstance(value, str | bool) or key.kind in (Kind.ADDRESSES, Kind.NETWORKS):
         return
     measured: float
@@ -47,9 +51,9 @@ def _check_range(key: Key, value: object) -> None:
     else:
         return
     if key.low is not None and measured < key.low:
-        raise ValueError(f"{what} is too few: at least {key.low:g}")
+        raise ValueError(f"{what} is out of range: at least {key.low:.10g}")
     if key.high is not None and measured > key.high:
-        raise ValueError(f"{what} is too many: at most {key.high:g}")
+        raise ValueError(f"{what} is out of range: at most {key.high:.10g}")
 
 
 def _flag(key: Key, raw: object) -> object:
