@@ -26,7 +26,7 @@ MAIL = b"Subject: by hand\r\n\r\n.dot\r\n\xff\r\n"
 
 
 def test_back_to_back(tmp_path):
-    """PMDF_CHANNEL=x test_smtp_master <r | PMDF_CHANNEL=y test_smtp_slave >r moves mail from queue to queue."""
+    """PMDF_CHANNEL=x test_smtp_master <r | PMDF_CHANNEL=y test_smtp_slave >r moves mail."""
     arrived, reports = [], []
 
     def play(role, controller: Controller):
@@ -166,7 +166,7 @@ def test_make_is_no_controller(tmp_path):
 
 
 def test_by_hand_with_scripted_peer(tmp_path):
-    """By hand the master behaves as under the controller: hello first, announcements as frames, stop obeyed."""
+    """By hand the master behaves as under the controller; announcements are frames; stop is obeyed."""
     heard = []
 
     def play(role, controller):

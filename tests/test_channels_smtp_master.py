@@ -53,7 +53,7 @@ def greet(program, *, pipelining=True):
 
 
 def take(peer):
-    """Take one message of one recipient from a pipelining client; the content as it was before dot-stuffing."""
+    """Take one message from a pipelining client; the content as it was before dot-stuffing."""
     commands = peer.until(b"DATA\r\n")
     peer.send(b"250 2.1.0 ok\r\n" + b"250 2.1.5 ok\r\n" * commands.count(b"RCPT TO:") + b"354 go\r\n")
     content = peer.until(b"\r\n.\r\n")[:-3]

@@ -377,7 +377,8 @@ def test_verdicts_are_remembered_briefly(start):
     asked = program.controller.expect(Route)
     program.controller.send(VerdictFrame(id=asked.id, code=450, status="4.2.0", text="later"))
     peer.send(
-        b"RSET\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<ann@mail.example.org>\r\nRCPT TO:<no@mail.example.org>\r\n"
+        b"RSET\r\nMAIL FROM:<a@x.example>\r\n"
+        b"RCPT TO:<ann@mail.example.org>\r\nRCPT TO:<no@mail.example.org>\r\n"
     )
     assert program.controller.expect(Route).recipient == "no@mail.example.org"
     assert [peer.reply()[:3] for _ in range(6)] == [b"250", b"250", b"450", b"250", b"250", b"250"]

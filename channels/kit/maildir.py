@@ -119,7 +119,11 @@ class Copy:
         if not self.done:
             self._open()
             assert message.envelope is not None
-            self._put(_fields(message.envelope.sender, addresses))
+            try:
+                self._put(_fields(message.envelope.sender, addresses))
+            except OSError:
+                self.abandon()
+                raise
 
     def _open(self) -> None:
         with contextlib.suppress(FileNotFoundError):
