@@ -87,7 +87,9 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--octets", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-reuse", action="store_true", help="one connection per message instead of one per session")
+    parser.add_argument(
+        "--no-reuse", action="store_true", help="one connection per message instead of one per session"
+    )
     parser.add_argument("--only", choices=TRANSPORTS, action="append", help="leave the others out")
     parser.add_argument("--directory", help="where queues are put (a disk, not a memory file system)")
     parser.add_argument("--json", action="store_true")
@@ -103,12 +105,15 @@ def main() -> None:
                 if not arguments.json:
                     print(f"  round {turn + 1}  {name:10} {_row(figures)}", flush=True)
     medians = {
-        name: {key: statistics.median(one[key] for one in rounds) for key in rounds[0]} for name, rounds in results.items()
+        name: {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+        for name, rounds in results.items()
     }
     if arguments.json:
         print(json.dumps({"medians": medians, "rounds": results}, indent=2))
         return
-    print(f"\n{arguments.messages} messages of {arguments.octets} octets, {arguments.sessions} sessions; medians:")
+    print(
+        f"\n{arguments.messages} messages of {arguments.octets} octets, {arguments.sessions} sessions; medians:"
+    )
     for name, figures in medians.items():
         print(f"  {name:10} {_row(figures)}  {TRANSPORTS[name][1]}")
         if name != "postfix" and "postfix" in medians:

@@ -92,6 +92,14 @@ class IMessageStore(Interface):
         :return: Deferred[list[StoredEntry]], those still there, in any order.
         """
 
+    def fetch_whole(ids):
+        """
+        As :meth:`fetch`, for hand-outs of many at once.
+
+        :return: Deferred[list[tuple[StoredEntry, bytes | None]]]: ``None`` in place of content that is
+            large or damaged; :meth:`content` opens the one and tells of the other.
+        """
+
     def content(message):
         """
         :param message: ``StoredEntry.message``.

@@ -11,6 +11,15 @@ def pytest_configure(config):
     os.environ.pop("PMDF_CHANNEL", None)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def elsewhere(tmp_path_factory):
+    """Twisted's ``mktemp`` makes its directories where the tests run: not in the checkout."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Where nothing may be skipped (continuous integration), a skip is a failure that says what is missing."""

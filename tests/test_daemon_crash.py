@@ -42,16 +42,28 @@ def test_what_was_answered_250_arrives_whoever_is_killed(tmp_path, seed):
     """
     chance = random.Random(seed)
     sink = CollectingServer()
-    daemon = Daemon(tmp_path, GATEWAY.replace("[channel.tcp_gateway]", '[channel.tcp_gateway]\nbackoff = ["PT1S"]'), GATEWAY=sink.port)
+    daemon = Daemon(
+        tmp_path,
+        GATEWAY.replace("[channel.tcp_gateway]", '[channel.tcp_gateway]\nbackoff = ["PT1S"]'),
+        GATEWAY=sink.port,
+    )
     try:
         daemon.start()
         daemon.await_listening()
-        senders = [Sender(daemon.port, f"s{number}", PER_SENDER, "ann@fast.example").start() for number in range(SENDERS)]
+        senders = [
+            Sender(daemon.port, f"s{number}", PER_SENDER, "ann@fast.example").start()
+            for number in range(SENDERS)
+        ]
         victims = ["controller", "slave", "master", "master", "controller", "slave", "master", "controller"]
         chance.shuffle(victims)
         for number, victim in enumerate(victims):
             share = PER_SENDER * SENDERS * (number + 1) // (len(victims) + 2)
-            until(lambda share=share: sum(len(s.accepted) for s in senders) >= share or not any(s.running for s in senders), 120)
+            until(
+                lambda share=share: (
+                    sum(len(s.accepted) for s in senders) >= share or not any(s.running for s in senders)
+                ),
+                120,
+            )
             if victim == "controller":
                 daemon.kill()
                 daemon.start()

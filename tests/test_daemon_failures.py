@@ -20,7 +20,15 @@ def test_a_permanent_failure_is_told_to_the_sender(tmp_path, domain):
     try:
         with Daemon(tmp_path, GATEWAY, GATEWAY=sink.port) as daemon:
             done = daemon.command(
-                "enqueue", "--from", "ann@mail.example.org", "--to", f"bad@{domain}", "--to", f"good@{domain}", "-", input="Subject: s\n\nhi\n"
+                "enqueue",
+                "--from",
+                "ann@mail.example.org",
+                "--to",
+                f"bad@{domain}",
+                "--to",
+                f"good@{domain}",
+                "-",
+                input="Subject: s\n\nhi\n",
             )
             assert done.returncode == 0
             landed = until(lambda: list(Path(tmp_path / "Maildir/new").glob("*")), 60, daemon.log[-2000:])
@@ -40,9 +48,19 @@ def test_a_permanent_failure_is_told_to_the_sender(tmp_path, domain):
 @pytest.mark.real
 def test_the_last_age_of_notices_returns_the_message(tmp_path):
     """A message that cannot be delivered until its last age comes back as timed out."""
-    text = GATEWAY.replace("[channel.tcp_gateway]", '[channel.tcp_gateway]\nnotices = ["PT1S"]\nbackoff = ["PT1S"]')
+    text = GATEWAY.replace(
+        "[channel.tcp_gateway]", '[channel.tcp_gateway]\nnotices = ["PT1S"]\nbackoff = ["PT1S"]'
+    )
     with Daemon(tmp_path, text, GATEWAY=1) as daemon:
-        daemon.command("enqueue", "--from", "ann@mail.example.org", "--to", "x@fast.example", "-", input="Subject: s\n\nhi\n")
+        daemon.command(
+            "enqueue",
+            "--from",
+            "ann@mail.example.org",
+            "--to",
+            "x@fast.example",
+            "-",
+            input="Subject: s\n\nhi\n",
+        )
         landed = until(lambda: list(Path(tmp_path / "Maildir/new").glob("*")), 60, daemon.log[-2000:])
         assert b"has timed out and failed" in landed[0].read_bytes()
         until(lambda: daemon.summary()["tcp_gateway"]["messages"] == 0)

@@ -76,7 +76,15 @@ def test_swaks_lands_in_the_maildir(tmp_path):
     with Daemon(tmp_path, GATEWAY, GATEWAY=1) as daemon:
         daemon.await_listening()
         done = subprocess.run(
-            [swaks, "--to", "ann@mail.example.org", "--from", "b@x.example", "--server", f"127.0.0.1:{daemon.port}"],
+            [
+                swaks,
+                "--to",
+                "ann@mail.example.org",
+                "--from",
+                "b@x.example",
+                "--server",
+                f"127.0.0.1:{daemon.port}",
+            ],
             capture_output=True,
             text=True,
             timeout=60,
@@ -91,7 +99,11 @@ def test_swaks_lands_in_the_maildir(tmp_path):
 @pytest.mark.parametrize("domain", ["partner.example", "fast.example"])
 def test_enqueue_is_delivered_through_the_gateway(tmp_path, gateway, domain):
     """``jobctl enqueue`` prints ids, and the message reaches the gateway octet for octet."""
-    content = b"From: a@x\r\nSubject: t\r\n\r\n.dot\r\n..two\r\nhigh \xe9\xff\r\n" + b"x" * 2000 + b"\r\n.\r\nend\r\n"
+    content = (
+        b"From: a@x\r\nSubject: t\r\n\r\n.dot\r\n..two\r\nhigh \xe9\xff\r\n"
+        + b"x" * 2000
+        + b"\r\n.\r\nend\r\n"
+    )
     message = tmp_path / "message.eml"
     message.write_bytes(content)
     with Daemon(tmp_path, GATEWAY, GATEWAY=gateway.port) as daemon:
@@ -99,7 +111,14 @@ def test_enqueue_is_delivered_through_the_gateway(tmp_path, gateway, domain):
         assert done.returncode == 0, done.stderr
         assert re.fullmatch(r"[A-Za-z][0-9A-Za-z]*\n", done.stdout)
         until(lambda: gateway.taken)
-        until(lambda: daemon.summary()[{"partner.example": "test_smtp_gateway"}.get(domain, "tcp_gateway")]["messages"] == 0)
+        until(
+            lambda: (
+                daemon.summary()[{"partner.example": "test_smtp_gateway"}.get(domain, "tcp_gateway")][
+                    "messages"
+                ]
+                == 0
+            )
+        )
     assert gateway.taken[0].recipients == [f"b@{domain}".encode()]
     assert gateway.taken[0].body == content
 
@@ -109,7 +128,12 @@ def test_run_shows_the_dialogue_and_ends_with_its_outcome(tmp_path, gateway):
     """``jobctl run`` ignores backoff, shows SMTP on the terminal, and exits 0, 75 or 69 by what happened."""
     with Daemon(tmp_path, GATEWAY, GATEWAY=gateway.port) as daemon:
         assert daemon.command("qm", "stop", "test_smtp_gateway").returncode == 0
-        assert daemon.command("enqueue", "--from", "a@x.example", "--to", "b@partner.example", "-", input="hello\n").returncode == 0
+        assert (
+            daemon.command(
+                "enqueue", "--from", "a@x.example", "--to", "b@partner.example", "-", input="hello\n"
+            ).returncode
+            == 0
+        )
         done = daemon.command("run", "test_smtp_gateway")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "MAIL FROM:<a@x.example>" in done.stdout
@@ -123,7 +147,9 @@ def test_stopping_loses_nothing(tmp_path, gateway):
     with Daemon(tmp_path, GATEWAY, GATEWAY=gateway.port) as daemon:
         daemon.command("qm", "stop", "tcp_gateway")
         for number in range(5):
-            daemon.command("enqueue", "--from", "a@x.example", "--to", f"b{number}@fast.example", "-", input="hello\n")
+            daemon.command(
+                "enqueue", "--from", "a@x.example", "--to", f"b{number}@fast.example", "-", input="hello\n"
+            )
         assert daemon.stop() in (0, -signal.SIGTERM)
         down = daemon.json("qm", "summarize")
         assert {row["channel"]: row["messages"] for row in down}["tcp_gateway"] == 5

@@ -13,7 +13,10 @@ PEERS = {
     "dies": ("import os; print('220 hi', flush=True); input(); os._exit(3)", "lost"),
     "hangs": ("import time; time.sleep(3600)", ""),
     "floods stderr": ("import sys\nwhile 1: sys.stderr.write('noise ' * 100 + chr(10))", ""),
-    "garbage": ("import sys; sys.stdout.write('no smtp at all' + chr(10)); sys.stdout.flush(); sys.stdin.read()", ""),
+    "garbage": (
+        "import sys; sys.stdout.write('no smtp at all' + chr(10)); sys.stdout.flush(); sys.stdin.read()",
+        "",
+    ),
     "closes early": ("pass", ""),
     "refuses": ("print('421 4.3.2 not now', flush=True)", "421"),
 }
@@ -38,7 +41,9 @@ def test_a_peer_program_that_misbehaves(tmp_path, kind):
     text = GATEWAY.replace("[rewrite]", COMMAND + '[rewrite]\n"odd.example" = "test_smtp_command"')
     try:
         with Daemon(tmp_path, text, GATEWAY=sink.port, PYTHON=sys.executable, SCRIPT=script) as daemon:
-            done = daemon.command("enqueue", "--from", "a@x.example", "--to", "b@odd.example", "-", input="hi\n")
+            done = daemon.command(
+                "enqueue", "--from", "a@x.example", "--to", "b@odd.example", "-", input="hi\n"
+            )
             entry = done.stdout.strip()
             history = until(lambda: daemon.json("qm", "history", entry), 60, f"{kind}: {daemon.log[-1500:]}")
             assert any(PEERS[kind][1] in line["text"] for line in history), history
@@ -58,7 +63,9 @@ MAILBOX = [
     b"Subject: long\r\n\r\n" + b"x" * 900 + b"\r\n" + b"y" * 998 + b"\r\n",
     b"Subject: no line end at the end\r\n\r\nlast line\r\n",
     b"Subject: attachment\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n"
-    b"--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"QUJD" * 19 * 1000 + b"\r\n--b--\r\n",
+    b"--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + b"QUJD" * 19 * 1000
+    + b"\r\n--b--\r\n",
     b"Subject: empty body\r\n\r\n",
 ]
 
@@ -70,7 +77,10 @@ def test_a_mailbox_through_the_generic_channel(tmp_path, way):
     sink = CollectingServer()
     text = GATEWAY
     if way == "direct":
-        text = text.replace('smtp = true\ndaemon = "[127.0.0.1]"\nport = @GATEWAY@\n[channel.tcp_gateway]', "smtp = true\nport = @GATEWAY@\n[channel.tcp_gateway]")
+        text = text.replace(
+            'smtp = true\ndaemon = "[127.0.0.1]"\nport = @GATEWAY@\n[channel.tcp_gateway]',
+            "smtp = true\nport = @GATEWAY@\n[channel.tcp_gateway]",
+        )
         text = text.replace('"partner.example" =', '"[]" =')
     to = "b@partner.example" if way == "gateway" else "b@[127.0.0.1]"
     try:
@@ -91,7 +101,8 @@ def test_transport_info_of_the_real_connection_is_in_the_log_and_the_received_fi
     """A service of a generic channel: the client's address from the bridge is in the Received field."""
     sink = CollectingServer()
     text = GATEWAY.replace('channel = "tcp_local"\nrelay', 'channel = "test_smtp_in"\nrelay').replace(
-        "[rewrite]", '[channel.test_smtp_in]\nofficial_host_name = "in-daemon"\nsmtp = true\nslave_debug = true\n[rewrite]'
+        "[rewrite]",
+        '[channel.test_smtp_in]\nofficial_host_name = "in-daemon"\nsmtp = true\nslave_debug = true\n[rewrite]',
     )
     try:
         with Daemon(tmp_path, text, GATEWAY=sink.port) as daemon:
@@ -133,6 +144,8 @@ def test_by_hand_from_queue_to_queue(tmp_path):
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        landed = until(lambda: list(Path(tmp_path / "Maildir/new").glob("*")), 30, done.stderr + daemon.log[-1500:])
+        landed = until(
+            lambda: list(Path(tmp_path / "Maildir/new").glob("*")), 30, done.stderr + daemon.log[-1500:]
+        )
         assert b"by hand" in landed[0].read_bytes()
         assert daemon.summary()["x_line"]["messages"] == 0

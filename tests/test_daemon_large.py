@@ -37,7 +37,12 @@ def test_a_hundred_megabytes_pass_in_bounded_memory(tmp_path, domain):
             until(lambda: len(sink.taken) == 1)
             before = {row["pid"]: resident(row["pid"]) for row in daemon.json("process")}
             with socket.create_connection(("127.0.0.1", daemon.port)) as made, made.makefile("rwb") as stream:
-                for say in (b"EHLO me.example", b"MAIL FROM:<a@x.example>", f"RCPT TO:<b@{domain}>".encode(), b"DATA"):
+                for say in (
+                    b"EHLO me.example",
+                    b"MAIL FROM:<a@x.example>",
+                    f"RCPT TO:<b@{domain}>".encode(),
+                    b"DATA",
+                ):
                     stream.write(say + b"\r\n")
                 stream.flush()
                 for _ in range(lines // 1000):

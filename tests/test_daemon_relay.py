@@ -42,7 +42,11 @@ def dumped(path: Path) -> list[bytes]:
     found = []
     for raw in re.split(rb"(?m)^X-Client-Addr: ", path.read_bytes())[1:]:
         lines = raw.split(b"\n")
-        start = next(at for at, line in enumerate(lines) if line.startswith(b"Received: from") and b"smtp-sink" in b"".join(lines[at : at + 3]))
+        start = next(
+            at
+            for at, line in enumerate(lines)
+            if line.startswith(b"Received: from") and b"smtp-sink" in b"".join(lines[at : at + 3])
+        )
         at = start + 1
         while lines[at][:1] in (b" ", b"\t"):
             at += 1
@@ -60,7 +64,14 @@ def test_twenty_thousand_messages_arrive_once_and_unchanged(tmp_path):
     try:
         with Daemon(tmp_path, GATEWAY, GATEWAY=port) as daemon:
             daemon.await_listening()
-            until(lambda: subprocess.run([str(program("smtp-source")), "-t", "a@b.example", f"127.0.0.1:{reference_port}"]).returncode == 0)
+            until(
+                lambda: (
+                    subprocess.run(
+                        [str(program("smtp-source")), "-t", "a@b.example", f"127.0.0.1:{reference_port}"]
+                    ).returncode
+                    == 0
+                )
+            )
             source(daemon.port, MESSAGES, "ann@fast.example")
             until(lambda: daemon.summary()["tcp_gateway"]["messages"] == 0, 300)
     finally:

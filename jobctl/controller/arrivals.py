@@ -108,7 +108,9 @@ class Arrivals:
     def route(self, frame: Route) -> None:
         """Answer whether a recipient may come in."""
         code, status, text, channel, host = self._verdict(frame)
-        self._job.send(VerdictFrame(id=frame.id, code=code, status=status, text=text, channel=channel, host=host))
+        self._job.send(
+            VerdictFrame(id=frame.id, code=code, status=status, text=text, channel=channel, host=host)
+        )
 
     def _verdict(self, frame: Route) -> tuple[int, str, str, str, str]:
         router = self._intake.router

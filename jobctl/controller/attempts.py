@@ -215,9 +215,7 @@ class Attempts:
         for settlement, stored in waiting.values():
             self.settle(settlement, stored)
 
-    def job_ended(
-        self, job: str, entry_ids: list[str], how: Any, held: Mapping[str, Any]
-    ) -> Deferred[bool]:
+    def job_ended(self, job: str, entry_ids: list[str], how: Any, held: Mapping[str, Any]) -> Deferred[bool]:
         """
         A job is over; whoever has no verdict is deferred, no attempt counted.
 
@@ -239,7 +237,12 @@ class Attempts:
             sent = assignment is not None and assignment.sent
             if sent:
                 self.suspects += 1
-                log.warn("{entry}: job {job} {why}; it may have been delivered", entry=entry_id, job=job, why=how.text)
+                log.warn(
+                    "{entry}: job {job} {why}; it may have been delivered",
+                    entry=entry_id,
+                    job=job,
+                    why=how.text,
+                )
             settlement = self.verdicts.interrupted(
                 attempt.stored,
                 [] if assignment is None else assignment.ended(how.text),

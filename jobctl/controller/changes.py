@@ -14,7 +14,9 @@ from jobctl.mail.entry import Attempt, Lasting, Loss, QueueEntry, Settlement, St
 
 log = Logger()
 
-_BUSY = "a job is delivering it right now; try again when it has its verdict (qm jobs), or stop the channel first"
+_BUSY = (
+    "a job is delivering it right now; try again when it has its verdict (qm jobs), or stop the channel first"
+)
 
 
 class Changes:
@@ -161,6 +163,8 @@ class Changes:
             if stored is None:
                 raise unknown_id(entry_id)
             if names is not None and stored.entry.channel not in names:
-                raise UsageError(f"message {entry_id} is queued to {stored.entry.channel}, not to {request.channel}")
+                raise UsageError(
+                    f"message {entry_id} is queued to {stored.entry.channel}, not to {request.channel}"
+                )
             chosen.append(stored)
         return chosen

@@ -60,7 +60,10 @@ class Controller:
         )
         self.intake = Intake(settings, self.router, self.store, self.hot, self._stored, reactor.seconds)
         self.verdicts = Verdicts(
-            settings, self.intake, lambda: new_envelope_id(reactor.seconds(), settings.local_host).split("@")[0], random.Random()
+            settings,
+            self.intake,
+            lambda: new_envelope_id(reactor.seconds(), settings.local_host).split("@")[0],
+            random.Random(),
         )
         self.attempts = Attempts(
             self.store,
@@ -76,7 +79,14 @@ class Controller:
         self.tally = Tally()
         self.attempts.watchers.append(lambda attempt, verdicts: self.tally.attempted(attempt.job, verdicts))
         self.handler = JobHandler(
-            reactor, self.intake, self.store, self.scheduler, self.dispatch, self.attempts, self.jobs, self._relay_from
+            reactor,
+            self.intake,
+            self.store,
+            self.scheduler,
+            self.dispatch,
+            self.attempts,
+            self.jobs,
+            self._relay_from,
         )
         self.handler.spawn_watchers.append(lambda job: self.starting.pop(job.id, None))
         self.handler.end_watchers.append(self._job_ended)
@@ -180,10 +190,18 @@ class Controller:
             environment={"PMDF_CHANNEL_OPTION": str(option_file)} if option_file else {},
         )
 
-    def attach(self, channel: ChannelSettings, role: str, run: str | None, transport: Any, caller: Caller) -> AttachedJob:
+    def attach(
+        self, channel: ChannelSettings, role: str, run: str | None, transport: Any, caller: Caller
+    ) -> AttachedJob:
         """A program started by hand becomes a job on its control connection."""
         spec = JobSpec(id=self._name(channel.name), channel=channel, role=role, argv=(), run=run)
-        log.info("{job}: {role} of {channel} attached by {who}", job=spec.id, role=role, channel=channel.name, who=caller.name)
+        log.info(
+            "{job}: {role} of {channel} attached by {who}",
+            job=spec.id,
+            role=role,
+            channel=channel.name,
+            who=caller.name,
+        )
         return self.supervisor.attach(spec, transport, caller.pid)
 
     def _name(self, channel: str) -> str:

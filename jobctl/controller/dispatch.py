@@ -73,6 +73,16 @@ class Dispatch:
     def _decide(self) -> None:
         self._soon = None
         now = self._reactor.seconds()
+        try:
+            self._act(now)
+        except Exception:
+            # One decision that fails must not be the last.
+            log.failure("unexpected; the schedule is asked again in a while")
+            self._later = self._reactor.callLater(LONGEST_SLEEP, self.kick)
+        else:
+            self._sleep(now)
+
+    def _act(self, now: float) -> None:
         plan = self._scheduler.plan(now)
         for job_id, ids in plan.handouts:
             self._hand_out(job_id, ids)
@@ -86,7 +96,6 @@ class Dispatch:
             self._expire(plan.expired)
         if plan.load is not None and not self._loading:
             self._load(plan.load)
-        self._sleep(now)
 
     def _sleep(self, now: float) -> None:
         due = self._scheduler.next_due()
@@ -127,7 +136,7 @@ class Dispatch:
             else:
                 self._assign(job, hot.stored, hot.content)
         if cold:
-            reading = self._store.fetch(cold, content=True)
+            reading = self._store.fetch_whole(cold)
             reading.addCallback(self._fetched, job_id, cold)
             reading.addErrback(self._not_fetched, cold)
 

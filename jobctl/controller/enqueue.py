@@ -31,10 +31,14 @@ def receiver(controller: Any, request: Enqueue, caller: Caller) -> "Receiver":
     try:
         priority = Priority.named(request.priority)
     except KeyError:
-        raise UsageError(f"no such priority: {request.priority}; there are urgent, normal and nonurgent") from None
+        raise UsageError(
+            f"no such priority: {request.priority}; there are urgent, normal and nonurgent"
+        ) from None
     limit = settings.mta.block_limit
     if limit and request.octets > limit:
-        raise UsageError(f"{request.octets} octets are more than the {limit} allowed (block_limit)", os.EX_DATAERR)
+        raise UsageError(
+            f"{request.octets} octets are more than the {limit} allowed (block_limit)", os.EX_DATAERR
+        )
     envelope = Envelope(
         sender=_address(request.sender, null_ok=True),
         recipients=tuple(_recipient(given, request.notify) for given in request.recipients),
@@ -76,7 +80,13 @@ class Receiver:
     """
 
     def __init__(
-        self, controller: Any, envelope: Envelope, priority: Priority, channel: str | None, caller: Caller, limit: int
+        self,
+        controller: Any,
+        envelope: Envelope,
+        priority: Priority,
+        channel: str | None,
+        caller: Caller,
+        limit: int,
     ) -> None:
         self._at = controller
         self._envelope = envelope
@@ -117,7 +127,12 @@ class Receiver:
         envelope = self._envelope
         if envelope.body is None and self._eight:
             envelope = Envelope(
-                envelope.sender, envelope.recipients, envelope.ret, envelope.envid, "8BITMIME", envelope.smtputf8
+                envelope.sender,
+                envelope.recipients,
+                envelope.ret,
+                envelope.envid,
+                "8BITMIME",
+                envelope.smtputf8,
             )
         content = self._staged if self._staged is not None else b"".join(self._pieces)
         done: Deferred[list[str]] = self._at.intake.accept(
@@ -138,5 +153,3 @@ class Receiver:
             self._staged.discard()
             self._staged = None
         self._pieces = []
-
-

@@ -89,7 +89,9 @@ class JobHandler:
         spec = job.spec
         if spec.role == "master":
             now = self._reactor.seconds()
-            self._scheduler.job_started(job.id, spec.channel.name, spec.host, frame.connections, now, spec.run)
+            self._scheduler.job_started(
+                job.id, spec.channel.name, spec.host, frame.connections, now, spec.run
+            )
 
     def job_batch_done(self, job: Any) -> None:
         self._dispatch.kick()

@@ -72,7 +72,14 @@ class Intake:
         """
         try:
             submission = self.submission(
-                envelope, source, content, size, envelope_id=envelope_id, priority=priority, channel=channel, origin=origin
+                envelope,
+                source,
+                content,
+                size,
+                envelope_id=envelope_id,
+                priority=priority,
+                channel=channel,
+                origin=origin,
             )
         except Refusal as why:
             return fail(why)
@@ -104,7 +111,11 @@ class Intake:
             if settings.blocklimit is not None and size > settings.blocklimit * 1024:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")
             state, reason = Lasting.QUEUED, ""
-            limit = self.settings.channels[source.channel].holdlimit if source.channel in self.settings.channels else None
+            limit = (
+                self.settings.channels[source.channel].holdlimit
+                if source.channel in self.settings.channels
+                else None
+            )
             if limit is not None and len(envelope.recipients) > limit:
                 state, reason = Lasting.HELD, f"more than {limit} recipients (holdlimit of {source.channel})"
             entries.append(

@@ -40,6 +40,9 @@ async def after_a_crash(controller: Any, directory: str) -> int:
             )
         os.unlink(path)
     if suspects:
-        log.warn("{count} messages may be delivered twice: their final dot had gone out without a verdict", count=suspects)
+        log.warn(
+            "{count} messages may be delivered twice: their final dot had gone out without a verdict",
+            count=suspects,
+        )
     controller.attempts.suspects += suspects
     return suspects

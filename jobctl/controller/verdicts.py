@@ -88,7 +88,9 @@ class Verdicts:
             notifications=self.notices(stored, failed, expired=False, now=now, content=content),
         )
 
-    def _due(self, stored: StoredEntry, retry: float | None, counted: bool, partial: bool, now: float) -> float:
+    def _due(
+        self, stored: StoredEntry, retry: float | None, counted: bool, partial: bool, now: float
+    ) -> float:
         entry = stored.entry
         if not counted:
             return now if retry is None else now + max(retry, 0.0)
@@ -101,7 +103,10 @@ class Verdicts:
 
     def expired(self, stored: StoredEntry, now: float, content: bytes | None) -> Settlement:
         """Its age has reached the last of ``notices``: the sender is told, and it leaves the queue."""
-        reply = stored.last_reply or "451 4.4.7 never tried: the channel was stopped, held back or without a program"
+        reply = (
+            stored.last_reply
+            or "451 4.4.7 never tried: the channel was stopped, held back or without a program"
+        )
         failed = [
             Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status="4.4.7", reply=reply)
             for recipient in stored.envelope.recipients
@@ -161,7 +166,13 @@ class Verdicts:
         )
 
     def notices(
-        self, stored: StoredEntry, failed: list[Disposition], *, expired: bool, now: float, content: bytes | None
+        self,
+        stored: StoredEntry,
+        failed: list[Disposition],
+        *,
+        expired: bool,
+        now: float,
+        content: bytes | None,
     ) -> tuple[Submission, ...]:
         """The notification for these recipients, routed, or nothing when nobody is to be told."""
         by_address = {recipient.address: recipient for recipient in stored.envelope.recipients}
@@ -195,7 +206,12 @@ class Verdicts:
         try:
             return (
                 self._intake.submission(
-                    envelope, Source("process"), notice, len(notice), envelope_id=unique, origin=Origin.GENERATED
+                    envelope,
+                    Source("process"),
+                    notice,
+                    len(notice),
+                    envelope_id=unique,
+                    origin=Origin.GENERATED,
                 ),
             )
         except Refusal:

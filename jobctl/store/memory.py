@@ -22,7 +22,7 @@ from jobctl.mail.entry import (
 from jobctl.mail.envelope import Priority, Recipient
 from jobctl.store.content import InlineContent
 from jobctl.store.ids import id_number, id_text
-from jobctl.store.records import name, stored_time, with_recipients
+from jobctl.store.records import INLINE, name, stored_time, with_recipients
 
 _KEPT_HISTORY = 100
 
@@ -111,6 +111,20 @@ class MemoryStore:
     def fetch(self, ids: Iterable[str]) -> "Deferred[list[StoredEntry]]":
         wanted = {id_number(text) for text in ids}
         return self._do(lambda: [_copy(e) for n, e in self.disk.entries.items() if n in wanted], faults=False)
+
+    def fetch_whole(self, ids: Iterable[str]) -> "Deferred[list[tuple[StoredEntry, bytes | None]]]":
+        wanted = {id_number(text) for text in ids}
+
+        def look() -> list[tuple[StoredEntry, bytes | None]]:
+            found: list[tuple[StoredEntry, bytes | None]] = []
+            for number, entry in self.disk.entries.items():
+                if number in wanted:
+                    content = self.disk.contents.get(entry.message)
+                    small = content is not None and len(content) <= INLINE
+                    found.append((_copy(entry), content if small else None))
+            return found
+
+        return self._do(look, faults=False)
 
     def content(self, message: int) -> "Deferred[IContent]":
         if message not in self.disk.contents:
@@ -212,6 +226,8 @@ class MemoryStore:
         for new in submission.entries:
             name(new.channel)
             name(new.host)
+            if not new.recipients:
+                raise StoreError("an entry without recipients")
         message = disk.next
         content = submission.content
         assert type(content) is bytes

@@ -6,6 +6,7 @@ for the interpreter's lock, and a list of a thousand would disturb the reactor a
 import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+from zlib import crc32
 
 import msgspec
 
@@ -178,6 +179,20 @@ def content_row(
         return None
     size, crc, file, content = row
     return size, crc, None if file is None else _plain(file), content
+
+
+def inline_contents(connection: sqlite3.Connection, messages: Iterable[int]) -> dict[int, bytes]:
+    """Contents that lie in the database and are what was stored; :func:`content_row` tells about the others."""
+    rows = connection.execute(
+        "SELECT id, size, content_crc, content FROM messages"
+        " WHERE file IS NULL AND id IN (SELECT value FROM json_each(?))",
+        (_text(list(messages)),),
+    )
+    return {
+        number: content or b""
+        for number, size, crc, content in rows.fetchall()
+        if len(content or b"") == size and crc32(content or b"") == crc
+    }
 
 
 def entries_of(connection: sqlite3.Connection, message: int) -> list[str]:

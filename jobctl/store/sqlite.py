@@ -78,10 +78,8 @@ class SQLiteStore:
         self._directory = directory
         self._path = os.path.join(directory, "queue.db")
         self._clock = clock or reactor.seconds
+        self._free_space = free_space
         self._disk = disk or Disk()
-        self._health = Health()
-        self._files = ContentFiles(directory, self._disk, self._health)
-        self._space = Space(directory, free_space, self._clock, self._disk)
         self._lock = QueueLock(os.path.join(directory, "lock"))
         self._gathered: list[Operation] = []
         self._handing_over: Any = None
@@ -107,13 +105,16 @@ class SQLiteStore:
         self._open = True
 
     def _start(self) -> None:
+        self._health = Health()
+        self._files = ContentFiles(self._directory, self._free_space, self._disk, self._health)
+        space = Space(self._directory, self._free_space, self._clock, self._disk)
         try:
             self._files.prepare()
             connection = open_database(self._path, self._disk)
             recover(connection, self._files)
             readers = [schema.connect_reader(self._path, self._disk) for _ in range(3)]
             writer = Writer(
-                connection, self._files, self._space, self._health, self._lock, self._clock, self._sweep
+                connection, self._files, space, self._health, self._lock, self._clock, self._sweep
             )
         except OSError as why:
             raise from_os(why) from why
@@ -149,8 +150,10 @@ class SQLiteStore:
         """
         Begin content that comes in pieces.
 
-        :raises StoreFull: The disk has no room for more.
+        :raises StoreError: The store is not open.
         """
+        if not self._open:
+            raise StoreError("the store is not open")
         return StagedContent(self._files)
 
     def enqueue(self, submission: Submission) -> "Deferred[list[str]]":
@@ -187,6 +190,17 @@ class SQLiteStore:
         """Those still there, in any order."""
         wanted = list(ids)
         return self._find(self._deliveries, lambda connection: reading.fetch(connection, wanted))
+
+    def fetch_whole(self, ids: Iterable[str]) -> "Deferred[list[tuple[StoredEntry, bytes | None]]]":
+        """Those still there, each with its content when that lies in the database and is sound."""
+        wanted = list(ids)
+
+        def look(connection: sqlite3.Connection) -> reading.Found[tuple[StoredEntry, bytes | None]]:
+            entries, damaged = reading.fetch(connection, wanted)
+            contents = reading.inline_contents(connection, {entry.message for entry in entries})
+            return [(entry, contents.get(entry.message)) for entry in entries], damaged
+
+        return self._find(self._deliveries, look)
 
     def content(self, message: int) -> "Deferred[IContent]":
         """:raises StoreError: (fails) gone or damaged; then its entries are held."""
@@ -326,8 +340,6 @@ class SQLiteStore:
                 if isinstance(task, Swept):
                     task.files = [name for name in task.files if self._files.forget(name)]
                 elif isinstance(task, Enqueue):
-                    if self._health.refusing:
-                        raise StoreError(self._health.refusing)
                     task.kept[0] = self._files.keep(task.submission.content)
             except StoreError as why:
                 yield [(task.done, Failure(why))]
