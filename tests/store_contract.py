@@ -225,6 +225,18 @@ class MessageStoreContract:
             with self.assertRaises(StoreError):
                 self.wait(self.store.content(message))
 
+    def test_entries_with_their_contents(self) -> None:
+        """Many entries come with their small contents in one go; large content is opened on its own."""
+        contents = [b"", b"one", bytes(range(256)) * 256, b"large" * 20_000, b"\0\0", b"last\xff"]
+        ids = [self.enqueue(content=content)[0] for content in contents]
+        ids += self.enqueue(new_entry(ANN), new_entry(BOB), content=b"shared")
+        found = self.wait(self.store.fetch_whole([*ids, "Qgone"]))
+        expected = [content if len(content) <= 65536 else None for content in contents] + [b"shared"] * 2
+        self.assertEqual(
+            {entry.entry.id: content for entry, content in found}, dict(zip(ids, expected, strict=True))
+        )
+        self.assertEqual(self.wait(self.store.fetch_whole([])), [])
+
     def test_partial_settlement(self) -> None:
         """Recipients that are done leave, all others stay with the new due time and attempts."""
         (text_id,) = self.enqueue(new_entry(ANN, BOB, EVE))

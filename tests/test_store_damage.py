@@ -126,8 +126,12 @@ class DamageTests(SynchronousTestCase):
         (good,) = self.enqueue(new_entry(EVE))
         message = self.wait(self.store.fetch(ids))[0].message
         self.damage(
-            "UPDATE messages SET content = CAST(replace(content, 'H', 'h') AS BLOB) WHERE id = ?", message
+            "UPDATE messages SET content = CAST(replace(content, 'Hi', 'h') AS BLOB) WHERE id = ?", message
         )
+        whole = {
+            entry.entry.id: content for entry, content in self.wait(self.store.fetch_whole([*ids, good]))
+        }
+        self.assertEqual(whole, {ids[0]: None, ids[1]: None, good: b"Subject: x\r\n\r\nHi\r\n"})
         with self.assertRaises(StoreError):
             self.wait(self.store.content(message))
         self.assert_held(ids)

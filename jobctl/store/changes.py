@@ -135,12 +135,12 @@ class Changes:
         """Further lines of an entry's history, each itself JSON."""
         self._history.setdefault(number, []).extend(lines)
 
-    def count(self, channel: str, counter: int, by: int) -> None:
-        """Change one counter of a channel, ``COUNTER[name]``."""
+    def counters(self, channel: str) -> list[int]:
+        """What is added to each counter of a channel, by ``COUNTER[name]``; to be changed by the caller."""
         counters = self._ledger.get(channel)
         if counters is None:
             counters = self._ledger[channel] = [0] * len(COUNTERS)
-        counters[counter] += by
+        return counters
 
     def stop(self, channel: str, record: bytes | None) -> None:
         """``[channel, author, since]``; ``None`` starts it."""

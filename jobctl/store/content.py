@@ -1,5 +1,6 @@
 """Message content on its way in and out: in memory up to 64 KiB, in files above."""
 
+import errno
 import os
 import secrets
 from zlib import crc32
@@ -83,10 +84,13 @@ class ContentFiles:
     committed, and its final name in ``content/xx/`` from when it is synced: so a crash leaves
     nothing behind that a look into ``staging/`` does not find, however large the queue is.
     A link and a later unlink do this, where a rename would lose track of it in between.
+
+    :param free_space: Octets that must stay free on the disk for a new file to be begun.
     """
 
-    def __init__(self, directory: str, disk: Disk, health: Health) -> None:
+    def __init__(self, directory: str, free_space: int, disk: Disk, health: Health) -> None:
         self.disk = disk
+        self._free_space = free_space
         self._staging = os.path.join(directory, "staging")
         self._content = os.path.join(directory, "content")
         self._health = health
@@ -101,7 +105,9 @@ class ContentFiles:
         return os.listdir(self._staging)
 
     def create(self) -> tuple[str, int]:
-        """A new file: its name and descriptor. :raises OSError: It cannot be."""
+        """A new file: its name and descriptor. :raises OSError: It cannot be, or there is too little room."""
+        if self.disk.free(self._staging)[0] < self._free_space:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         name = secrets.token_hex(12)
         return name, self.disk.create(os.path.join(self._staging, name))
 
@@ -112,10 +118,11 @@ class ContentFiles:
         :return: Name and checksum.
         :raises StoreError: It could not be; nothing is left of it.
         """
-        staged = StagedContent(self)
-        if isinstance(content, StagedContent):
-            staged = content
-        else:
+        staged = content if isinstance(content, StagedContent) else StagedContent(self)
+        if self._health.refusing:
+            staged.discard()
+            raise StoreError(self._health.refusing)
+        if content is not staged:
             staged.write(content)
         try:
             self._sync("a content file", self.disk.sync, staged.file)

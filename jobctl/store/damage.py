@@ -31,8 +31,8 @@ def set_aside(connection: sqlite3.Connection, damaged: list[Damaged], now: float
             )
         connection.execute(f"UPDATE entries SET state = 2 WHERE id IN {mine}", (numbers,))
         connection.executemany(
-            "INSERT OR IGNORE INTO damaged VALUES (?, ?, ?)",
-            [(number, microseconds(now), why) for number, why in damaged],
+            "INSERT OR IGNORE INTO damaged SELECT id, ?, ? FROM entries WHERE id = ?",
+            [(microseconds(now), why, number) for number, why in damaged],
         )
         connection.execute("COMMIT")
     except sqlite3.Error:

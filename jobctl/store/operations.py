@@ -12,15 +12,17 @@ class Operation:
     One change and the Deferred that tells of its commit.
 
     :ivar done: Fires after the commit.
+    :ivar number: Of the entry that it changes, 0 for none; the planner finds it out.
     :ivar kept: Content files made durable for it: by place of the submission in the operation, name and
         checksum.  They outlive a failed commit, so that the operation can be tried again.
     """
 
-    __slots__ = ("done", "kept")
+    __slots__ = ("done", "kept", "number")
 
     def __init__(self) -> None:
         self.done: Deferred[Any] = Deferred()
         self.kept: dict[int, tuple[str, int]] = {}
+        self.number = 0
 
 
 class Enqueue(Operation):

@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Loss, Origin, Submission
+from jobctl.mail.entry import Loss, Origin, Settlement, Submission
 from jobctl.mail.envelope import Recipient
 from jobctl.store.changes import COUNTER, Changes
 from jobctl.store.content import ContentFiles, StagedContent
@@ -76,9 +76,11 @@ class Planner:
         :raises sqlite3.Error: They cannot be read.
         """
         self.changes = Changes()
-        wanted = {
-            number for operation in batch if (number := _subject(operation)) and number not in self._rows
-        }
+        wanted = set()
+        for operation in batch:
+            operation.number = number = _subject(operation)
+            if number and number not in self._rows:
+                wanted.add(number)
         if not wanted:
             return []
         rows, damaged = load_rows(self._connection, wanted)
@@ -114,53 +116,45 @@ class Planner:
 
     def settle(self, operation: Settle) -> list[list[str]]:
         settlement = operation.settlement
-        old = self._rows.get(id_number(settlement.id))
+        old = self._rows.get(operation.number)
         if old is None:
             return []
-        new = msgspec.structs.replace(old)
-        lost, new.recipients = _leaving(old.recipients, settlement.losses)
-        if lost:
-            new.whole = False
-        for field in ("attempts", "last_reply", "reason", "suspect", "deaths"):
-            value = getattr(settlement, field)
-            if value is not None:
-                setattr(new, field, value)
-        if settlement.due is not None:
-            new.due = microseconds(settlement.due)
-        if settlement.state is not None:
-            new.state = STATE_NUMBER[settlement.state]
-        record = new.record() if new.recipients else None
-        history = [encode(attempt) for attempt in settlement.history]
+        lost, left = _leaving(old.recipients, settlement.losses)
         messages = [
             self._message(operation, notification, place)
             for place, notification in enumerate(settlement.notifications)
         ]
+        if left:
+            new = _settled(old, settlement, left)
+            record = new.record()
+            history = [encode(attempt) for attempt in settlement.history]
         # From here on nothing can fail.
         ids = [self._add(message) for message in messages]
+        counters = self.changes.counters(old.channel)
         for loss in lost:
-            self.changes.count(old.channel, _LOSS[loss], 1)
-        if record is None:
-            self._leave(old)
-        else:
+            counters[_LOSS[loss]] += 1
+        if left:
             self._change(old, new, record)
             if history:
                 self.changes.history(new.id, history)
+        else:
+            self._leave(old)
         return ids
 
     def move(self, operation: Move) -> bool:
-        old = self._rows.get(id_number(operation.id))
+        old = self._rows.get(operation.number)
         if old is None:
             return False
         new = msgspec.structs.replace(old, channel=operation.channel, host=operation.host)
         record = new.record()
         if new.channel != old.channel:
-            self.changes.count(old.channel, _MOVED, len(old.recipients))
-            self.changes.count(new.channel, _ACCEPTED, len(new.recipients))
+            self.changes.counters(old.channel)[_MOVED] += len(old.recipients)
+            self.changes.counters(new.channel)[_ACCEPTED] += len(new.recipients)
         self._change(old, new, record)
         return True
 
     def reprioritize(self, operation: Reprioritize) -> bool:
-        old = self._rows.get(id_number(operation.id))
+        old = self._rows.get(operation.number)
         if old is None:
             return False
         new = msgspec.structs.replace(old, priority=operation.priority)
@@ -194,6 +188,8 @@ class Planner:
         number = self._next
         rows = []
         for new in submission.entries:
+            if not new.recipients:
+                raise StoreError("an entry without recipients")
             row = Row(
                 id=number + len(rows),
                 message=number,
@@ -238,9 +234,8 @@ class Planner:
         for row, record in message.rows:
             self._rows[row.id] = row
             changes.entry(row.id, record)
-            changes.count(row.channel, message.origin, len(row.recipients))
-            changes.count(row.channel, _HELD if row.state == HELD else _QUEUED, 1)
-            changes.count(row.channel, _OCTETS, row.size)
+            changes.counters(row.channel)[message.origin] += len(row.recipients)
+            self._count(row, 1)
             ids.append(id_text(row.id))
         changes.message(
             message.rows[0][0].id,
@@ -270,8 +265,23 @@ class Planner:
             self._count(new, 1)
 
     def _count(self, row: Row, by: int) -> None:
-        self.changes.count(row.channel, _HELD if row.state == HELD else _QUEUED, by)
-        self.changes.count(row.channel, _OCTETS, by * row.size)
+        counters = self.changes.counters(row.channel)
+        counters[_HELD if row.state == HELD else _QUEUED] += by
+        counters[_OCTETS] += by * row.size
+
+
+def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...]) -> Row:
+    """The row of an entry that stays."""
+    new = msgspec.structs.replace(old, recipients=left, whole=old.whole and len(left) == len(old.recipients))
+    for field in ("attempts", "last_reply", "reason", "suspect", "deaths"):
+        value = getattr(settlement, field)
+        if value is not None:
+            setattr(new, field, value)
+    if settlement.due is not None:
+        new.due = microseconds(settlement.due)
+    if settlement.state is not None:
+        new.state = STATE_NUMBER[settlement.state]
+    return new
 
 
 def _leaving(

@@ -175,6 +175,9 @@ class Writer:
             if error is not None:
                 raise error from why
             raise
+        except Exception:
+            planner.forget()
+            raise
         planner.committed()
         self._logged += planner.changes.octets
         for name in planner.changes.files:
