@@ -466,3 +466,20 @@ class ViolationTests(SupervisionCase):
         text = await self.violation("take", '{"op":"event","event":"opened"}')
         self.assertEqual(text, "was ended because of an error in the controller")
         self.assertEqual(len(self.flushLoggedErrors(StoreError)), 1)
+
+
+class QuickDeathTests(SupervisionCase):
+    async def test_gone_before_it_was_seen(self) -> None:
+        """A program that is gone before spawnProcess returns ends like any other."""
+        self.supervisor()
+        real = os.waitpid
+
+        def wait(pid: int, options: int) -> tuple[int, int]:
+            # What the reactor asks at the start, asked a little later: the program is gone by then.
+            return real(pid, 0)
+
+        self.patch(os, "waitpid", wait)
+        self.the.start(spec("sh", "-c", "exit 3"))
+        how = await self.end()
+        self.patch(os, "waitpid", real)
+        self.assertEqual((how.exit_status, self.handler.spawned[0].pid > 0), (3, True))

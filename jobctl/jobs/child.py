@@ -66,7 +66,7 @@ class Child(ProcessProtocol):
     None of its descriptors are ours to read here: they are given as numbers and
     belong to whoever opened them.
 
-    :ivar pid: Also the id of its group and session, once it runs.
+    :ivar pid: Also the id of its group and session; 0 before it was started.
     :ivar terminated: It was sent SIGTERM.
     :param clock: For the time between SIGTERM and SIGKILL.
     :param kill_after: That time, in seconds.
@@ -92,9 +92,9 @@ class Child(ProcessProtocol):
         argv = (*own_session(), *program.argv)
         uid, gid = program.identity or (None, None)
         try:
-            self.pid = reactor.spawnProcess(
+            reactor.spawnProcess(
                 self, argv[0], argv, program.environment, uid=uid, gid=gid, childFDs=descriptors
-            ).pid
+            )
         except OSError as why:
             raise open_failed(why) from None
         except ValueError as why:
@@ -147,6 +147,10 @@ class Child(ProcessProtocol):
         """
         if self._left_behind:
             self._left_behind = _signal_group(self.pid, signal.SIGKILL)
+
+    def connectionMade(self) -> None:
+        # Not after spawnProcess has returned: a process that is gone by then has no number any more.
+        self.pid = self.transport.pid
 
     def processEnded(self, reason: Failure) -> None:
         self._cancel()
