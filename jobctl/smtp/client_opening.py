@@ -15,7 +15,7 @@ _SYNTAX = frozenset({500, 501, 502, 503, 504})
 class Opening:
     """
     :ivar step: What is waited for.
-    :ivar banner: What the peer said after 220, ``""`` so far.
+    :ivar banner: What the peer said after 220 in one line, ``""`` so far.
     :ivar extensions: What it offers: keyword in upper case to parameters as written; empty after HELO.
     :ivar done: Mail may be sent.
     :ivar failure: It may not, and why.
@@ -51,7 +51,7 @@ class Opening:
         return SessionFailed(why, status, permanent=False, retry_with_helo=again)
 
     def _greeted(self, reply: Reply) -> bytes:
-        self.banner = reply.text
+        self.banner = reply.text.replace("\n", " ")
         initial = self._config.channel.options.initial_command
         if not initial:
             return self._hello(reply)
