@@ -46,7 +46,8 @@ class Zone:
         for _ in range(20):
             known = known or any(owner == name for owner, _ in self._records)
             if found := self._records.get((name, kind)):
-                response.answer.append(dns.rrset.from_text_list(name, found[0][0], "IN", kind, [data for _, data in found]))
+                texts = [data for _, data in found]
+                response.answer.append(dns.rrset.from_text_list(name, found[0][0], "IN", kind, texts))
                 break
             alias = self._records.get((name, "CNAME"))
             if alias is None:

@@ -180,7 +180,8 @@ class Program:
         reader = from_program()
         while data := os.read(self._read, 1 << 18):
             for frame, content in reader.feed(data):
-                if self._handle is None or not self._handle(self, frame, content):
+                own = isinstance(frame, HelloProgram) or self._handle is None
+                if own or not self._handle(self, frame, content):
                     self.seen.put((frame, content))
         self.seen.put((None, b""))
         os.close(self._read)
