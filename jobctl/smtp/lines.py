@@ -68,7 +68,9 @@ class CommandLines:
         :raises BadLine: It is too long, or has a CR or LF that is not allowed.
         """
         buffer, at = self._buffer, self._at
-        if self._skip_lf and at < len(buffer):
+        if at == len(buffer):
+            return None
+        if self._skip_lf:
             self._skip_lf = False
             if buffer[at] == 10:
                 at = self._at = at + 1
