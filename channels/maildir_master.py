@@ -93,6 +93,11 @@ class MaildirMaster:
         self._maildirs = Maildirs(channel.maildir)
         self._host = channel.local_host
 
+    @property
+    def busy(self) -> bool:
+        """What is said to the controller is never held back."""
+        return False
+
     def hear(self, event: Any) -> None:
         if type(event) is Assignment:
             self._credit -= 1

@@ -10,12 +10,11 @@ else of the first message.
 import sys
 import time
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 import jobctl
-from channels.kit.debug import Transcript
 from channels.kit.link import WINDOW, Assignment
 from channels.kit.log_stream import say
 from channels.kit.loop import FULL
@@ -29,6 +28,9 @@ from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed
+
+if TYPE_CHECKING:
+    from channels.kit.debug import Transcript
 
 NAME = "test_smtp_master"
 
@@ -84,12 +86,19 @@ class SmtpMaster:
             ClientConfig(helo=channel.local_host, channel=channel, lmtp=channel.lmtp)
         )
         if channel.master_debug:
+            from channels.kit.debug import Transcript
+
             self._transcript = Transcript(True, say)
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}")
         self._stdio.read(True)
         self._moved = True
         # One, so that there is somebody to tell if the peer does not even greet us.
         self._ask(1)
+
+    @property
+    def busy(self) -> bool:
+        """A message is under way: its verdict follows."""
+        return bool(self._begun)
 
     # Standard input and output.
 

@@ -8,11 +8,10 @@ QUIT, the end of its input or a timeout, and exits 0.
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jobctl
 from channels.kit.arrival import Arrival, Reception
-from channels.kit.debug import Transcript
 from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
@@ -36,6 +35,9 @@ from jobctl.smtp.questions import (
 )
 from jobctl.smtp.server import ServerDialogue
 from jobctl.smtp.server_config import ServerConfig
+
+if TYPE_CHECKING:
+    from channels.kit.debug import Transcript
 
 NAME = "test_smtp_slave"
 
@@ -106,6 +108,8 @@ class SmtpSlave:
             transport=start.transport,
         )
         if channel.slave_debug:
+            from channels.kit.debug import Transcript
+
             self._transcript = Transcript(False, say)
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}")
         self._begun = True
@@ -124,6 +128,11 @@ class SmtpSlave:
         self._greeted = True
         self._dialogue.connected()
         self._restart_clock()
+
+    @property
+    def busy(self) -> bool:
+        """What is said to the controller is never held back."""
+        return False
 
     # Standard input and output.
 

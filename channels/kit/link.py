@@ -71,12 +71,14 @@ class JobLink:
     :param connections: Destinations it serves at a time.
     :ivar hello: What the controller said of this job; ``None`` so far.
     :ivar stopping: The controller asked to finish and take no more.
+    :ivar hurried: Something is to be said that cannot wait for more to be said.
     """
 
     def __init__(self, name: str, *, connections: int = 1, window: int = WINDOW) -> None:
         self._reader = from_controller()
         self._open: dict[str, Assignment] = {}
         self._output: list[bytes] = []
+        self.hurried = False
         self.hello: HelloController | None = None
         self.stopping = False
         self.send(
@@ -88,12 +90,19 @@ class JobLink:
     def send(self, frame: Any, content: bytes = b"") -> None:
         """Say a frame; it leaves with :meth:`take_output`."""
         self._output.append(encode(frame, content))
+        self.hurried = True
+
+    @property
+    def waiting(self) -> int:
+        """Frames not yet taken."""
+        return len(self._output)
 
     def take_output(self) -> bytes:
         """Octets for the controller."""
         if not self._output:
             return b""
         output, self._output = self._output, []
+        self.hurried = False
         return b"".join(output)
 
     def receive(self, data: bytes) -> list[Event]:
@@ -156,6 +165,6 @@ class JobLink:
         self.send(Ask(n=count, id=id))
 
     def report(self, report: Report) -> None:
-        """Give the verdicts on an assignment; it is no longer ours."""
+        """Give the verdicts on an assignment; it is no longer ours. That can wait a moment for others."""
         self._open.pop(report.id, None)
-        self.send(report)
+        self._output.append(encode(report))

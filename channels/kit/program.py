@@ -3,13 +3,11 @@
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from channels.kit.attach import attach, settings_of
 from channels.kit.link import JobLink
 from channels.kit.log_stream import say
 from channels.kit.loop import Loop, Outlet, enlarge_pipe, read_some
@@ -28,9 +26,15 @@ from jobctl.config.settings import ChannelSettings
 from jobctl.errors import ProtocolViolation
 from jobctl.jobprotocol.frames import Alive, HelloController
 
+if TYPE_CHECKING:
+    import socket
+
 ALIVE_INTERVAL = 10.0
 # Seconds that the last words to the controller may take before we go.
 _FAREWELL = 5.0
+# While there is more to come, so many reports, or so many seconds, go together.
+_TOGETHER = 8
+_HELD_AT_MOST = 0.005
 
 
 class Duty(Protocol):
@@ -39,10 +43,14 @@ class Duty(Protocol):
 
     :ivar status: Once not ``None``, the run ends with this exit status.
     :ivar deadline: When :meth:`timed_out` is due, by :func:`time.monotonic`; ``None``: never.
+    :ivar busy: More will be reported in a moment: what can wait for it may.
     """
 
     status: int | None
     deadline: float | None
+
+    @property
+    def busy(self) -> bool: ...
 
     def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
         """
@@ -89,9 +97,13 @@ class Run:
         self._socket: socket.socket | None = None
         self._duty: Duty
         self._alive_at = 0.0
+        self._held_until: float | None = None
         read_fd, write_fd = READ_FD, WRITE_FD
         rest = b""
         if not start.controlled:
+            # Late: most programs are started by the controller, and starting counts.
+            from channels.kit.attach import attach, settings_of
+
             settings = settings_of(start)
             self._socket, rest = attach(settings.controller.control_socket, start.channel, role)
             read_fd = write_fd = self._socket.fileno()
@@ -143,16 +155,29 @@ class Run:
 
     def _flush(self) -> None:
         self.announcements.publish()
-        output = self.link.take_output()
-        if output and not self.link_gone:
-            self._outlet.write(output)
-            self._outlet.flush()
+        if self.link.waiting and not self._may_wait():
+            self._held_until = None
+            output = self.link.take_output()
+            if not self.link_gone:
+                self._outlet.write(output)
+                self._outlet.flush()
         self._duty.flush()
+
+    def _may_wait(self) -> bool:
+        """Whether what is to be said to the controller goes later, with more: each write wakes it."""
+        if self.link.hurried or self.link.waiting >= _TOGETHER or not self._duty.busy:
+            return False
+        now = time.monotonic()
+        if self._held_until is None:
+            self._held_until = now + _HELD_AT_MOST
+        return now < self._held_until
 
     def _wait(self) -> None:
         now = time.monotonic()
         deadline = self._duty.deadline
         next_at = self._alive_at if deadline is None else min(deadline, self._alive_at)
+        if self._held_until is not None:
+            next_at = min(next_at, self._held_until)
         self.loop.wait(next_at - now)
         if now < next_at and time.monotonic() < next_at:
             return
@@ -228,8 +253,7 @@ class Run:
             self.loop.wait(left)
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_WR)
-            self._socket.close()
+                self._socket.close()
 
 
 def main(name: str, role: str, window: int, make: Callable[[Run], Duty], unavailable: bool = False) -> int:

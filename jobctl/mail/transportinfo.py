@@ -1,7 +1,6 @@
 """The transport string: which connection a dialogue runs over, as ``TRANSPORTINFO`` and the log have it."""
 
 from functools import lru_cache
-from ipaddress import ip_address
 
 import msgspec
 
@@ -62,6 +61,9 @@ def _mistake(fields: list[str]) -> str | None:
 @lru_cache(1024)
 def is_address(text: str) -> bool:
     """Whether a text is an IPv4 or IPv6 address without brackets."""
+    # Late: programs without transport information start faster without it.
+    from ipaddress import ip_address
+
     try:
         ip_address(text)
     except ValueError:
