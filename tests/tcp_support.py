@@ -197,20 +197,21 @@ class Intake:
 
     def __init__(self) -> None:
         self.messages: list[tuple[Submit, bytes]] = []
-        self._open: dict[str, tuple[Submit, list[bytes]]] = {}
+        self._open: dict[tuple[int, str], tuple[Submit, list[bytes]]] = {}
         self.aborted = 0
 
     def __call__(self, program: Program, frame: Any, content: bytes) -> bool:
         if not isinstance(frame, Submit):
             return False
+        key = (program.pid, frame.id)
         if frame.abort:
-            self._open.pop(frame.id, None)
+            self._open.pop(key, None)
             self.aborted += 1
             return True
-        _, parts = self._open.setdefault(frame.id, (frame, []))
+        _, parts = self._open.setdefault(key, (frame, []))
         parts.append(content)
         if not frame.more:
-            first, parts = self._open.pop(frame.id)
+            first, parts = self._open.pop(key)
             self.messages.append((first, b"".join(parts)))
             program.send(Accepted(id=frame.id, ids=(f"E{len(self.messages)}",)))
         return True

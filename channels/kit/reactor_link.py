@@ -6,7 +6,7 @@ import os
 import select
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet import main
 from twisted.internet.abstract import FileDescriptor
@@ -79,10 +79,11 @@ class ReactorLink(FileDescriptor):
         self, reactor: Any, owner: LinkOwner, read_fd: int, write_fd: int, journal: int | None
     ) -> None:
         super().__init__(reactor)
+        self._clock = reactor
         self._owner = owner
         self._fd = read_fd
         self._write_fd = write_fd
-        self._announcements = Announcements(self, journal)
+        self._announcements = Announcements(cast(Any, self), journal)
         self._reader = from_controller()
         self._out: list[bytes] = []
         self._pending = 0
@@ -135,7 +136,7 @@ class ReactorLink(FileDescriptor):
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self.reactor.callLater(0, self._turn_ends)
+        self._clock.callLater(0, self._turn_ends)
 
     def _turn_ends(self) -> None:
         self._scheduled = False
@@ -240,4 +241,4 @@ class ReactorLink(FileDescriptor):
     def _alive(self) -> None:
         # Not from sessions alone: a program without work is alive too.
         self.send(Alive(progress=self.progress, connections=self._owner.connections()))
-        self._heartbeat = self.reactor.callLater(ALIVE_INTERVAL, self._alive)
+        self._heartbeat = self._clock.callLater(ALIVE_INTERVAL, self._alive)

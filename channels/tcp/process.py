@@ -110,14 +110,16 @@ def run(name: str, make: Callable[[Process], LinkOwner]) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
     return process.status
 
 
 def _log_failures_only() -> None:
     """Twisted's own chatter is neither kept in memory nor written; failures go to the log stream."""
-    from twisted.logger import LogEvent, formatEvent, globalLogBeginner
+    from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogBeginner
+    from zope.interface import provider
 
+    @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
         failure = event.get("log_failure")
         if failure is not None:

@@ -169,7 +169,9 @@ class Session:
         if self.submission is None and not self._loop:
             self._loop = self._in_loop(question.data)
             if not self._loop:
-                self.server.submit(self, self.dialogue.envelope, question.data, more=True)
+                envelope = self.dialogue.envelope
+                assert envelope is not None  # there is content, so there was an envelope
+                self.server.submit(self, envelope, question.data, more=True)
         elif not self._loop:
             self.server.continue_submission(self, question.data, more=True)
         if self.server.link.full:

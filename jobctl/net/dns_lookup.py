@@ -44,7 +44,8 @@ class _Wire(WireResolver):
     """Long answers, over TCP, are waited for no longer than the others."""
 
     def queryTCP(self, queries: Any, timeout: float | None = None) -> Any:
-        return super().queryTCP(queries, timeout or self.timeout[-1])
+        timeouts: Any = self.timeout
+        return super().queryTCP(queries, timeout or timeouts[-1])
 
 
 class DnsLookup:
