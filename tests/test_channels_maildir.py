@@ -44,7 +44,7 @@ def mails(path):
 
 
 def test_delivers(start, tmp_path):
-    """Mail lies in new with who sent it and for whom, with the line ends of files, and nothing is left in tmp."""
+    """Mail lies in new with sender and recipient, with the line ends of files; nothing is left in tmp."""
     program = start()
     program.controller.expect(Ask)
     program.controller.send(message(octets=len(MAIL), arrived=1_700_000_000.25), MAIL)
