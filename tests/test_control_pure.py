@@ -91,8 +91,11 @@ def test_answers_do_not_depend_on_cuts(data):
         + partial(3, "alive", True)
     )
     cut = data.draw(st.integers(0, len(stream)))
-    reader = AnswerReader()
-    found = reader.feed(stream[:cut]) + reader.feed(stream[cut:])
+    reader, found = AnswerReader(), []
+    for part in (stream[:cut], stream[cut:]):
+        reader.feed(part)
+        while (one := reader.next()) is not None:
+            found.append(one)
     assert [(answer.id, content) for answer, content in found] == [
         (1, b""),
         (1, b"{\n}"),
@@ -112,8 +115,10 @@ def test_answers_do_not_depend_on_cuts(data):
 @pytest.mark.parametrize("line", [b"220 mail ESMTP", b"[]", b'{"id":1,"size":-5}'])
 def test_not_an_answer(line):
     """Another program's words are no answer."""
+    reader = AnswerReader()
+    reader.feed(line + b"\n")
     with pytest.raises(ValueError):
-        AnswerReader().feed(line + b"\n")
+        reader.next()
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,19 @@ class ServerTests(ControlCase):
         answer = await self.ask()
         self.assertEqual((answer["id"], answer["error"]["exit"]), (0, os.EX_TEMPFAIL))
 
+    async def test_refused_ones_do_not_stay(self) -> None:
+        """Who was refused goes when he has spoken, at the next heartbeat, or at once when there are many."""
+        self.patch(server, "MOST_CONNECTIONS", 0)
+        self.patch(server, "MOST_REFUSED", 2)
+        talker, silent, third = self.client(), self.client(), self.client()
+        for raw in (talker, silent, third):
+            self.assertIn("error", await deferToThread(raw.answer))
+        self.assertIsNone(await deferToThread(third.answer))
+        talker.send({"op": "ping", "id": 1})
+        self.assertIsNone(await deferToThread(talker.answer))
+        self.factory._tick()
+        self.assertIsNone(await deferToThread(silent.answer))
+
 
 class EnqueueTests(ControlCase):
     """Messages over the control socket."""

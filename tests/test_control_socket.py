@@ -13,9 +13,8 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
-from jobctl.config.settings import JobControllerSettings
-from jobctl.control.endpoint import ControlEndpoint
-from jobctl.control.listener import listen
+from jobctl.control.client import Client
+from jobctl.control.listener import ControlPort, listen
 from jobctl.control.peer import Rights, daemon_rights, login_name
 from jobctl.control.refusals import ControlError, NoDaemon
 from jobctl.control.server import ControlFactory
@@ -123,44 +122,41 @@ class FileTests(TestCase):
         self.folder = folder.name
         self.path = os.path.join(folder.name, "var", "control.sock")
 
-    def endpoint(self, **keys: object) -> ControlEndpoint:
-        settings = JobControllerSettings(
-            queue_directory="/",
-            control_socket=self.path,
-            log_directory="/",
-            **keys,  # type: ignore[arg-type]
-        )
-        endpoint = ControlEndpoint(reactor, FakeOperations(), settings)
-        self.addCleanup(endpoint.close)
-        return endpoint
+    def open(self, group: int | None = None) -> ControlPort:
+        factory = ControlFactory(FakeOperations(), Rights(os.geteuid()), reactor)
+        port = listen(reactor, self.path, factory, group)
+        self.addCleanup(port.stopListening)
+        self.addCleanup(factory.drop_all)
+        return port
 
     async def test_mode(self) -> None:
         """The socket is for user and group alone, whatever the umask, and the umask stays."""
         before = os.umask(0)
         try:
-            self.endpoint().open()
+            self.open()
             self.assertEqual(os.umask(0), 0)
         finally:
             os.umask(before)
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o660)
 
     async def test_group(self) -> None:
-        """The socket belongs to control_group; a group that does not exist is a configuration error."""
-        name = next(group.gr_name for group in grp.getgrall() if group.gr_gid != 0)
-        self.endpoint(control_group=name).open()
-        self.assertEqual(os.stat(self.path).st_gid, grp.getgrnam(name).gr_gid)
-        with self.assertRaisesRegex(ConfigError, "no-such-group"):
-            self.endpoint(control_group="no-such-group").open()
+        """The socket belongs to control_group; without one it keeps the daemon's own."""
+        await self.open().stopListening()
+        port = self.open()
+        self.assertEqual(os.stat(self.path).st_gid, os.getegid())
+        await port.stopListening()
+        group = next(group.gr_gid for group in grp.getgrall() if group.gr_gid != os.getegid())
+        self.open(group)
+        self.assertEqual(os.stat(self.path).st_gid, group)
 
     async def test_second_daemon(self) -> None:
         """A socket where a daemon answers is not taken away from it."""
-        first = self.endpoint()
-        first.open()
+        first = self.open()
         with self.assertRaisesRegex(StoreBusy, "stop it first"):
-            self.endpoint().open()
-        await first.close()
+            self.open()
+        await first.stopListening()
         self.assertFalse(os.path.exists(self.path))
-        self.endpoint().open()
+        self.open()
 
     async def test_stale_socket(self) -> None:
         """What a daemon that died left behind is replaced."""
@@ -168,7 +164,7 @@ class FileTests(TestCase):
         dead = socket.socket(socket.AF_UNIX)
         dead.bind(self.path)
         dead.close()
-        self.endpoint().open()
+        self.open()
 
     async def test_not_a_socket(self) -> None:
         """A file, a folder or a link of that name is never removed."""
@@ -176,11 +172,11 @@ class FileTests(TestCase):
         with open(self.path, "w") as file:
             file.write("precious")
         with self.assertRaisesRegex(ConfigError, "not a socket"):
-            self.endpoint().open()
+            self.open()
         os.rename(self.path, self.path + ".kept")
         os.symlink(self.path + ".kept", self.path)
         with self.assertRaisesRegex(ConfigError, "not a socket"):
-            self.endpoint().open()
+            self.open()
         with open(self.path) as file:
             self.assertEqual(file.read(), "precious")
 
@@ -190,28 +186,25 @@ class FileTests(TestCase):
             pass
         self.path = os.path.join(self.folder, "file", "control.sock")
         with self.assertRaisesRegex(ConfigError, "control_socket"):
-            self.endpoint().open()
+            self.open()
         self.path = os.path.join(self.folder, "x" * 300)
         with self.assertRaisesRegex(ConfigError, "control_socket"):
-            self.endpoint().open()
+            self.open()
 
     async def test_successor_keeps_its_socket(self) -> None:
         """A daemon that stops removes its own socket and not that of another."""
-        first = self.endpoint()
-        first.open()
+        first = self.open()
         os.unlink(self.path)
-        self.endpoint().open()
-        await first.close()
+        self.open()
+        await first.stopListening()
         self.assertTrue(os.path.exists(self.path))
 
     async def test_long_path(self) -> None:
         """A path longer than a socket's address works for daemon and client."""
-        from jobctl.control.client import Client
-
         self.path = os.path.join(self.folder, "x" * 60, "y" * 60, "control.sock")
         with self.assertRaises(NoDaemon):
             Client(self.path)
-        self.endpoint().open()
+        self.open()
         self.assertEqual(await deferToThread(lambda: Client(self.path).call("ping")), "jobctl")
 
     async def test_no_permission(self) -> None:
@@ -219,8 +212,7 @@ class FileTests(TestCase):
         if os.geteuid() != 0:
             raise SkipTest("only root can become another user")
         os.chmod(self.folder, 0o755)
-        endpoint = self.endpoint()
-        endpoint.open()
+        self.open()
         script = (
             "import os, sys\n"
             "from jobctl.control.client import Client\n"
@@ -231,9 +223,3 @@ class FileTests(TestCase):
         argv = [sys.executable, "-c", script, self.path]
         done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60)
         self.assertTrue(done.stdout.startswith(f"{ControlError.__name__} {os.EX_NOPERM} "), done)
-
-    async def test_listen_without_group(self) -> None:
-        """Without control_group the file keeps the daemon's own group."""
-        port = listen(reactor, self.path, ControlFactory(FakeOperations(), Rights(0), reactor))
-        self.assertEqual(os.stat(self.path).st_gid, os.getegid())
-        await port.stopListening()

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from jobctl.commands import exits
@@ -65,13 +66,13 @@ class Context:
 
     def offline(self) -> Any:
         """
-        The queue itself: :class:`jobctl.store.offline.OfflineStore`, to be used in a ``with``.
+        The queue itself: :class:`jobctl.store.offline.OfflineQueue`, to be used in a ``with``.
 
         Only for when no daemon runs, or on the operator's explicit wish.
         """
-        from jobctl.store.offline import OfflineStore
+        from jobctl.store.offline import OfflineQueue
 
-        return OfflineStore(self.settings.controller.queue_directory)
+        return OfflineQueue(self.settings.controller.queue_directory, time.time)
 
 
 def find_settings(path: str | None) -> "Settings":

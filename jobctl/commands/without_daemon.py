@@ -19,7 +19,7 @@ def ask_or_read(context: Context, op: str, keys: dict[str, Any], read: Callable[
 
     ``-database`` asks the daemon alone, ``-directory_tree`` the queue alone.
 
-    :param read: Takes a :class:`jobctl.store.offline.OfflineStore`.
+    :param read: Takes a :class:`jobctl.store.offline.OfflineQueue`.
     """
     if not getattr(context.args, "directory_tree", False):
         try:
@@ -46,4 +46,6 @@ def channels_meant(context: Context, pattern: str) -> list[str]:
 
 def _has_queue(context: Context) -> bool:
     """A socket given by hand says nothing about where its queue is."""
-    return context.args.socket is None and os.path.isdir(context.settings.controller.queue_directory)
+    if context.args.socket is not None:
+        return False
+    return os.path.exists(os.path.join(context.settings.controller.queue_directory, "queue.db"))

@@ -20,6 +20,7 @@ import select
 import socket
 import stat
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -53,7 +54,7 @@ class Client:
         self._silence = silence
         self._number = 0
         self._reader = AnswerReader()
-        self._read: list[tuple[Answer, bytes]] = []
+        self._kept: deque[tuple[Answer, bytes]] = deque()
         self._socket = _connected(path, connect)
 
     def __enter__(self) -> "Client":
@@ -165,8 +166,8 @@ class Client:
     def _answers(self, number: int) -> Iterator[tuple[Answer, bytes]]:
         """Every answer to a request; heartbeats are left out."""
         while True:
-            while self._read:
-                answer, content = self._read.pop(0)
+            while (found := self._next()) is not None:
+                answer, content = found
                 if answer.error is not None and answer.id in (0, number):
                     answer.value()
                 if answer.id != number or answer.alive:
@@ -204,8 +205,14 @@ class Client:
         if not data:
             self._told_why()
             raise self._gone()
+        self._reader.feed(data)
+
+    def _next(self) -> tuple[Answer, bytes] | None:
+        """The next answer that has been read."""
+        if self._kept:
+            return self._kept.popleft()
         try:
-            self._read += self._reader.feed(data)
+            return self._reader.next()
         except ValueError:
             raise not_ours(self.path) from None
 
@@ -213,15 +220,22 @@ class Client:
         """The server closes after an error about the connection: it counts, not that writing failed."""
         try:
             while data := self._socket.recv(_READ, socket.MSG_DONTWAIT):
-                self._read += self._reader.feed(data)
-        except (OSError, ValueError):
+                self._reader.feed(data)
+        except OSError:
             pass
-        for answer, _ in self._read:
+        while (found := self._next()) is not None:
+            answer, _ = found
             if answer.id == 0 and answer.error is not None:
                 answer.value()
 
     def _refused(self, number: int) -> bool:
-        return any(answer.id in (0, number) and answer.error is not None for answer, _ in self._read)
+        """Whether an error is among what was read while a message is being sent."""
+        while (found := self._next()) is not None:
+            answer, _ = found
+            if answer.error is not None and answer.id in (0, number):
+                self._kept.append(found)
+                return True
+        return False
 
     def _gone(self) -> NoAnswer:
         return NoAnswer(

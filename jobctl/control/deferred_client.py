@@ -82,13 +82,12 @@ class DeferredClient(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = self._clock.seconds()
+        self._reader.feed(data)
         try:
-            answers = self._reader.feed(data)
+            while (found := self._reader.next()) is not None:
+                self._take(*found)
         except ValueError:
             self._end(not_ours(self.path))
-            return
-        for answer, content in answers:
-            self._take(answer, content)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end(

@@ -51,48 +51,55 @@ _answer = msgspec.json.Decoder(Answer)
 
 
 class AnswerReader:
-    """Cut what the server sends into answers, each with its octets."""
+    """
+    Cut what the server sends into answers, each with its octets.
+
+    One at a time, because what follows the answer to ``attach`` is another protocol.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._at = 0
         self._searched = 0
         self._open: Answer | None = None
 
-    def feed(self, data: bytes) -> list[tuple[Answer, bytes]]:
+    def feed(self, data: bytes) -> None:
+        """Take octets."""
+        if self._at:
+            del self._buffer[: self._at]
+            self._searched -= self._at
+            self._at = 0
+        self._buffer += data
+
+    def next(self) -> tuple[Answer, bytes] | None:
         """
-        Return the answers that are now complete.
+        The next whole answer, or ``None``.
 
         :raises ValueError: This is not the control socket of a Job Controller.
         """
         buffer = self._buffer
-        buffer += data
-        found: list[tuple[Answer, bytes]] = []
-        at = 0
-        while True:
-            if self._open is None:
-                end = buffer.find(b"\n", max(at, self._searched))
-                if end < 0:
-                    self._searched = len(buffer) - at
-                    if self._searched > MAX_ANSWER:
-                        raise ValueError("an answer without end")
-                    break
-                self._open = _decode(bytes(buffer[at:end]))
-                at = end + 1
-                self._searched = 0
-            end = at + self._open.size
-            if len(buffer) < end:
-                break
-            found.append((self._open, bytes(buffer[at:end])))
-            self._open = None
-            at = end
-        del buffer[:at]
-        return found
+        if self._open is None:
+            end = buffer.find(b"\n", self._searched)
+            if end < 0:
+                self._searched = len(buffer)
+                if len(buffer) - self._at > MAX_ANSWER:
+                    raise ValueError("an answer without end")
+                return None
+            self._open = _decode(bytes(buffer[self._at : end]))
+            self._at = self._searched = end + 1
+        answer, end = self._open, self._at + self._open.size
+        if len(buffer) < end:
+            return None
+        content = bytes(buffer[self._at : end])
+        self._at = self._searched = end
+        self._open = None
+        return answer, content
 
     def rest(self) -> bytes:
         """All octets that were not part of an answer."""
-        left = bytes(self._buffer)
+        left = bytes(self._buffer[self._at :])
         self._buffer.clear()
-        self._searched = 0
+        self._at = self._searched = 0
         return left
 
 

@@ -27,6 +27,8 @@ from jobctl.errors import ProtocolViolation
 # Connections in all; of them for one user who is not root.
 MOST_CONNECTIONS = 512
 MOST_OF_ONE_USER = 128
+# Refused ones who have not read why.
+MOST_REFUSED = 64
 # Open requests of a connection; it is not read further while it has so many.
 MOST_OPEN = 256
 # Seconds between heartbeats to whoever waits for an answer.
@@ -59,12 +61,18 @@ class ControlProtocol(Protocol):
         self._messages = Messages(self.factory.operations.enqueue, self.caller)
         refusal = self.factory.admit(self)
         if refusal is not None:
-            self._refuse(*refusal)
+            self._ended = True
+            self._output.write(wire.error(0, *refusal))
+            if not self.factory.linger(self):
+                self._output.close()
 
     def dataReceived(self, data: bytes) -> None:
         if self._attached is not None:
             self._attached.dataReceived(data)
-        elif not self._ended:
+        elif self._ended:
+            # One who was refused has said what he wanted, so he reads by now.
+            self._output.close()
+        else:
             self._reader.feed(data)
             self._serve()
 
@@ -105,6 +113,10 @@ class ControlProtocol(Protocol):
             return
         for request in self._open:
             self._output.write(wire.partial(request, "alive", True))
+
+    def dismissed(self) -> None:
+        """One who was refused has had his time."""
+        self._output.abort()
 
     def _gone(self) -> bool:
         probe = select.poll()
@@ -303,6 +315,7 @@ class ControlFactory(Factory):
         self.rights = rights
         self.seconds: Callable[[], float] = clock.seconds
         self._connections: set[ControlProtocol] = set()
+        self._refused: set[ControlProtocol] = set()
         self._heartbeat = LoopingCall(self._tick)
         self._heartbeat.clock = clock
 
@@ -326,24 +339,42 @@ class ControlFactory(Factory):
         if len(self._connections) >= MOST_CONNECTIONS or (caller.uid and same >= MOST_OF_ONE_USER):
             return "too many control connections are open; try again later", os.EX_TEMPFAIL
         self._connections.add(connection)
-        if not self._heartbeat.running:
-            self._heartbeat.start(HEARTBEAT, now=False)
+        self._watch()
         return None
+
+    def linger(self, connection: ControlProtocol) -> bool:
+        """
+        Whether one who was refused may stay until he says something, at most until the next heartbeat.
+
+        Closed at once, he could find the connection broken before he has read why.
+        """
+        if len(self._refused) >= MOST_REFUSED:
+            return False
+        self._refused.add(connection)
+        self._watch()
+        return True
 
     def dismiss(self, connection: ControlProtocol) -> None:
         """A connection is gone."""
         self._connections.discard(connection)
-        if not self._connections and self._heartbeat.running:
+        self._refused.discard(connection)
+        if not self._connections and not self._refused and self._heartbeat.running:
             self._heartbeat.stop()
 
     def drop_all(self) -> None:
         """The daemon stops: every client is told by the end of its connection."""
-        for connection in list(self._connections):
+        for connection in [*self._connections, *self._refused]:
             connection.transport.abortConnection()
+
+    def _watch(self) -> None:
+        if not self._heartbeat.running:
+            self._heartbeat.start(HEARTBEAT, now=False)
 
     def _tick(self) -> None:
         for connection in list(self._connections):
             connection.tick()
+        for connection in list(self._refused):
+            connection.dismissed()
 
 
 async def _as_items(value: Any, stream: Stream) -> Any:
