@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import sys
 import zlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.internet.task import deferLater
 
 from jobctl.errors import ChannelViolation, StoreError
 from jobctl.jobprotocol.frames import Event, HelloProgram, Report, Submit
+from jobctl.jobs import child
 from jobctl.jobs.content_streams import BytesContent
 from jobctl.jobs.journal import leftovers
 from jobctl.mail.disposition import Verdict
@@ -375,6 +377,37 @@ class StartTests(SupervisionCase):
         self.the.start(spec(*program("echo.py")))
         await self.the.stop_all()
         self.assertEqual([failed[1:] for failed in self.handler.failed], [("stopped before it began", True)])
+
+    async def test_starting_while_stopping(self) -> None:
+        """Once all is being stopped nothing begins any more, so that stopping comes to an end."""
+        self.supervisor()
+        await self.the.stop_all()
+        self.the.start(spec(*program("echo.py")))
+        await self.handler.until(lambda: bool(self.handler.failed))
+        self.assertEqual(self.handler.failed[0][1:], ("the controller is stopping", True))
+
+    async def test_without_setsid(self) -> None:
+        """Where setsid(1) is missing a program leads its own session all the same."""
+        shim = os.path.join(os.path.dirname(child.__file__), "exec_shim.py")
+        self.patch(child, "own_session", lambda: (sys.executable, "-I", "-S", shim))
+        self.supervisor()
+        job = await self.started(*program("waits.sh"), asked=False)
+        await self.handler.until(lambda: job.hello is not None)
+        self.assertEqual(os.getsid(job.pid), job.pid)
+        job.stop()
+        self.assertEqual((await self.end()).exit_status, 0)
+
+    async def test_what_cannot_be_executed(self) -> None:
+        """A file that turns out to be no program is named with the reason."""
+        path = os.path.join(self.directory, "prog")
+        with open(path, "w") as file:
+            file.write("#!/no/such/interpreter\n")
+        os.chmod(path, 0o755)
+        self.supervisor()
+        await self.started(path, asked=False)
+        how = await self.end()
+        self.assertEqual(how.exit_status, 127)
+        self.assertIn(f"failed to execute {path}: No such file or directory", how.text)
 
     async def test_unknown_transport(self) -> None:
         """A transport that is none is said."""

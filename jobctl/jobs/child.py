@@ -150,7 +150,8 @@ class Child(ProcessProtocol):
 
     def connectionMade(self) -> None:
         # Not after spawnProcess has returned: a process that is gone by then has no number any more.
-        self.pid = self.transport.pid
+        process: Any = self.transport
+        self.pid = process.pid
 
     def processEnded(self, reason: Failure) -> None:
         self._cancel()

@@ -1,5 +1,6 @@
 """What controller and program say to each other, checked; whatever carries the octets."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ _MOST = 1_000_000
 LOOKS = 10
 
 
-class Conversation:
+class Conversation(ABC):
     """
     One job as the controller sees it; how its octets travel is the subclass's.
 
@@ -73,9 +74,9 @@ class Conversation:
         self._hello_timer: Any = None
 
     @property
+    @abstractmethod
     def pending(self) -> int:
         """Octets not yet taken by the pipe."""
-        raise NotImplementedError
 
     def send(self, frame: Any, content: bytes = b"") -> None:
         """Say something; all that is said in one turn of the reactor leaves together."""
@@ -104,29 +105,29 @@ class Conversation:
             content = BytesContent(content)
         self._streams.add(frame, content)
 
+    @abstractmethod
     def pause(self) -> None:
         """Read no more from the program for now; it stops when its pipe is full."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resume(self) -> None:
         """Read on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self, patience: float | None = None) -> None:
         """
         Ask it to finish what it holds and exit; make it, when it does not.
 
         :param patience: Seconds until SIGTERM, ``stop_timeout`` when ``None``.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, reason: str) -> None:
         """
         End it now, whatever it is doing.
 
         :param reason: Goes into :class:`Ended`.
         """
-        raise NotImplementedError
 
     def look(self) -> None:
         """Called :data:`LOOKS` times in ``silence`` seconds: end it when it holds work and says nothing."""
@@ -148,8 +149,9 @@ class Conversation:
 
     # For the subclasses.
 
+    @abstractmethod
     def _write(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Send encoded frames; nothing when nobody is there any more."""
 
     def _greet(self, listen: tuple[int, ...]) -> None:
         """

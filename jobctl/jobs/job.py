@@ -112,7 +112,7 @@ class Job(Conversation):
         self._pipe_lost()
 
     def connection_lost(self) -> None:
-        """What its stdio was joined to is gone: it reads end-of-file, gives its verdicts, has no more to do."""
+        """What its stdio was joined to is gone: it reads end-of-file, and has no more to do."""
         self._ask_to_stop("its connection was lost", None)
 
     def when_ended(self, call: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobctl.jobs.pipes import PipeReader, PipeWriter
+from jobctl.mail.transportinfo import TransportInfo
 
 
 @implementer(IHalfCloseableProtocol)
@@ -60,7 +61,7 @@ class SocketBridge(Protocol):
     def transport_info(self) -> str:
         """``TCP|local-ip|local-port|remote-ip|remote-port``."""
         here, there = self.transport.getHost(), self.transport.getPeer()
-        return f"TCP|{here.host}|{here.port}|{there.host}|{there.port}"
+        return TransportInfo.make(here.host, here.port, there.host, there.port).text
 
     def join(self, reactor: Any, stdin: int, stdout: int) -> None:
         """

@@ -51,6 +51,7 @@ class Supervisor:
         self._starting: dict[str, Deferred[None]] = {}
         self._aside: dict[int, Abortable] = {}
         self._looking: Any = None
+        self._stopping = False
         self._all_gone: list[Deferred[None]] = []
 
     def start(self, spec: JobSpec) -> None:
@@ -88,11 +89,12 @@ class Supervisor:
 
     def stop_all(self, timeout: float | None = None) -> Deferred[None]:
         """
-        Stop everything, and start nothing that was asked for and has not begun.
+        Stop everything, for good: what was asked for and has not begun, or is asked for now, fails.
 
         :param timeout: Seconds until SIGTERM, ``stop_timeout`` when ``None``.
         :return: Fires when nothing that this object started runs any more.
         """
+        self._stopping = True
         gone: Deferred[None] = Deferred()
         self._all_gone.append(gone)
         for starting in list(self._starting.values()):
@@ -131,6 +133,8 @@ class Supervisor:
 
     def _spawn(self, spec: JobSpec, variables: dict[str, str], stdio: tuple[int, int] | None) -> Job:
         """:raises CannotStart: No job came to be."""
+        if self._stopping:
+            raise CannotStart("the controller is stopping", temporary=True)
         variables = {
             **spec.environment,
             **variables,
@@ -156,7 +160,6 @@ class Supervisor:
             job.end("was ended because of an error in the controller")
 
     def _failed(self, spec: JobSpec, why: CannotStart) -> None:
-        log.warn("{job} {channel}: {reason}", job=spec.id, channel=spec.channel.name, reason=str(why))
         try:
             self._handler.start_failed(spec, str(why), why.temporary)
         except Exception:
