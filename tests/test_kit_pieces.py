@@ -1,11 +1,12 @@
 """The parts channel programs are made of, without processes."""
 
+import contextlib
 import errno
 import os
 import re
-import select
 import socket
 import tempfile
+import threading
 
 import msgspec
 import pytest
@@ -113,7 +114,7 @@ class TestJobLink:
         ],
     )
     def test_violations(self, wire):
-        """A controller that does not begin with hello, says it twice, or is of another version is not obeyed."""
+        """A controller that does not say hello once, first, and in our version is not obeyed."""
         with pytest.raises(ProtocolViolation):
             JobLink("p").receive(wire)
 
@@ -190,7 +191,7 @@ class TestTranscript:
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
     @pytest.mark.parametrize("client", [True, False])
     def test_lines(self, size, client):
-        """Every line in its direction, content by its size, no secret, no control character; however it is cut."""
+        """Lines in their direction, content by its size, no secret, no control character; however cut."""
         lines = []
         transcript = Transcript(client, lines.append, lambda: 0.257)
         for feed, octets in dialogue(transcript, client):
@@ -352,7 +353,6 @@ class TestLoop:
         for seconds in (None, 0.0001, 1.5, -3):
             loop.wait(seconds)
         assert asked == [None, 1, 1500, 0]
-        assert select.POLLIN
 
 
 class TestStart:
@@ -401,8 +401,6 @@ class TestAttach:
     )
     def test_answers_that_are_none(self, answer, status):
         """Whatever answers at the socket, the run ends with one line and a status."""
-        import threading
-
         with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
             path = os.path.join(directory, "s")
             listener.bind(path)
@@ -412,10 +410,8 @@ class TestAttach:
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(1000)
-                    try:
+                    with contextlib.suppress(OSError):
                         connection.sendall(answer)
-                    except OSError:
-                        pass
 
             server = threading.Thread(target=serve)
             server.start()
@@ -447,8 +443,6 @@ class TestAttach:
 
     def test_first_frames_may_come_with_the_answer(self, tmp_path):
         """What the controller says right behind its answer is not lost."""
-        import threading
-
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(tmp_path / "s"))
             listener.listen()
