@@ -82,11 +82,13 @@ class JobctlService(Service):
 
     def _cannot_start(self, why: Failure, reactor: Any) -> None:
         if why.check(JobctlError, OSError):
-            print(f"jobctl: {why.getErrorMessage()}", file=sys.stderr, flush=True)
+            # Not sys.stderr: twistd makes that a log.
+            print(f"jobctl: {why.getErrorMessage()}", file=sys.__stderr__, flush=True)
         else:
             log.failure("the Job Controller cannot start", failure=why)
         reactor.addSystemEventTrigger("after", "shutdown", os._exit, os.EX_TEMPFAIL)
-        reactor.stop()
+        # We may be here before the reactor runs.
+        reactor.callWhenRunning(reactor.stop)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
