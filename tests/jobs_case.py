@@ -1,6 +1,7 @@
 """The frame of every test with real children."""
 
 import os
+import shutil
 import tempfile
 from typing import Any
 
@@ -21,6 +22,7 @@ class SupervisionCase(TestCase):
 
     def setUp(self) -> None:
         self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
         self.handler = Handler()
         self.clock = Clock()
         self.addCleanup(self.finish)

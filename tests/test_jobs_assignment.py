@@ -1,6 +1,7 @@
 """Assignments, journals, log lines, environments: the parts of supervision that need no child."""
 
 import os
+import shutil
 import sys
 import tempfile
 from unittest import mock
@@ -88,7 +89,9 @@ class AssignmentTests(SynchronousTestCase):
 
 class JournalTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.directory = os.path.join(tempfile.mkdtemp(), "sent")
+        base = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, base)
+        self.directory = os.path.join(base, "sent")
 
     def test_what_a_former_life_announced(self) -> None:
         """After a restart the journals tell which final dots may have gone; torn lines say nothing."""

@@ -19,7 +19,7 @@ class AttachedTests(SynchronousTestCase):
         self.clock = Clock()
         self.handler = Handler()
         self.transport = StringTransport()
-        settings = SupervisorSettings(sent_directory=self.mktemp())
+        settings = SupervisorSettings(sent_directory="/nonexistent/sent")  # attached jobs have no journal
         self.the = Supervisor(self.clock, self.handler, None, settings)
         self.job = self.the.attach(spec(id="a1"), self.transport, pid=4711)
         self.frames = from_controller()

@@ -1,6 +1,7 @@
 """Listening sockets of endpoint strings, to be handed over."""
 
 import os
+import shutil
 import socket
 import stat
 import tempfile
@@ -39,7 +40,9 @@ class ListenerTests(SynchronousTestCase):
 
     def test_unix(self) -> None:
         """A UNIX endpoint replaces a socket nobody listens on, never a live one or a file."""
-        path = os.path.join(tempfile.mkdtemp(), "mail.sock")
+        base = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, base)
+        path = os.path.join(base, "mail.sock")
         open_listener(f"unix:{path}").close()
         listener = self.opened(f"unix:{path}:mode=600")
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
