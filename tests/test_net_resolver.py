@@ -72,7 +72,7 @@ class ResolverTests(TestCase):
         hosts = self.mktemp()
         with open(hosts, "w") as file:
             file.write("192.0.2.77 here.example here # a comment\nnonsense line\n2001:db8::77 here.example\n")
-        self.resolver = Resolver(reactor, (self.server.address,), (0.1, 0.1), HostsFile(hosts))
+        self.resolver = Resolver(reactor, (self.server.address,), (0.7,), HostsFile(hosts))
 
     @inlineCallbacks
     def tearDown(self) -> Any:

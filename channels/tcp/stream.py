@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.internet import main
+from twisted.internet.error import ConnectionDone, ConnectionLost
 
 _READ_SIZE = 64 * 1024
 # Octets unsent above which a producer of content should wait.
@@ -132,11 +132,7 @@ class Stream:
 
     def connectionLost(self, reason: Any) -> None:
         """The reactor met a hang-up or a bug in our receiver (which it has logged)."""
-        self._finish(
-            "connection lost"
-            if reason.check(main.CONNECTION_LOST, main.CONNECTION_DONE)
-            else "internal error"
-        )
+        self._finish("connection lost" if reason.check(ConnectionLost, ConnectionDone) else "internal error")
 
     readConnectionLost = connectionLost
 
