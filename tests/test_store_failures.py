@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from jobctl.errors import StoreError, StoreFull
 from jobctl.mail.entry import Lasting, Loss, Origin, Settlement
 from jobctl.mail.envelope import Recipient
+from jobctl.store import reading, worker, writer
 from jobctl.store.disk import Disk
 from jobctl.store.space import RESERVE
 from jobctl.store.sqlite import SQLiteStore
@@ -28,6 +30,14 @@ class FaultyConnection:
         self._disk = disk
 
     def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        self._fault(sql)
+        return self._connection.execute(sql, *given)
+
+    def executescript(self, sql: str) -> None:
+        self._fault(sql)
+        self._connection.executescript(sql)
+
+    def _fault(self, sql: str) -> None:
         for word, code, times in list(self._disk.statements):
             if word in sql:
                 self._disk.statements.remove((word, code, times))
@@ -36,7 +46,6 @@ class FaultyConnection:
                 error = sqlite3.OperationalError(f"injected {code}")
                 error.sqlite_errorcode = code
                 raise error
-        return self._connection.execute(sql, *given)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -113,11 +122,14 @@ class FailureCase(SynchronousTestCase):
         store.open()
         return store
 
+    def reopened(self) -> SQLiteStore:
+        self.reactor.wait(self.store.close())
+        return self.open_store()
+
     def reopen(self) -> None:
         self.disk.fail.clear()
         self.disk.statements.clear()
-        self.reactor.wait(self.store.close())
-        self.store = self.open_store()
+        self.store = self.reopened()
 
     def enqueue(self, **more: Any) -> str:
         (text_id,) = self.reactor.wait(self.store.enqueue(submission(**more)))
@@ -420,6 +432,53 @@ class FullDisk(FailureCase):
         self.reactor.advance(1)
         self.enqueue(content=b"x" * 60_000)
         self.assert_balanced()
+
+    def test_room_is_given_back(self) -> None:
+        """What a flood of mail took on the disk is given back when it has left and nothing is to be done."""
+        self.patch(writer, "_KEPT_FREE", 0)
+        self.patch(worker, "_IDLE", 0.01)
+        shrunk: Deferred[None] = Deferred()
+        idle = writer.Writer.idle
+
+        def told(mine: writer.Writer) -> bool:
+            more = idle(mine)
+            if not more and reading.reusable(mine._connection) == 0:
+                self.reactor.callFromThread(lambda: shrunk.called or shrunk.callback(None))
+            return more
+
+        self.patch(writer.Writer, "idle", told)
+        self.store = self.reopened()
+        ids = [self.enqueue(content=b"x" * 60_000) for _ in range(100)]
+        for text_id in ids:
+            self.reactor.wait(self.store.settle(delivered(text_id)))
+        self.reactor.wait(shrunk)
+        self.reactor.wait(self.store.close())
+        self.assertLess(os.path.getsize(os.path.join(self.directory, "queue.db")), 1_000_000)
+
+    def test_database_that_cannot_be_made_smaller(self) -> None:
+        """A disk that fails while room is given back is logged, and mail goes on."""
+        self.patch(writer, "_KEPT_WHEN_SHORT", -1)
+        self.disk.octets = 0
+        self.store = self.reopened()
+        self.disk.statements = [("incremental_vacuum", sqlite3.SQLITE_IOERR_WRITE, 1)]
+        self.reactor.wait(self.store.settle(delivered("Q1")))
+        self.assertEqual(self.disk.statements, [])
+
+    def test_opening_on_a_full_disk(self) -> None:
+        """The queue opens on a disk that is full to the last octet: the reserve is given up for it."""
+        text_id = self.enqueue()
+        self.reactor.wait(self.store.close())
+        self.disk.statements = [("journal_mode", sqlite3.SQLITE_FULL, 1)]
+        self.store = self.open_store()
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "reserve")))
+        self.assertEqual(self.ids(), [text_id])
+
+    def test_reserve_of_an_earlier_run(self) -> None:
+        """The reserve that is there already needs no room for another."""
+        self.enqueue()
+        self.disk.octets = 0
+        self.reopen()
+        self.enqueue()
 
     def test_directory_replaced_under_us(self) -> None:
         """When somebody replaces the queue directory, nothing more is written to the one that is lost."""

@@ -10,7 +10,7 @@ from jobctl.errors import StoreError, StoreFull
 log = Logger()
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _SYNC = (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -48,7 +48,7 @@ class Health:
         :return: ``None`` when it is neither full, disk nor damage: one member of the batch is to blame.
         """
         code = getattr(error, "sqlite_errorcode", 0)
-        if code in _FULL:
+        if code in FULL:
             return StoreFull("no room on the queue's disk")
         if code in _SYNC:
             self.fail(f"a sync of the database failed ({error})")

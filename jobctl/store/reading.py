@@ -190,7 +190,8 @@ def inline_contents(connection: sqlite3.Connection, messages: Iterable[int]) -> 
     octets alone that are no text, though it does; if it ever did not, the checksums would tell.
     """
     about, whole = connection.execute(
-        "SELECT json_group_array(json_array(id, size, length(content), content_crc)), CAST(group_concat(content, '') AS BLOB)"
+        "SELECT json_group_array(json_array(id, size, length(content), content_crc)),"
+        " CAST(group_concat(content, '') AS BLOB)"
         " FROM (SELECT id, size, content_crc, content FROM messages"
         " WHERE file IS NULL AND id IN (SELECT value FROM json_each(?)))",
         (_text(list(messages)),),
@@ -232,6 +233,14 @@ def garbage(connection: sqlite3.Connection, but: Iterable[str]) -> list[str]:
         (_text(list(but)),),
     ).fetchone()
     return msgspec.json.decode(rows[0], type=list[str])
+
+
+def reusable(connection: sqlite3.Connection) -> int:
+    """Octets of the database file that hold nothing."""
+    pages, size = (
+        connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("freelist_count", "page_size")
+    )
+    return int(pages * size)
 
 
 def _plain(text: bytes) -> str:

@@ -9,7 +9,9 @@ from jobctl.store.disk import Disk
 
 log = Logger()
 
-RESERVE = 8 * 1024 * 1024
+# More than the log can hold between two checkpoints (writer.py): with it free, a log full of new pages can
+# be copied into the database, and from then on results need no more room than the log already has.
+RESERVE = 32 * 1024 * 1024
 # Content files and the database's own need some inodes.
 _FEWEST_FILES = 1000
 _LOOK_EVERY = 1.0
@@ -32,7 +34,8 @@ class Space:
         self._clock = clock
         self._disk = disk
         self._looked = float("-inf")
-        self._reserved = False
+        # One that a run before this left behind is as good.
+        self._reserved = os.path.exists(self._path) and os.path.getsize(self._path) >= RESERVE
         self._why = ""
         self.looked_now = False
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from jobctl.errors import StoreError
+from jobctl.errors import StoreError, StoreFull
 from jobctl.interfaces import IContent, IMessageStore
 from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
@@ -107,10 +107,10 @@ class SQLiteStore:
     def _start(self) -> None:
         self._health = Health()
         self._files = ContentFiles(self._directory, self._free_space, self._disk, self._health)
-        space = Space(self._directory, self._free_space, self._clock, self._disk)
         try:
             self._files.prepare()
-            connection = open_database(self._path, self._disk)
+            connection = self._open_database()
+            space = Space(self._directory, self._free_space, self._clock, self._disk)
             recover(connection, self._files)
             readers = [schema.connect_reader(self._path, self._disk) for _ in range(3)]
             writer = Writer(
@@ -121,14 +121,20 @@ class SQLiteStore:
         except sqlite3.Error as why:
             raise self._health.from_sqlite(why) or StoreError(f"cannot open {self._path}: {why}") from why
         reactor = self._reactor
-        self._writer: Worker[Operation] = Worker(
-            "writer", reactor, writer.perform, writer.checkpoint, writer.close
-        )
+        self._writer: Worker[Operation] = Worker("writer", reactor, writer.perform, writer.idle, writer.close)
         self._filer: Worker[Operation] = Worker("filer", reactor, self._keep)
         self._deliveries, self._schedule, self._lists = (
             Worker(name, reactor, _reader(connection), finish=connection.close)
             for name, connection in zip(("deliveries", "schedule", "lists"), readers, strict=True)
         )
+
+    def _open_database(self) -> sqlite3.Connection:
+        """On a full disk even opening takes some room: then the reserve is given up for it."""
+        try:
+            return open_database(self._path, self._disk)
+        except StoreFull:
+            self._disk.remove(os.path.join(self._directory, "reserve"))
+            return open_database(self._path, self._disk)
 
     def close(self) -> "Deferred[None]":
         """Commit what is waiting and let go."""

@@ -33,7 +33,7 @@ class Worker(Generic[T]):
     :param reactor: Only its ``callFromThread`` is used.
     :param perform: Runs in the thread with all that has gathered; yields outcomes in portions,
         each of which is handed to the reactor's thread in one go.
-    :param idle: Runs in the thread when nothing came for a while after work.
+    :param idle: Runs in the thread when nothing came for a while after work; ``True`` asks for another turn.
     :param finish: Runs in the thread at the end.
     """
 
@@ -42,7 +42,7 @@ class Worker(Generic[T]):
         name: str,
         reactor: Any,
         perform: Callable[[list[T]], Iterator[list[Outcome]]],
-        idle: Callable[[], None] | None = None,
+        idle: Callable[[], bool] | None = None,
         finish: Callable[[], None] | None = None,
     ) -> None:
         self._reactor = reactor
@@ -69,8 +69,7 @@ class Worker(Generic[T]):
             try:
                 tasks = self._waiting.get(timeout=_IDLE if worked and self._idle else None)
             except Empty:
-                worked = False
-                self._guard(self._idle)
+                worked = bool(self._guard(self._idle))
                 continue
             if tasks is None:
                 break
@@ -102,12 +101,13 @@ class Worker(Generic[T]):
             failed = Failure(StoreError("internal error in the store"))
             self._reactor.callFromThread(_fire, [(task.done, failed) for task in tasks])
 
-    def _guard(self, step: Callable[[], None] | None) -> None:
+    def _guard(self, step: Callable[[], object] | None) -> object:
         if step is not None:
             try:
-                step()
+                return step()
             except Exception:
                 log.failure("store: a bug while idle or closing")
+        return None
 
 
 def _fire(outcomes: list[Outcome]) -> None:

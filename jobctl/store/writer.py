@@ -23,9 +23,14 @@ log = Logger()
 
 # Most operations and octets of content in one commit: more would only make the first wait.
 _MOST = 500
-_OCTETS = 8 * 1024 * 1024
+_OCTETS = 4 * 1024 * 1024
 # The log is copied into the database when it has grown by so much, or when nothing is to be done.
 _CHECKPOINT = 16 * 1024 * 1024
+# Octets of free pages that the database keeps when nothing is to be done, and when the disk is short of room;
+# pages that are moved at a time to free more.
+_KEPT_FREE = 64 * 1024 * 1024
+_KEPT_WHEN_SHORT = 4 * 1024 * 1024
+_MOVED = 1024
 
 
 class Writer:
@@ -71,15 +76,37 @@ class Writer:
         """Copy the log into the database; also done when there is nothing else to do."""
         if not self._logged or self._health.broken:
             return
-        self._logged = 0
+        logged, self._logged = self._logged, 0
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as why:
             # The log still has it all, and the next checkpoint writes all of it again: no sync is
             # repeated on pages that were lost.  But the disk is not to be trusted with more.
+            self._logged = min(logged, _CHECKPOINT // 2)
             log.error("store: the checkpoint failed: {why}", why=str(why))
             if getattr(why, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC:
                 self._health.refuse(f"a sync of the database failed ({why})")
+
+    def idle(self) -> bool:
+        """Copy the log, and give room back to the disk; ``True`` while there is more to do."""
+        self.checkpoint()
+        return self._shrink(_KEPT_FREE)
+
+    def _shrink(self, keep: int) -> bool:
+        """Move some pages from the end of the database into free ones; the next checkpoint cuts it."""
+        if self._health.broken:
+            return False
+        try:
+            free = reading.reusable(self._connection)
+            if free <= keep:
+                return False
+            # A script, because it is stepped for each page, and a script gives the interpreter away once.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_MOVED})")
+            self._logged += _MOVED * 4096
+            return reading.reusable(self._connection) < free
+        except sqlite3.Error as why:
+            log.error("store: the database could not be made smaller: {why}", why=str(why))
+            return False
 
     def close(self) -> None:
         """The last commit is done."""
@@ -129,8 +156,11 @@ class Writer:
         if self._health.refusing:
             return StoreError(self._health.refusing)
         why = self._space.refusal()
-        if self._space.looked_now and not self._lock.held():
-            self._health.fail("the queue directory was replaced by another")
+        if self._space.looked_now:
+            if not self._lock.held():
+                self._health.fail("the queue directory was replaced by another")
+            elif why and self._shrink(_KEPT_WHEN_SHORT):
+                self.checkpoint()
         return StoreFull(why) if why else None
 
     def _when_full(self, batch: list[Operation], full: StoreFull) -> list[tuple[Operation, Any]]:
@@ -138,6 +168,8 @@ class Writer:
         results = _failed([operation for operation in batch if type(operation) is Enqueue], full)
         others = [operation for operation in batch if type(operation) is not Enqueue]
         given_up = self._space.give_up_reserve()
+        # Once copied into the database, which may grow into the reserve, the log begins anew.
+        self.checkpoint()
         if others and (results or given_up):
             try:
                 return results + self._attempt(others)
