@@ -1,0 +1,48 @@
+"""How long to wait: before a message is tried again, before a failing destination is."""
+
+from random import Random
+
+from jobctl.config.settings import DEFAULT_BACKOFF, Backoff, ChannelSettings, by_priority
+from jobctl.mail.envelope import Priority
+
+# Messages that failed together must not come back together (a herd after an outage): later by up to
+# this part of the interval, never earlier, since the intervals are what the operator asked for.
+JITTER = 0.05
+
+# Seconds.  The first wait of a host that could not be reached; doubled up to the channel's first
+# retry interval, and HOST_LONGEST at most: a host costs one probe however much is queued for it, so
+# it is asked more often than a single message would be.
+HOST_FIRST = 30.0
+HOST_LONGEST = 3600.0
+HOST_JITTER = 0.2
+
+
+def intervals(channel: ChannelSettings, priority: Priority) -> tuple[float, ...]:
+    """The retry intervals in seconds (``backoff``, ``normalbackoff`` ...); never empty, the last repeats."""
+    table: Backoff = channel.backoff or DEFAULT_BACKOFF
+    return by_priority(table, priority)
+
+
+def next_attempt(
+    channel: ChannelSettings, priority: Priority, attempts: int, now: float, random: Random
+) -> float:
+    """
+    When a message that was deferred is due again.
+
+    :param attempts: Counted attempts including the one that just failed, at least 1.
+    :param now: Epoch seconds, as is the result.
+    """
+    waits = intervals(channel, priority)
+    wait = waits[min(max(attempts, 1), len(waits)) - 1]
+    return now + wait * (1 + JITTER * random.random())
+
+
+def host_wait(channel: ChannelSettings, failures: int, random: Random) -> float:
+    """
+    Seconds to leave a host alone after it failed at connection level.
+
+    :param failures: In a row, this one included, at least 1.
+    """
+    longest = min(intervals(channel, Priority.NORMAL)[0], HOST_LONGEST)
+    wait = min(HOST_FIRST * float(1 << min(failures - 1, 16)), longest)
+    return wait * random.uniform(1 - HOST_JITTER, 1 + HOST_JITTER)

@@ -1,0 +1,198 @@
+"""One destination of one channel: what is ready for it, and whether it may be talked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+from jobctl.schedule.tracked import GONE, READY, Item
+
+if TYPE_CHECKING:
+    from jobctl.schedule.cursor import Cursor
+    from jobctl.schedule.jobs import Job
+    from jobctl.schedule.queues import ChannelQueue
+
+# A rank is class and order of becoming ready in one number: small goes first.
+CLASS_SHIFT = 48
+# Ahead of all priorities: what an operator released.
+FIRST_CLASS = 0
+CLASSES = 6
+
+
+class HostQueue:
+    """
+    Entries for one host, ready ones by class and age.
+
+    A host that failed is blocked until its backoff has lapsed and its channel can spare a place for
+    its probe; one entry goes out then, and it stays blocked until there is a verdict.
+
+    :ivar name: ``""``: the host does not matter (gateway).
+    :ivar size: Entries in memory; of them ``ready`` in the heap, ``active`` in jobs, ``delayed``.
+    :ivar jobs: Bound jobs that serve it, those being started included.
+    :ivar serving: How many of its active entries each job has.
+    :ivar turn: Messages left of its turn in the round robin.
+    :ivar enrolled: Bit per class: in that class's rotation.
+    :ivar cursor: Where the store has more of it than memory; ``None``: nothing special.
+    :ivar lapsed: Its backoff is over and it waits to be probed; ``probing``: it is, or may be now.
+    :ivar until: Epoch seconds of the end of its backoff.
+    """
+
+    __slots__ = (
+        "active",
+        "blocked",
+        "channel",
+        "cursor",
+        "delayed",
+        "enrolled",
+        "failures",
+        "garbage",
+        "heap",
+        "jobs",
+        "lapsed",
+        "name",
+        "probing",
+        "ready",
+        "serving",
+        "size",
+        "turn",
+        "until",
+    )
+
+    def __init__(self, channel: ChannelQueue, name: str) -> None:
+        self.channel = channel
+        self.name = name
+        self.size = self.ready = self.active = self.delayed = 0
+        self.jobs = 0
+        self.heap: list[tuple[int, Item]] = []
+        self.garbage = 0
+        self.enrolled = 0
+        self.turn = 0
+        self.serving: dict[Job, int] = {}
+        self.cursor: Cursor | None = None
+        self.failures = 0
+        self.until = 0.0
+        self.blocked = False
+        self.lapsed = False
+        self.probing = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost by forgetting it."""
+        return not (self.size or self.failures or self.jobs) and self.cursor is None
+
+    def push(self, rank: int, item: Item) -> None:
+        """An entry becomes ready."""
+        item.state = READY
+        heappush(self.heap, (rank, item))
+        channel = self.channel
+        if not self.blocked:
+            if self.ready % channel.depth == 0:
+                channel.wanted += 1
+            channel.ready += 1
+            bit = 1 << (rank >> CLASS_SHIFT)
+            if not self.enrolled & bit:
+                self.enrolled |= bit
+                channel.rotations[rank >> CLASS_SHIFT].append(self)
+        elif self.lapsed and not self.ready:
+            channel.trials.append(self)
+        self.ready += 1
+
+    def head_class(self) -> int:
+        """The class of what goes next, ``CLASSES`` when nothing is ready."""
+        heap = self.heap
+        while heap:
+            rank, item = heap[0]
+            if item.state == READY:
+                return rank >> CLASS_SHIFT
+            heappop(heap)
+            self.garbage -= 1
+        return CLASSES
+
+    def pop(self) -> Item:
+        """Take what goes next; :meth:`head_class` has just said that there is something."""
+        item = heappop(self.heap)[1]
+        item.state = GONE
+        self._left()
+        return item
+
+    def cancel(self, item: Item) -> None:
+        """A ready entry leaves out of turn."""
+        item.state = GONE
+        self._left()
+        if self.probing and not self.ready and not self.active:
+            self.lapse()
+        self.garbage += 1
+        if self.garbage > 16 and self.garbage * 2 > len(self.heap):
+            self.heap = [pair for pair in self.heap if pair[1].state == READY]
+            heapify(self.heap)
+            self.garbage = 0
+
+    def _left(self) -> None:
+        self.ready -= 1
+        if not self.blocked:
+            channel = self.channel
+            channel.ready -= 1
+            if self.ready % channel.depth == 0:
+                channel.wanted -= 1
+
+    def in_order(self) -> Iterator[Item]:
+        """What is ready, as it would go."""
+        return (item for _, item in sorted(self.heap, key=lambda pair: pair[0]) if item.state == READY)
+
+    def block(self) -> None:
+        """Nothing of it goes out."""
+        if not self.blocked:
+            self.blocked = True
+            self.channel.ready -= self.ready
+            self.channel.wanted -= -(-self.ready // self.channel.depth)
+
+    def unblock(self) -> None:
+        """It may be tried again."""
+        if self.blocked:
+            self.blocked = False
+            self.channel.ready += self.ready
+            self.channel.wanted += -(-self.ready // self.channel.depth)
+            self.enroll()
+
+    def failed(self, until: float) -> None:
+        """It could not be talked to: leave it alone for a while."""
+        self.failures += 1
+        self.until = until
+        self.lapsed = False
+        self._probed()
+        self.block()
+
+    def lapse(self) -> None:
+        """Its backoff is over: it may be probed when its turn comes."""
+        self._probed()
+        self.block()
+        self.lapsed = True
+        if self.ready:
+            self.channel.trials.append(self)
+
+    def admit(self) -> None:
+        """Now it may: the next that goes out is the probe."""
+        self.lapsed = False
+        self.probing = True
+        self.channel.probing += 1
+        self.unblock()
+
+    def recovered(self) -> None:
+        """It has answered."""
+        self.failures = 0
+        self.lapsed = False
+        self._probed()
+        self.unblock()
+
+    def _probed(self) -> None:
+        if self.probing:
+            self.probing = False
+            self.channel.probing -= 1
+
+    def enroll(self) -> None:
+        """Take part in the round robin of what is next."""
+        head = self.head_class()
+        if head < CLASSES and not self.enrolled >> head & 1:
+            self.enrolled |= 1 << head
+            self.channel.rotations[head].append(self)

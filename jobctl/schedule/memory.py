@@ -1,0 +1,242 @@
+"""What the schedule has in memory: every entry in exactly one place."""
+
+from __future__ import annotations
+
+import math
+from heapq import heapify, heappop, heappush
+
+from jobctl.config.settings import ChannelSettings
+from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.hosts import CLASS_SHIFT, HostQueue
+from jobctl.schedule.queues import ChannelQueue
+from jobctl.schedule.runs import Run
+from jobctl.schedule.timers import Timers
+from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, GONE, READY, RUN, Item
+
+# Waiting entries of a channel are looked through for expired ones this often at most (seconds):
+# nobody minds the minute after days, and a look costs time in proportion to the queue.
+EXPIRY_ROUND = 60.0
+
+
+class Memory:
+    """
+    The entries, and the moves between their places.
+
+    :ivar dirty: Channels about which something may have to be decided.
+    :ivar expired: Entries to be given out as expired.
+    :ivar thin: Hosts of which the store may have more than memory and memory may want more.
+    :ivar wall: When hosts may be probed, throttles end and expiry is looked at (epoch seconds).
+    """
+
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+        self.channels: dict[str, ChannelQueue] = {}
+        self.runs: dict[str, Run] = {}
+        self.dirty: dict[ChannelQueue, None] = {}
+        self.expired: list[str] = []
+        self.thin: dict[HostQueue, None] = {}
+        self.wall: Timers[HostQueue | ChannelQueue | str] = Timers()
+        # When to look, order, entry, due time: expiry may come first.
+        self._delayed: list[tuple[float, int, Item, float]] = []
+        self._garbage = 0
+        self._serial = 0
+
+    def channel(self, name: str) -> ChannelQueue:
+        """Its queue; a channel that is not configured (any more) keeps its entries and starts nothing."""
+        queue = self.channels.get(name)
+        if queue is None:
+            queue = ChannelQueue(ChannelSettings(name=name, official_host_name=name, local_host=""))
+            self.channels[name] = queue
+        return queue
+
+    def enter(self, entry: QueueEntry) -> Item:
+        """An entry comes into memory; it must be placed then."""
+        channel = self.channels.get(entry.channel) or self.channel(entry.channel)
+        host = channel.hosts.get(entry.host) or channel.host(entry.host)
+        # One text for all: each entry brings its own.
+        entry.channel, entry.host = channel.name, host.name
+        item = self.items[entry.id] = Item(entry, host)
+        host.size += 1
+        channel.size += 1
+        return item
+
+    def forget(self, item: Item) -> None:
+        """It leaves memory, from whatever place."""
+        if item.state != GONE:
+            self.detach(item)
+        host = item.host
+        del self.items[item.entry.id]
+        host.size -= 1
+        host.channel.size -= 1
+        if host.cursor is not None:
+            self.thin[host] = None
+        elif not host.size and not host.enrolled:
+            host.channel.forget_if_idle(host)
+
+    def again(self, item: Item) -> Item:
+        """It leaves its place in a queue out of turn and is to be placed anew."""
+        self.detach(item)
+        fresh = Item(item.entry, item.host)
+        self.items[item.entry.id] = fresh
+        return fresh
+
+    def place(self, item: Item, due: float, now: float) -> None:
+        """Put it where it belongs by its due time."""
+        entry, channel = item.entry, item.host.channel
+        expiry = entry.enqueued + channel.lives[entry.priority]
+        if expiry <= now:
+            self.expire(item)
+        elif due <= now:
+            self.make_ready(item, entry.priority + 1, expiry)
+        else:
+            item.state = DELAYED
+            item.host.delayed += 1
+            channel.delayed += 1
+            self._serial += 1
+            heappush(self._delayed, (min(due, expiry), self._serial, item, due))
+
+    def make_ready(self, item: Item, cls: int, expiry: float) -> None:
+        """It may go out; ``cls`` is 0 for before all others, else priority + 1."""
+        self._serial += 1
+        host = item.host
+        host.push(cls << CLASS_SHIFT | self._serial, item)
+        channel = host.channel
+        if expiry < channel.oldest:
+            channel.oldest = expiry
+            self.wall.set(channel.name, expiry)
+        self.dirty[channel] = None
+
+    def expire(self, item: Item) -> None:
+        """It is past its time."""
+        item.state = EXPIRED
+        self.expired.append(item.entry.id)
+
+    def detach(self, item: Item) -> None:
+        """It leaves its place."""
+        state = item.state
+        host = item.host
+        if state == READY:
+            host.cancel(item)
+        elif state == DELAYED:
+            self._leave_delayed(item)
+            self._garbage += 1
+            if self._garbage > 64 and self._garbage * 2 > len(self._delayed):
+                self._delayed = [record for record in self._delayed if record[2].state == DELAYED]
+                heapify(self._delayed)
+                self._garbage = 0
+        elif state == ACTIVE:
+            self._release(item)
+        elif state == RUN and item.run is not None and (run := self.runs.get(item.run)) is not None:
+            run.waiting -= 1
+        item.state = GONE
+
+    def _leave_delayed(self, item: Item) -> None:
+        item.state = GONE
+        item.host.delayed -= 1
+        item.host.channel.delayed -= 1
+
+    def _release(self, item: Item) -> None:
+        host = item.host
+        channel = host.channel
+        host.active -= 1
+        channel.active -= 1
+        job = item.job
+        if job is not None:
+            item.job = None
+            job.held.pop(item.entry.id, None)
+            if host.serving[job] > 1:
+                host.serving[job] -= 1
+            else:
+                del host.serving[job]
+        if item.run is not None:
+            run = self.runs.get(item.run)
+            item.run = None
+            if run is not None:
+                run.active -= 1
+        if host.probing and host.blocked and not host.active:
+            # The probe ended without a verdict on the host: the next one may go.
+            host.lapse()
+        self.dirty[channel] = None
+
+    def wake(self, now: float) -> None:
+        """What is due becomes ready, hosts may be probed, what waited too long expires."""
+        delayed = self._delayed
+        while delayed and delayed[0][0] <= now:
+            _, _, item, due = heappop(delayed)
+            if item.state == DELAYED:
+                self._leave_delayed(item)
+                self.place(item, due, now)
+            else:
+                self._garbage -= 1
+        for thing in self.wall.due(now):
+            if isinstance(thing, HostQueue):
+                self._lapse(thing)
+            elif isinstance(thing, str):
+                self._expire_ready(self.channel(thing), now)
+            else:
+                self.dirty[thing] = None
+
+    def _lapse(self, host: HostQueue) -> None:
+        if host.failures and host.blocked and not host.probing:
+            host.lapse()
+            self.dirty[host.channel] = None
+        if host.cursor is not None:
+            self.thin[host] = None
+
+    def _expire_ready(self, channel: ChannelQueue, now: float) -> None:
+        oldest = math.inf
+        for host in channel.hosts.values():
+            if not host.ready:
+                continue
+            for item in [pair[1] for pair in host.heap if pair[1].state == READY]:
+                expiry = item.entry.enqueued + channel.lives[item.entry.priority]
+                if expiry <= now:
+                    host.cancel(item)
+                    self.expire(self._renewed(item))
+                else:
+                    oldest = min(oldest, expiry)
+        channel.oldest = oldest
+        if oldest < math.inf:
+            self.wall.set(channel.name, max(oldest, now + EXPIRY_ROUND))
+
+    def _renewed(self, item: Item) -> Item:
+        fresh = self.items[item.entry.id] = Item(item.entry, item.host)
+        return fresh
+
+    def latest_delayed(self, count: int, now: float) -> list[Item]:
+        """Those due last, among the ones whose due time the store knows."""
+        live = [
+            record for record in self._delayed if record[2].state == DELAYED and record[2].entry.due > now
+        ]
+        live.sort(key=lambda record: -record[2].entry.due)
+        return [record[2] for record in live[:count]]
+
+    def next_due(self) -> float | None:
+        """Epoch seconds at which :meth:`wake` will have something to do."""
+        delayed = self._delayed
+        while delayed and delayed[0][2].state != DELAYED:
+            heappop(delayed)
+            self._garbage -= 1
+        times = [at for at in (delayed[0][0] if delayed else None, self.wall.next()) if at is not None]
+        return min(times, default=None)
+
+    def lifetimes_changed(self, now: float) -> None:
+        """Look at every expiry anew."""
+        delayed, self._delayed = self._delayed, []
+        self._garbage = 0
+        for _, _, item, due in delayed:
+            if item.state == DELAYED:
+                self._leave_delayed(item)
+                self.place(item, due, now)
+        for name in self.channels:
+            self.wall.set(name, now)
+
+    def shift(self, by: float) -> None:
+        """The wall clock was set by so much: intervals stay what they were."""
+        self._delayed = [(at + by, serial, item, due + by) for at, serial, item, due in self._delayed]
+        heapify(self._delayed)
+        self.wall.shift(by)
+        for channel in self.channels.values():
+            channel.throttle.until += by
+            for host in channel.hosts.values():
+                host.until += by

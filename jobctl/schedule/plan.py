@@ -1,0 +1,76 @@
+"""What the schedule decides and shows, as values."""
+
+from collections.abc import Collection
+
+import msgspec
+
+Key = tuple[float, str]
+
+
+class StartJob(msgspec.Struct, frozen=True):
+    """
+    A job to be started.
+
+    :ivar host: The one destination it will serve, ``None``: whatever the channel has.
+    :ivar run: The operator's run that it belongs to.
+    """
+
+    channel: str
+    host: str | None = None
+    run: str | None = None
+
+
+class LoadRequest(msgspec.Struct, frozen=True):
+    """
+    What to read from the store and give to :meth:`Scheduler.loaded`.
+
+    It is repeated by every plan until it is answered, so one that failed needs no report.
+
+    :ivar kind: ``window`` (uses ``skip``) or ``backlog`` (uses ``channel`` and ``host``,
+        ``None``: all hosts), as the methods of :class:`jobctl.interfaces.IMessageStore`.
+    :ivar after: ``(due, id)`` beyond which to look, ``None``: from the beginning.
+    :ivar skip: At most 500 pairs of channel and host.
+    :ivar run: The run on whose behalf; of no meaning to the caller.
+    """
+
+    kind: str
+    after: Key | None
+    limit: int
+    skip: Collection[tuple[str, str]] = ()
+    channel: str = ""
+    host: str | None = None
+    run: str | None = None
+
+
+class Plan(msgspec.Struct, gc=False):
+    """
+    What to do now.
+
+    :ivar handouts: (job, entry ids in order); a job may occur more than once.
+    :ivar expired: Entries past their lifetime; settle each as expired.  They stay with the
+        caller, as active ones do, until ``settled`` or ``deferred``.
+    :ivar stop_jobs: Jobs to be stopped in order; nothing more is handed to them.
+    """
+
+    handouts: list[tuple[str, list[str]]]
+    starts: list[StartJob]
+    expired: list[str]
+    load: LoadRequest | None
+    stop_jobs: list[str]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """
+    Entries in memory; what waits for its destination's backoff counts as delayed.
+    """
+
+    ready: int
+    active: int
+    delayed: int
+
+
+class HostBackoff(msgspec.Struct, frozen=True):
+    """:ivar failures: In a row; ``until`` in epoch seconds."""
+
+    failures: int
+    until: float

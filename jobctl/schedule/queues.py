@@ -1,0 +1,141 @@
+"""One channel's queue: its hosts, whose turn it is, its jobs and its limits."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from jobctl.config.settings import ChannelSettings
+from jobctl.mail.envelope import Priority
+from jobctl.schedule.expiry import lifetime
+from jobctl.schedule.hosts import CLASSES, HostQueue
+from jobctl.schedule.jobs import Job, Starting
+from jobctl.schedule.throttle import Throttle
+
+# Most messages of one host in a row, when others wait: enough to pay for a connection.
+TURN = 10
+# What only the schedule looks at: a change needs no new programs.
+_OURS = ("maxjobs", "threaddepth", "pool", "backoff", "notices", "after", "max_life_time", "max_life_askwork")
+
+
+class ChannelQueue:
+    """
+    What is queued to a channel.
+
+    :ivar ready: Entries that may go out now (those of blocked hosts not counted), and
+        ``wanted``: connections they deserve, one per host for each ``threaddepth`` begun.
+    :ivar active: In the hands of jobs.
+    :ivar trials: Hosts whose backoff is over; ``probing``: how many of them are being probed.
+    :ivar slots: Of its pool in use: jobs, also those being started; an operator's runs use none.
+    :ivar rotations: Per class, the hosts that have some of it, next first.
+    :ivar bound: Its programs speak to one host in their life.
+    :ivar connections: What a further job is expected to serve at a time.
+    :ivar lives: Seconds until expiry by priority.
+    :ivar oldest: No ready entry expires before this time.
+    """
+
+    def __init__(self, settings: ChannelSettings) -> None:
+        self.name = settings.name
+        self.hosts: dict[str, HostQueue] = {}
+        self.rotations: tuple[deque[HostQueue], ...] = tuple(deque() for _ in range(CLASSES))
+        self.trials: deque[HostQueue] = deque()
+        self.ready = self.wanted = self.slots = 0
+        self.size = self.active = self.delayed = self.probing = 0
+        self.jobs: dict[str, Job] = {}
+        self.starting: list[Starting] = []
+        self.throttle = Throttle()
+        self.stopped = False
+        self.oldest = math.inf
+        self._greeted: int | None = None
+        self.configure(settings)
+
+    def configure(self, settings: ChannelSettings) -> bool:
+        """
+        Take new settings.
+
+        :return: Whether running programs have others than they were started with.
+        """
+        old = getattr(self, "settings", settings)
+        self.settings = settings
+        self.depth = max(settings.threaddepth, 1)
+        self.turn = min(self.depth, TURN)
+        self.bound = (
+            settings.transport is not None and settings.gateway is None and settings.copies != "multiple"
+        )
+        self.runnable = bool(settings.master_command)
+        self.lives = tuple(lifetime(settings, priority) for priority in Priority)
+        self.oldest = -math.inf if self.size else math.inf
+        hosts = [host for host in self.hosts.values() if not host.blocked]
+        self.wanted = sum(-(-host.ready // self.depth) for host in hosts)
+        return any(
+            getattr(old, name) != getattr(settings, name)
+            for name in ChannelSettings.__struct_fields__
+            if name not in _OURS
+        )
+
+    @property
+    def connections(self) -> int:
+        if self._greeted is not None:
+            return self._greeted
+        settings = self.settings
+        if settings.transport is not None or settings.smtp == "nosmtp":
+            return 1
+        return max(settings.options.max_client_threads, 1)
+
+    def greeted(self, connections: int) -> None:
+        """A program has said how much it serves at a time; its kind will say the same."""
+        self._greeted = max(connections, 1)
+
+    def host(self, name: str) -> HostQueue:
+        """Its queue, made when there is none."""
+        queue = self.hosts.get(name)
+        if queue is None:
+            queue = self.hosts[name] = HostQueue(self, name)
+        return queue
+
+    def forget_if_idle(self, host: HostQueue) -> None:
+        """Hosts come and go; what knows nothing is not kept."""
+        if host.idle and not host.enrolled and self.hosts.get(host.name) is host:
+            del self.hosts[host.name]
+
+    def probe(self, most: int) -> None:
+        """Let hosts be probed, ``most`` at a time."""
+        while self.trials and self.probing < most:
+            host = self.trials.popleft()
+            if host.lapsed and host.ready:
+                host.admit()
+
+    def next_host(self, cls: int, passed: int) -> HostQueue | None:
+        """
+        Whose turn it is in this class; hosts that have nothing of it any more are taken out.
+
+        :param passed: Hosts at the end of the rotation that were looked at already.
+        """
+        rotation = self.rotations[cls]
+        while len(rotation) > passed:
+            host = rotation[0]
+            head = host.head_class()
+            if head == cls and not host.blocked:
+                return host
+            rotation.popleft()
+            host.enrolled &= ~(1 << cls)
+            if not host.blocked:
+                host.enroll()
+            self.forget_if_idle(host)
+        return None
+
+    def took(self, host: str | None, run: str | None) -> Starting | None:
+        """A job that was being started has been heard of: it runs, or it will not."""
+        for start in self.starting:
+            if start.run == run and start.host == host:
+                self.starting.remove(start)
+                return start
+        return None
+
+    def free_host(self, name: str) -> None:
+        """A bound job is over."""
+        host = self.hosts.get(name)
+        if host is not None:
+            host.jobs = max(host.jobs - 1, 0)
+            host.enroll()
+            self.forget_if_idle(host)

@@ -1,0 +1,202 @@
+"""How many jobs a channel has: which are started, which are told to stop."""
+
+from __future__ import annotations
+
+import math
+
+from jobctl.schedule.hosts import CLASSES, HostQueue
+from jobctl.schedule.jobs import Job, Starting
+from jobctl.schedule.memory import Memory
+from jobctl.schedule.plan import StartJob
+from jobctl.schedule.pools import Pools
+from jobctl.schedule.queues import ChannelQueue
+from jobctl.schedule.runs import Run
+from jobctl.schedule.timers import Timers
+
+# Seconds that a job without work stays: starting one costs 300 ms of processor time, an idle one only
+# memory, and after a minute without mail the next message does not mind.
+LINGER = 60.0
+# A job bound to one host keeps others from its slot: long enough for a reply to bring the next message.
+BOUND_LINGER = 2.0
+# Messages after which a bound job makes place when other hosts wait for a slot.
+BOUND_TURN = 100
+# A start of which nothing is heard for so long is forgotten: connecting may try many addresses.
+START_TIMEOUT = 600.0
+
+
+class Staffing:
+    """
+    Starts and stops jobs as the backlog wants it and the limits allow.
+
+    :ivar checks: When a channel's jobs are to be looked at again (steady seconds).
+    """
+
+    def __init__(self, memory: Memory, pools: Pools) -> None:
+        self._memory = memory
+        self._pools = pools
+        self.checks: Timers[ChannelQueue] = Timers()
+
+    def stops(self, channel: ChannelQueue, steady: float, out: list[str]) -> None:
+        """Tell jobs to stop that have lived long enough, are not needed, or must make place."""
+        for start in [start for start in channel.starting if start.since + START_TIMEOUT <= steady]:
+            self.heard(channel, start.host, start.run)
+        jobs = [job for job in channel.jobs.values() if not job.stopping]
+        surplus = self._surplus(channel, jobs)
+        if surplus > 0:
+            jobs.sort(key=lambda job: len(job.held))
+        check = min((start.since for start in channel.starting), default=math.inf) + START_TIMEOUT
+        full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0
+        hosts_wait = full and self._candidate(channel) is not None
+        for job in jobs:
+            if job.run is not None:
+                if job.host is not None and not job.held and not self._run_wants(job):
+                    out.append(job.id)
+                    job.stop()
+                continue
+            end = self._end(channel, job, steady, hosts_wait)
+            if end <= steady or surplus > 0:
+                surplus -= 1
+                out.append(job.id)
+                job.stop()
+            else:
+                check = min(check, end)
+        if check < math.inf:
+            self.checks.set(channel, check)
+        else:
+            self.checks.clear(channel)
+
+    def _surplus(self, channel: ChannelQueue, jobs: list[Job]) -> int:
+        """Jobs beyond the limits, or that another channel needs more."""
+        surplus = -self._pools.free(channel)
+        if self._pools.must_yield(channel, self._memory.channels.values()):
+            surplus = max(surplus, 1)
+        if surplus <= 0:
+            return 0
+        leaving = sum(job.run is None and job.stopping for job in channel.jobs.values())
+        return min(surplus - leaving, sum(job.run is None for job in jobs))
+
+    def _end(self, channel: ChannelQueue, job: Job, steady: float, hosts_wait: bool) -> float:
+        """When a job is to be stopped, as things are (steady seconds)."""
+        settings = channel.settings
+        if channel.stopped or job.handed >= settings.max_life_askwork:
+            return -math.inf
+        end = job.started + settings.max_life_time
+        if hosts_wait and job.handed >= BOUND_TURN:
+            return -math.inf
+        if job.held:
+            job.idle = None
+            return end
+        if job.idle is None:
+            job.idle = steady
+        linger = LINGER if job.host is None else BOUND_LINGER
+        unneeded = job.credit > 0 and (
+            not channel.ready if job.host is None else not self._has_work(channel, job)
+        )
+        if unneeded and (hosts_wait or self._pools.others_wait(channel)):
+            linger = 0.0
+        return min(end, job.idle + linger)
+
+    def _has_work(self, channel: ChannelQueue, job: Job) -> bool:
+        host = channel.hosts.get(job.host or "")
+        return host is not None and host.ready > 0 and not host.blocked
+
+    def _run_wants(self, job: Job) -> bool:
+        run = self._memory.runs.get(job.run or "")
+        return run is not None and job.host is not None and run.has(job.host)
+
+    def heard(self, channel: ChannelQueue, host: str | None, run: str | None) -> bool:
+        """A job that was being started runs, or will not; ``False``: none was."""
+        start = channel.took(host, run)
+        if start is not None and run is None:
+            self.gave_up_slot(channel, host)
+        return start is not None
+
+    def gave_up_slot(self, channel: ChannelQueue, host: str | None) -> None:
+        """A slot is free, those who wait for it decide first; ``host`` has a job less."""
+        if host is not None:
+            channel.free_host(host)
+        for waiting in self._pools.give(channel):
+            self._memory.dirty[waiting] = None
+        self._memory.dirty[channel] = None
+
+    # Starts.
+
+    def starts(self, channel: ChannelQueue, now: float, steady: float, out: list[StartJob]) -> None:
+        """Start what the backlog wants."""
+        if channel.bound:
+            # Hosts that were dead when last heard of leave half of the slots to the others.
+            channel.probe(max(self._pools.limit(channel) // 2, 1))
+        if channel.stopped or not channel.runnable or not (channel.ready or channel.trials):
+            self._pools.served(channel)
+            return
+        if channel.throttle.until > now:
+            self._memory.wall.set(channel, channel.throttle.until)
+            return
+        free = self._pools.free(channel)
+        wanted = self._start_bound if channel.bound else self._start_any
+        if wanted(channel, free, steady, out) and free <= 0:
+            if self._pools.wait(channel):
+                # Whoever can spare a job in the pool hears of it.
+                for other in self._memory.channels.values():
+                    if other.jobs and other.settings.pool == channel.settings.pool:
+                        self._memory.dirty[other] = None
+        else:
+            self._pools.served(channel)
+
+    def _start_any(self, channel: ChannelQueue, free: int, steady: float, out: list[StartJob]) -> bool:
+        """Jobs for any host, at most doubling their number at a time; whether another is wanted."""
+        jobs = [
+            job for job in channel.jobs.values() if job.run is None and job.host is None and not job.stopping
+        ]
+        starting = sum(start.run is None for start in channel.starting)
+        connections = sum(job.connections for job in jobs) + starting * channel.connections
+        # A host to be probed wants one connection while nobody has any.
+        demand = max(channel.wanted, int(bool(channel.trials) and not jobs))
+        if jobs and sum(job.credit for job in jobs) >= channel.ready:
+            return False
+        while demand > connections and starting < max(1, len(jobs)):
+            if free <= 0:
+                return True
+            self._start(channel, None, steady, out)
+            starting += 1
+            free -= 1
+            connections += channel.connections
+        return False
+
+    def _start_bound(self, channel: ChannelQueue, free: int, steady: float, out: list[StartJob]) -> bool:
+        """One job per host, more where its backlog passes ``threaddepth``; whether another is wanted."""
+        while (host := self._candidate(channel)) is not None:
+            if free <= 0:
+                return True
+            host.jobs += 1
+            self._start(channel, host.name, steady, out)
+            free -= 1
+        return False
+
+    def _candidate(self, channel: ChannelQueue) -> HostQueue | None:
+        """The next host that should have a job, or another one."""
+        for cls in range(CLASSES):
+            passed = 0
+            while (host := channel.next_host(cls, passed)) is not None:
+                if not host.jobs or (not host.failures and host.ready > channel.depth * host.jobs):
+                    return host
+                channel.rotations[cls].rotate(-1)
+                passed += 1
+        return None
+
+    def _start(self, channel: ChannelQueue, host: str | None, steady: float, out: list[StartJob]) -> None:
+        channel.starting.append(Starting(host, None, steady))
+        self._pools.take(channel)
+        self.checks.set(channel, steady + START_TIMEOUT)
+        out.append(StartJob(channel.name, host))
+
+    def start_run(self, channel: ChannelQueue, run: Run, steady: float, out: list[StartJob]) -> None:
+        """A job for an operator's run, one at a time: the dialogues are read by a person."""
+        busy = any(start.run == run.name for start in channel.starting) or any(
+            job.run == run.name for job in channel.jobs.values()
+        )
+        host = run.next_host()
+        if run.starts and not busy and host is not None and channel.runnable:
+            bound = host if channel.bound else None
+            channel.starting.append(Starting(bound, run.name, steady))
+            out.append(StartJob(channel.name, bound, run.name))

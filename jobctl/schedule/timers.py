@@ -1,0 +1,62 @@
+"""Things to look at again at a time, each with one time."""
+
+from collections.abc import Hashable
+from heapq import heapify, heappop, heappush
+from typing import Generic, TypeVar
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Timers(Generic[T]):
+    """
+    One time for each of many things.
+
+    A thing whose time was changed leaves a stale record in the heap; they are
+    dropped when they surface, and all at once when they are the majority.
+    """
+
+    def __init__(self) -> None:
+        self._times: dict[T, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, T]] = []
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def set(self, thing: T, at: float) -> None:
+        """Look at it at this time, instead of any time set before."""
+        known = self._times.get(thing)
+        if known is not None and known[0] == at:
+            return
+        self._serial += 1
+        self._times[thing] = (at, self._serial)
+        heappush(self._heap, (at, self._serial, thing))
+        if len(self._heap) > 2 * len(self._times) + 64:
+            self._heap = [(at, serial, thing) for thing, (at, serial) in self._times.items()]
+            heapify(self._heap)
+
+    def clear(self, thing: T) -> None:
+        """Do not look at it."""
+        self._times.pop(thing, None)
+
+    def next(self) -> float | None:
+        """The earliest time."""
+        heap = self._heap
+        while heap and self._times.get(heap[0][2]) != heap[0][:2]:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def due(self, now: float) -> list[T]:
+        """Those whose time has come, earliest first; their times are forgotten."""
+        found = []
+        while (at := self.next()) is not None and at <= now:
+            thing = heappop(self._heap)[2]
+            del self._times[thing]
+            found.append(thing)
+        return found
+
+    def shift(self, by: float) -> None:
+        """Move every time."""
+        self._times = {thing: (at + by, serial) for thing, (at, serial) in self._times.items()}
+        self._heap = [(at, serial, thing) for thing, (at, serial) in self._times.items()]
+        heapify(self._heap)

@@ -1,0 +1,40 @@
+"""One queue entry in the schedule's memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobctl.mail.entry import QueueEntry
+
+if TYPE_CHECKING:
+    from jobctl.schedule.hosts import HostQueue
+    from jobctl.schedule.jobs import Job
+
+# States.  RUN: set aside for an operator's run.  EXPIRED: given to the caller to be returned.
+# GONE: a leftover in some queue, to be dropped when it surfaces.
+READY, DELAYED, ACTIVE, RUN, EXPIRED, GONE = range(6)
+# What people are told.
+WORDS = ("ready", "delayed", "active", "ready", "active", "gone")
+
+
+class Item:
+    """
+    An entry and where it is.
+
+    Queues delete lazily: what leaves one out of turn is marked GONE and continues as a new
+    Item, so each Item is live in one queue at most and never comes back to one.
+
+    :ivar entry: ``entry.due`` is what the store has, also while it is to be tried earlier or later.
+    :ivar run: The run it was offered to.
+    :ivar removed: Taken away by an operator while active; forgotten when it settles.
+    """
+
+    __slots__ = ("entry", "host", "job", "removed", "run", "state")
+
+    def __init__(self, entry: QueueEntry, host: HostQueue) -> None:
+        self.entry = entry
+        self.host = host
+        self.state = GONE
+        self.job: Job | None = None
+        self.run: str | None = None
+        self.removed = False
