@@ -15,6 +15,7 @@ import pytest
 
 from jobctl.commands import exits
 from jobctl.commands.main import build_parser, main
+from jobctl.commands.manual import pages
 from jobctl.control import client as blocking
 from jobctl.control.refusals import NoAnswer
 from tests.control_fake import ROWS
@@ -561,3 +562,20 @@ def test_help_teaches(capsys):
         assert ended.value.code == 0
         assert "examples:\n  " in capsys.readouterr().out
     assert build_parser("imsimta").prog == "imsimta"
+
+
+def test_manual_is_current():
+    """The manual page says what the commands do; 'python -m jobctl.commands.manual docs/man' renews it."""
+    for name, text in pages().items():
+        with open(os.path.join(ROOT, "docs", "man", name)) as file:
+            assert file.read() == text, name
+
+
+def test_manual_names_every_command():
+    """Every command has a section of its own in docs/commands.md and in the manual page."""
+    with open(os.path.join(ROOT, "docs", "commands.md")) as file:
+        guide = file.read()
+    sections = [line[4:] for line in pages()["jobctl.1"].splitlines() if line.startswith(".SS ")]
+    assert len(sections) > 20
+    for section in sections:
+        assert section in guide, section

@@ -11,7 +11,7 @@ from jobctl.commands.spelling import translate
 from jobctl.errors import ConfigError, UsageError
 
 _FAMILIES = (enqueue, running, qm, cache, processes, checks, completion)
-_EPILOG = """\
+EPILOG = """\
 examples:
   jobctl enqueue --from ann@example.org --to bob@example.net message.eml
   jobctl qm summarize                the queues at a glance
@@ -21,8 +21,6 @@ examples:
 
 'jobctl COMMAND --help' tells more about each. The old spelling works everywhere: -option=value,
 -nooption, abbreviations. 'twistd -n jobctl --config FILE' runs the daemon in the foreground.
-
-exit statuses:
 """
 
 
@@ -63,7 +61,7 @@ def build_parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
         description="Operate a jobctl mail queue: hand over mail, look at it, steer it.",
-        epilog=_EPILOG + statuses,
+        epilog=f"{EPILOG}\nexit statuses:\n{statuses}",
     )
     add_shared(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)

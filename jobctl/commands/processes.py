@@ -1,7 +1,6 @@
 """``jobctl process`` and ``jobctl version``: what runs."""
 
 import os
-import platform
 from typing import Any
 
 from jobctl import __version__
@@ -75,6 +74,8 @@ def _of_system(pid: int) -> dict[str, Any]:
 
 def version(context: Context) -> int:
     """Works without a daemon."""
+    import platform
+
     daemon: dict[str, Any] | None = None
     why = ""
     try:

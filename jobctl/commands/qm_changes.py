@@ -1,7 +1,6 @@
 """``jobctl qm start|stop|hold|release|return|delete``: what an operator does to the queue."""
 
 import argparse
-import getpass
 import sys
 from typing import Any
 
@@ -65,6 +64,8 @@ def start_or_stop(context: Context) -> int:
     stop = verb == "stop"
 
     def write_down(store: Any) -> dict[str, list[str]]:
+        import getpass
+
         names = channels_meant(context, pattern)
         marked = set(store.stopped())
         changed = names if stop else [name for name in names if name in marked]

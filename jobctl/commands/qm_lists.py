@@ -108,9 +108,10 @@ def register(subcommands: Commands) -> None:
 
 def summarize(context: Context) -> int:
     """The queue by channel."""
-    from jobctl.commands.queue_rows import summary_rows
 
     def read(store: Any) -> list[dict[str, Any]]:
+        from jobctl.commands.queue_rows import summary_rows
+
         return summary_rows(store.summarize(), store.stopped(), context.settings.channels)
 
     rows = ask_or_read(context, "qm.summarize", {}, read)
@@ -141,9 +142,6 @@ def held(context: Context) -> int:
 
 
 def _list(context: Context, op: str, only_held: bool | None) -> int:
-    from jobctl.commands.queue_rows import directory_rows
-    from jobctl.control.requests import QmDirectory
-
     args = context.args
     keys: dict[str, Any] = {
         "channel": args.channel,
@@ -155,6 +153,9 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
     }
 
     def read(store: Any) -> list[dict[str, Any]]:
+        from jobctl.commands.queue_rows import directory_rows
+        from jobctl.control.requests import QmDirectory
+
         if args.channel is not None:
             channels_meant(context, args.channel)
         return directory_rows(store.directory(), QmDirectory(**keys), time.time())
@@ -178,11 +179,11 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
 
 def messages(context: Context) -> int:
     """One channel by destination host."""
-    from jobctl.commands.queue_rows import message_rows
-
     name = context.args.channel
 
     def read(store: Any) -> list[dict[str, Any]]:
+        from jobctl.commands.queue_rows import message_rows
+
         meant = set(channels_meant(context, name))
         return message_rows(
             (stored for stored in store.directory() if stored.entry.channel in meant), time.time()

@@ -1,9 +1,7 @@
 """``jobctl qm history|read``: one message looked at closely."""
 
 import argparse
-import base64
 import sys
-import tempfile
 from typing import IO, Any
 
 import msgspec
@@ -57,12 +55,12 @@ def register(subcommands: Commands) -> None:
 
 def history(context: Context) -> int:
     """The delivery attempts."""
-    from jobctl.commands.queue_rows import history_rows
-
     args = context.args
     check_chosen(args)
 
     def look(store: Any) -> list[dict[str, Any]]:
+        from jobctl.commands.queue_rows import history_rows
+
         there = {stored.entry.id: stored.entry.channel for stored in store.directory()}
         ids = [entry for entry in there if there[entry] == args.channel] if args.all else args.ids
         rows: list[dict[str, Any]] = []
@@ -86,6 +84,8 @@ def history(context: Context) -> int:
 
 def read(context: Context) -> int:
     """Messages as they were given to us."""
+    import tempfile
+
     args = context.args
     check_chosen(args)
     with context.client() as client:
@@ -107,6 +107,8 @@ def read(context: Context) -> int:
 
 def _show(context: Context, row: dict[str, Any], content: IO[bytes]) -> None:
     if context.json:
+        import base64
+
         octets = content.read()
         key = "content" if context.args.content else "header"
         write_json({**row, f"{key}_base64": base64.b64encode(octets).decode()})

@@ -1,6 +1,5 @@
 """What the operator is told when something cannot be: one line that says what to do, one exit status each."""
 
-import difflib
 import os
 from collections.abc import Iterable
 
@@ -27,6 +26,8 @@ class NoAnswer(ControlError):
 
 def unknown_channel(name: str, known: Iterable[str]) -> UsageError:
     """No configured channel has this name, or matches this pattern."""
+    import difflib  # late: every command imports this module and few err
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are: {_some(names)}"

@@ -2,8 +2,10 @@
 
 import fnmatch
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from jobctl.control.requests import QmDirectory
+if TYPE_CHECKING:
+    from jobctl.control.requests import QmDirectory
 
 
 def channel_matches(pattern: str | None, name: str) -> bool:
@@ -30,7 +32,7 @@ def address_matches(pattern: str, address: str) -> bool:
     return pattern in address
 
 
-def selector(request: QmDirectory) -> Callable[[str, bool, str, Sequence[str]], bool]:
+def selector(request: "QmDirectory") -> Callable[[str, bool, str, Sequence[str]], bool]:
     """
     Compile what a list request asks for.
 
