@@ -185,5 +185,9 @@ class IJobHandler(Interface):
             greeted and did work.
         """
 
-    def start_failed(spec, reason, temporary):
-        """A job could not be started (connect refused, program missing...); no job exists."""
+    def start_failed(spec, why):
+        """
+        A job could not be started (connection refused, program missing...); no job exists.
+
+        :param why: jobctl.jobs.environment.CannotStart, telling whether the destination is at fault.
+        """

@@ -11,6 +11,7 @@ from zope.interface import implementer
 from jobctl.config.settings import ChannelSettings
 from jobctl.interfaces import IJobHandler
 from jobctl.jobprotocol.frames import Message
+from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.job import Ended, JobSpec
 from jobctl.mail.envelope import Envelope, Recipient
 
@@ -94,6 +95,6 @@ class Handler:
         self.ended.append((job, how))
         self._check()
 
-    def start_failed(self, spec: JobSpec, reason: str, temporary: bool) -> None:
-        self.failed.append((spec, reason, temporary))
+    def start_failed(self, spec: JobSpec, why: CannotStart) -> None:
+        self.failed.append((spec, str(why), why.temporary))
         self._check()

@@ -117,7 +117,8 @@ class Attempts:
                 entry.channel, entry.host, backoff.failures, backoff.until, frame.reply
             ).addErrback(_logged)
         elif counted:
-            self._scheduler.host_answered(entry.channel, entry.host, now)
+            if self._scheduler.host_answered(entry.channel, entry.host, now):
+                self._store.set_host_backoff(entry.channel, entry.host, 0, 0.0, "").addErrback(_logged)
         elif retry is None:
             # Given back unasked: not at once again, or a program that refuses everything would spin.
             retry = 0.0 if not any(d.reply for d in dispositions) else GIVEN_BACK
@@ -214,6 +215,45 @@ class Attempts:
         self._standstill("")
         for settlement, stored in waiting.values():
             self.settle(settlement, stored)
+
+    def unreachable(self, entry_ids: list[str], why: Any, job: str) -> None:
+        """
+        A destination could not be reached before there was a job for these entries.
+
+        :param why: jobctl.jobs.environment.CannotStart; temporary: deferred, no attempt counted;
+            else they fail.
+        """
+        verdict = Verdict.DEFERRED if why.temporary else Verdict.FAILED
+        reply = f"{451 if why.temporary else 550} {why.status} {why}"
+
+        def fetched(found: list[StoredEntry]) -> None:
+            there = {stored.entry.id: stored for stored in found if stored.state is Lasting.QUEUED}
+            now = self._reactor.seconds()
+            for entry_id in entry_ids:
+                stored = there.get(entry_id)
+                if stored is None:
+                    self._scheduler.settled(entry_id, now)
+                    continue
+                dispositions = [
+                    Disposition(recipient.address, verdict, why.status, reply)
+                    for recipient in stored.envelope.recipients
+                ]
+                content = self.quotable(stored) if verdict is Verdict.FAILED else succeed(None)
+                content.addCallback(
+                    self._settle_tried, UnderWay(stored, job, None), dispositions, False, None, now
+                )
+                content.addErrback(_logged)
+
+        def failed(reason: Failure) -> None:
+            log.error(
+                "{count} messages cannot be read: {why}", count=len(entry_ids), why=reason.getErrorMessage()
+            )
+            now = self._reactor.seconds()
+            for entry_id in entry_ids:
+                self._scheduler.deferred(entry_id, now + 60, None, now)
+
+        if entry_ids:
+            self._store.fetch(entry_ids).addCallbacks(fetched, failed).addErrback(_logged)
 
     def job_ended(self, job: str, entry_ids: list[str], how: Any, held: Mapping[str, Any]) -> Deferred[bool]:
         """

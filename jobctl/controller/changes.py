@@ -39,6 +39,7 @@ class Changes:
             log.info("{channel} stopped by {who}", channel=name, who=caller.name)
         for job in list(self._at.jobs.values()):
             if job.spec.role == "master" and job.spec.channel.name in names and job.spec.run is None:
+                self._at.scheduler.job_stopping(job.id)
                 job.stop()
         return {"channels": names}
 

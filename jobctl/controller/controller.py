@@ -22,6 +22,7 @@ from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
 from jobctl.controller.verdicts import Verdicts
 from jobctl.jobs.attached import AttachedJob
+from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.inbound import InboundFactory
 from jobctl.jobs.spec import JobSpec, SupervisorSettings
 from jobctl.jobs.supervisor import Supervisor
@@ -222,7 +223,7 @@ class Controller:
         self.tally.forget(job.id)
         self._server_ended(job.spec, how.greeted)
 
-    def _start_failed(self, spec: JobSpec, reason: str, temporary: bool) -> None:
+    def _start_failed(self, spec: JobSpec, why: CannotStart, learnt: int) -> None:
         self.starting.pop(spec.id, None)
         self._server_ended(spec, worked=False)
 

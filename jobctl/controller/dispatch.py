@@ -50,12 +50,21 @@ class Dispatch:
         self._loading = False
         self._stopping = False
         self._standing = ""
+        self._asked = 0
         self.attempts: Attempts
 
     def kick(self) -> None:
         """Something changed: decide again, once for all that changes in this turn of the reactor."""
         if self._soon is None and not self._stopping and not self._standing:
             self._soon = self._reactor.callLater(0, self._decide)
+
+    def decide_now(self) -> int:
+        """Decide without waiting for the end of this turn; gives how many jobs were asked for."""
+        if self._soon is not None and self._soon.active():
+            self._soon.cancel()
+        self._asked = 0
+        self._decide()
+        return self._asked
 
     def stand_still(self, reason: str) -> None:
         """Hand out nothing (``""``: go on)."""
@@ -87,6 +96,7 @@ class Dispatch:
         for job_id, ids in plan.handouts:
             self._hand_out(job_id, ids)
         for start in plan.starts:
+            self._asked += 1
             self._start_job(start.channel, start.host, start.run)
         for job_id in plan.stop_jobs:
             job = self._jobs.get(job_id)

@@ -15,6 +15,9 @@ from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Route, S
 
 log = Logger()
 
+# Entries told at a time that their host does not exist.
+CLAIM = 1000
+
 
 @implementer(IJobHandler)
 class JobHandler:
@@ -25,7 +28,7 @@ class JobHandler:
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
     :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back;
         (None, spec, reason) never comes here.
-    :ivar failure_watchers: Called with (spec, reason, temporary) when a job could not be started.
+    :ivar failure_watchers: Called with (spec, why, entries that learn of it) when a job could not be started.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class JobHandler:
         self.spawn_watchers: list[Callable[[Any], None]] = []
         self.log_watchers: list[Callable[[Any, str], None]] = []
         self.end_watchers: list[Callable[[Any, Any], None]] = []
-        self.failure_watchers: list[Callable[[Any, str, bool], None]] = []
+        self.failure_watchers: list[Callable[[Any, Any, int], None]] = []
 
     def job_spawned(self, job: Any) -> None:
         spec = job.spec
@@ -106,9 +109,10 @@ class JobHandler:
             arrivals.lost()
         say = log.info if how.exit_status == 0 else log.warn
         say("{job}: {channel} {how}", job=job.id, channel=job.spec.channel.name, how=how.text)
-        if job.spec.role == "master":
+        spec = job.spec
+        if spec.role == "master":
             now = self._reactor.seconds()
-            ids = self._scheduler.job_ended(job.id, how.worked, now)
+            ids = self._scheduler.job_ended(job.id, how.worked, now, spec.channel.name, spec.host, spec.run)
             settled = self._attempts.job_ended(job.id, ids, how, job.held)
             if job.journal is not None:
                 settled.addCallback(lambda recorded: job.journal.remove() if recorded else None)
@@ -116,11 +120,20 @@ class JobHandler:
             watcher(job, how)
         self._dispatch.kick()
 
-    def start_failed(self, spec: Any, reason: str, temporary: bool) -> None:
-        log.warn("{channel}: a job could not start: {reason}", channel=spec.channel.name, reason=reason)
-        now = self._reactor.seconds()
+    def start_failed(self, spec: Any, why: Any) -> None:
+        learnt = 0
         if spec.role == "master":
-            self._scheduler.start_failed(spec.channel.name, spec.host, now)
+            now = self._reactor.seconds()
+            channel, host = spec.channel.name, spec.host or ""
+            self._scheduler.start_failed(channel, spec.host, now, spec.run)
+            if why.status:
+                # The destination's fault, so somebody's mail learns of it: one entry that nobody
+                # answers, every entry that there is no such host.
+                if why.temporary and spec.host is None:
+                    self._scheduler.host_failed(channel, host, now)
+                ids = self._scheduler.claim(channel, host, 1 if why.temporary else CLAIM)
+                learnt = len(ids)
+                self._attempts.unreachable(ids, why, spec.id)
         for watcher in list(self.failure_watchers):
-            watcher(spec, reason, temporary)
+            watcher(spec, why, learnt)
         self._dispatch.kick()

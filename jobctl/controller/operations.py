@@ -73,11 +73,10 @@ class Operations:
 
     def submit(self, request: Submit, caller: Caller, stream: Any) -> dict[str, Any]:
         channel = self._channel(request.channel)
-        before = len(self._at.supervisor.jobs)
-        if request.poll and channel.master_command:
+        polled = int(request.poll and bool(channel.master_command))
+        if polled:
             self._at.start_job(channel.name, None, None)
-        self._at.dispatch.decide_now()
-        return {"channel": channel.name, "started": max(len(self._at.supervisor.jobs) - before, 0)}
+        return {"channel": channel.name, "started": polled + self._at.dispatch.decide_now()}
 
     def attach(self, request: Attach, caller: Caller, transport: Any) -> Any:
         channel = self._channel(request.channel)

@@ -105,11 +105,15 @@ class Runs:
                 run.stream.line(f"{job.spec.channel.name}: job {job.id} {how.text}")
             self._end_if_done(run)
 
-    def _start_failed(self, spec: Any, reason: str, temporary: bool) -> None:
+    def _start_failed(self, spec: Any, why: Any, learnt: int) -> None:
         run = self._of(spec)
         if run is not None:
+            if why.status and not why.temporary:
+                run.failed += learnt
+            else:
+                run.deferred += max(learnt, 1)
             if run.stream is not None:
-                run.stream.line(f"{spec.channel.name}: {reason}")
+                run.stream.line(f"{spec.channel.name}: {why}")
             self._end_if_done(run)
 
     def _end_if_done(self, run: Run) -> None:

@@ -32,7 +32,7 @@ async def connect_next_hop(
             hops = await resolver.next_hops(name, channel)
         except NoSuchHost as why:
             if name == host:
-                raise CannotStart(f"{host}: {why.status} {why.text}", temporary=False) from None
+                raise CannotStart(f"{host}: {why.text}", temporary=False, status=why.status) from None
             failures.append(f"{name}: {why.text}")
             continue
         except DnsTrouble as why:
@@ -43,7 +43,7 @@ async def connect_next_hop(
                 return await _connect(reactor, hop, channel.interfaceaddress, timeout, linger)
             except (ConnectError, OSError) as why:
                 failures.append(f"{hop.name} [{hop.address}]:{hop.port}: {why}")
-    raise CannotStart("cannot connect to " + "; ".join(failures), temporary=True)
+    raise CannotStart("cannot connect to " + "; ".join(failures), temporary=True, status="4.4.1")
 
 
 def _factory(reactor: Any, linger: float) -> Any:

@@ -21,11 +21,14 @@ class CannotStart(Exception):
     A program cannot be started.
 
     :ivar temporary: Trying again later may help without anybody changing anything.
+    :ivar status: RFC 3463 status when it is the destination that fails (``4.4.1`` nobody answers,
+        ``5.1.2`` no such host); ``""`` when it is us, and no recipient may suffer for it.
     """
 
-    def __init__(self, reason: str, temporary: bool) -> None:
+    def __init__(self, reason: str, temporary: bool, status: str = "") -> None:
         super().__init__(reason)
         self.temporary = temporary
+        self.status = status
 
 
 def search_path(environment: Mapping[str, str]) -> str:

@@ -161,7 +161,7 @@ class Supervisor:
 
     def _failed(self, spec: JobSpec, why: CannotStart) -> None:
         try:
-            self._handler.start_failed(spec, str(why), why.temporary)
+            self._handler.start_failed(spec, why)
         except Exception:
             log.failure("{job}: bug while handling that it did not start", job=spec.id)
 
