@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from jobctl.errors import StoreError, StoreFull
 from jobctl.mail.entry import Lasting, Loss, Origin, Settlement
-from jobctl.mail.envelope import Recipient
+from jobctl.mail.envelope import Priority, Recipient
 from jobctl.store import reading, worker, writer
 from jobctl.store.disk import Disk
 from jobctl.store.space import RESERVE
 from jobctl.store.sqlite import SQLiteStore
-from tests.store_contract import ANN, BOB, PumpReactor, delivered, imbalances, new_entry, submission
+from tests.store_contract import ANN, BOB, NOW, PumpReactor, delivered, imbalances, new_entry, submission
 
 LARGE = b"0123456789abcdef" * 10_000
 
@@ -263,6 +263,22 @@ class DatabaseFailures(FailureCase):
         self.assertEqual(self.reactor.wait(self.store.settle(delivered(text_id))), [])
         self.assertEqual(self.ids(), [other])
         self.assert_balanced()
+
+    def test_failed_change_leaves_no_trace(self) -> None:
+        """What a failed commit would have changed does not come in with the next change of that entry."""
+        text_id = self.enqueue()
+        before = self.reactor.wait(self.store.fetch([text_id]))[0]
+        self.disk.statements = [("INSERT INTO batch", sqlite3.SQLITE_IOERR_WRITE, 1)]
+        change = Settlement(text_id, due=NOW + 99, attempts=5, last_reply="lost", state=Lasting.HELD)
+        self.fails(StoreError, lambda: self.store.settle(change))
+        self.assertTrue(self.reactor.wait(self.store.set_priority(text_id, Priority.NORMAL)))
+        self.assertEqual(self.reactor.wait(self.store.fetch([text_id]))[0], before)
+
+    def test_every_commit_is_synced(self) -> None:
+        """The database keeps a log and waits for the disk at each commit."""
+        for pragma, expected in (("journal_mode", b"wal"), ("synchronous", 2), ("auto_vacuum", 2)):
+            found = self.disk.connections[0].execute(f"PRAGMA {pragma}").fetchone()[0]
+            self.assertEqual(found, expected)
 
     def test_failed_sync_of_the_log(self) -> None:
         """After the log would not sync nothing is changed any more until it is opened anew."""

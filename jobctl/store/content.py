@@ -3,6 +3,8 @@
 import errno
 import os
 import secrets
+from collections.abc import Callable
+from typing import TypeVar
 from zlib import crc32
 
 from twisted.logger import Logger
@@ -15,6 +17,7 @@ from jobctl.store.health import NO_ROOM, Health, from_os
 from jobctl.store.records import INLINE
 
 log = Logger()
+T = TypeVar("T")
 
 
 @implementer(IStagedContent)
@@ -118,12 +121,14 @@ class ContentFiles:
         :return: Name and checksum.
         :raises StoreError: It could not be; nothing is left of it.
         """
-        staged = content if isinstance(content, StagedContent) else StagedContent(self)
+        if isinstance(content, bytes):
+            staged = StagedContent(self)
+            staged.write(content)
+        else:
+            staged = content
         if self._health.refusing:
             staged.discard()
             raise StoreError(self._health.refusing)
-        if content is not staged:
-            staged.write(content)
         try:
             self._sync("a content file", self.disk.sync, staged.file)
             final = self.path(staged.name)
@@ -140,9 +145,9 @@ class ContentFiles:
         self.disk.close(file)
         return staged.name, staged.crc
 
-    def _sync(self, what: str, sync: "object", target: "int | str") -> None:
+    def _sync(self, what: str, sync: Callable[[T], None], target: T) -> None:
         try:
-            sync(target)  # type: ignore[operator]
+            sync(target)
         except OSError as why:
             # A full disk can show itself only here; the data never got out, which is no sign of a bad disk.
             if why.errno not in NO_ROOM:
@@ -206,7 +211,7 @@ class FileContent:
     :param damaged: Called once with the reason when the file is not as written.
     """
 
-    def __init__(self, path: str, size: int, crc: int, damaged: "object") -> None:
+    def __init__(self, path: str, size: int, crc: int, damaged: Callable[[str], None]) -> None:
         self.size = size
         self._left = size
         self._crc = crc
@@ -231,10 +236,10 @@ class FileContent:
         self._left -= len(piece)
         self._sum = crc32(piece, self._sum)
         if not piece or (self._left == 0 and self._sum != self._crc):
-            why = "shorter than it was" if not piece else "not what was stored (checksum)"
+            harm = "shorter than it was" if not piece else "not what was stored (checksum)"
             self.close()
-            self._damaged(f"the content file is {why}")  # type: ignore[operator]
-            raise StoreError(f"the content is {why}")
+            self._damaged(f"the content file is {harm}")
+            raise StoreError(f"the content is {harm}")
         return piece
 
     def close(self) -> None:

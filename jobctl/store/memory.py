@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from jobctl.errors import StoreBusy, StoreError
-from jobctl.interfaces import IContent, IMessageStore, IStagedContent
+from jobctl.interfaces import IMessageStore, IStagedContent
 from jobctl.mail.entry import (
     Attempt,
     Lasting,
@@ -92,9 +92,8 @@ class MemoryStore:
             self.disk.busy = self._open = False
         return succeed(None)
 
-    def stage(self) -> IStagedContent:
-        staged: IStagedContent = _Staged()
-        return staged
+    def stage(self) -> _Staged:
+        return _Staged()
 
     def enqueue(self, submission: Submission) -> "Deferred[list[str]]":
         return self._do(self._check_and_add, submission)
@@ -126,11 +125,10 @@ class MemoryStore:
 
         return self._do(look, faults=False)
 
-    def content(self, message: int) -> "Deferred[IContent]":
+    def content(self, message: int) -> "Deferred[InlineContent]":
         if message not in self.disk.contents:
             return fail(StoreError("the message is gone"))
-        content: IContent = InlineContent(self.disk.contents[message])
-        return succeed(content)
+        return succeed(InlineContent(self.disk.contents[message]))
 
     def window(
         self, after: tuple[float, str] | None, limit: int, skip: Iterable[tuple[str, str]]

@@ -186,7 +186,7 @@ class Planner:
         enqueued = microseconds(submission.arrived)
         whole = submission.envelope.recipients
         number = self._next
-        rows = []
+        rows: list[tuple[Row, bytes]] = []
         for new in submission.entries:
             if not new.recipients:
                 raise StoreError("an entry without recipients")

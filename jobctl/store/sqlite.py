@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobctl.errors import StoreError, StoreFull
-from jobctl.interfaces import IContent, IMessageStore
+from jobctl.interfaces import IMessageStore
 from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
 from jobctl.store import reading, schema
@@ -145,7 +145,7 @@ class SQLiteStore:
             self._handing_over.cancel()
             self._hand_over()
         # The filer's content goes to the writer; garbage that comes of it is left for the next start.
-        stopping = gatherResults(
+        stopping: Deferred[Any] = gatherResults(
             [w.stop() for w in (self._filer, self._deliveries, self._schedule, self._lists)]
         )
         stopping.addCallback(lambda _: self._writer.stop())
@@ -208,7 +208,7 @@ class SQLiteStore:
 
         return self._find(self._deliveries, look)
 
-    def content(self, message: int) -> "Deferred[IContent]":
+    def content(self, message: int) -> "Deferred[InlineContent | FileContent]":
         """:raises StoreError: (fails) gone or damaged; then its entries are held."""
 
         def damaged(why: str) -> None:
@@ -346,7 +346,7 @@ class SQLiteStore:
                 if isinstance(task, Swept):
                     task.files = [name for name in task.files if self._files.forget(name)]
                 elif isinstance(task, Enqueue):
-                    task.kept[0] = self._files.keep(task.submission.content)
+                    task.kept[0] = self._files.keep(task.submission.content)  # type: ignore[arg-type]
             except StoreError as why:
                 yield [(task.done, Failure(why))]
             else:
