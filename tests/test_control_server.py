@@ -6,7 +6,9 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPullProducer
 from twisted.internet.threads import deferToThread
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from jobctl.control import output, server
@@ -349,6 +351,33 @@ class AttachTests(ControlCase):
         self.assertEqual(await deferToThread(raw.file.readline), b"MORE\n")
         raw.close()
         await self.operations.attached[0].lost
+
+    async def test_job_with_a_producer(self) -> None:
+        """A job that regulates its own output from the start is asked for it once the answer is out."""
+
+        @implementer(IPullProducer)
+        class Counting(Echo):
+            left = 3
+
+            def __init__(self, transport: Any) -> None:
+                super().__init__(transport)
+                transport.registerProducer(self, False)
+
+            def resumeProducing(self) -> None:
+                self.left -= 1
+                self.transport.write(b"line\n")
+                if not self.left:
+                    self.transport.unregisterProducer()
+
+            def stopProducing(self) -> None:
+                pass
+
+        self.operations.attaching = Counting
+        raw = self.client()
+        raw.send({"op": "attach", "id": 1, "channel": "l"})
+        lines = [await deferToThread(raw.file.readline) for _ in range(5)]
+        self.assertEqual(lines[1:], [b"hello there\n", b"line\n", b"line\n", b"line\n"])
+        self.assertIn(b"attached", lines[0])
 
     async def test_refused(self) -> None:
         """A refused program hears why, and the connection stays a control connection."""

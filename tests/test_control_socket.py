@@ -55,7 +55,7 @@ class RightsTests(ControlCase):
 
     async def as_user(self, request: str, gid: int = NOBODY, groups: str = "") -> str:
         argv = [sys.executable, "-c", ASK, self.path, str(NOBODY), str(gid), groups, request]
-        done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60)
+        done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60, env={})
         self.assertEqual(done.stderr, "")
         return done.stdout
 
@@ -221,5 +221,5 @@ class FileTests(TestCase):
             "except Exception as why:\n    print(type(why).__name__, why.exit_status, why)"
         )
         argv = [sys.executable, "-c", script, self.path]
-        done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60)
+        done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60, env={})
         self.assertTrue(done.stdout.startswith(f"{ControlError.__name__} {os.EX_NOPERM} "), done)

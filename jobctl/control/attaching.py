@@ -38,8 +38,7 @@ class HeldTransport:
         self._open = True
         self.write = self._transport.write  # type: ignore[method-assign]
         self.writeSequence = self._transport.writeSequence  # type: ignore[method-assign]
+        self._transport.writeSequence(self._held)
+        self._held = []
         if self._producer is not None:
             self._transport.registerProducer(*self._producer)
-        if self._held:
-            self._transport.writeSequence(self._held)
-            self._held = []
