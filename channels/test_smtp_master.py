@@ -285,7 +285,7 @@ class SmtpMaster:
         banner = self._dialogue.banner
         name = banner.split(None, 1)[0] if banner.strip() else ""
         if "." in name:
-            self._remote = name
+            self._remote = name[:255]
         self._run.link.send(Event(event="opened", transport=self._transport, application=banner))
 
     def _content_wanted(self, event: NeedContent) -> None:

@@ -22,6 +22,7 @@ from channels.kit.startup import CannotStart, read_start
 from jobctl.errors import ProtocolViolation
 from jobctl.jobprotocol.codec import encode, from_program
 from jobctl.jobprotocol.frames import (
+    MAX_REPLY,
     Accepted,
     Ask,
     HelloController,
@@ -31,7 +32,7 @@ from jobctl.jobprotocol.frames import (
     Sent,
     Stop,
 )
-from jobctl.mail.disposition import Verdict
+from jobctl.mail.disposition import Disposition, Verdict
 from tests.kit_support import channel, message
 
 HELLO = HelloController(
@@ -97,6 +98,18 @@ class TestJobLink:
         link.ask(3)
         assert link.hurried and [type(frame) for frame in said(link)] == [Report, Ask]
         assert not link.hurried and link.take_output() == b""
+
+    def test_words_without_end(self):
+        """However much a peer says, for however many recipients, the report is one the controller takes."""
+        link = greeted_link()
+        long = "550 " + "x" * 60_000
+        many = tuple(Disposition(f"u{number}@y", Verdict.FAILED, "5.1.1", long) for number in range(2000))
+        link.report(Report(id="E1", verdict=Verdict.FAILED, reply=long))
+        link.report(Report(id="E2", results=many))
+        one, all_of_them = said(link)
+        assert len(one.reply) == MAX_REPLY
+        assert len(all_of_them.results) == 2000
+        assert all(verdict.reply.startswith("550 xxx") for verdict in all_of_them.results)
 
     def test_hello(self):
         """It introduces itself first, with version, name and window."""

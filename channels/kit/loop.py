@@ -9,9 +9,10 @@ import stat
 from collections import deque
 from collections.abc import Callable
 
-# As much as one read takes at most, and as an unprivileged process may make a pipe.
+# What one read takes at most, and what a pipe should hold.  Not the 1 MiB that it may: all pipes of a
+# user share an allowance, and beyond it new ones are tiny.
 READ_SIZE = 256 * 1024
-_PIPE_SIZE = 1024 * 1024
+_PIPE_SIZE = 256 * 1024
 # Octets an outlet holds above which whoever produces them pauses.
 FULL = 512 * 1024
 
@@ -168,6 +169,7 @@ def read_some(fd: int) -> bytes | None:
 
 
 def enlarge_pipe(fd: int) -> None:
-    """Let a pipe hold as much as it may: a burst then costs one turn, not many."""
+    """Let a pipe hold a piece of content: a burst then costs one turn, not many."""
     with contextlib.suppress(OSError, AttributeError):
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < _PIPE_SIZE:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)

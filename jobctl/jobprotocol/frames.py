@@ -17,6 +17,8 @@ VERSION = 1
 PIECE = 256 * 1024
 # A frame's line: envelopes of a thousand recipients fit, garbage does not grow for ever.
 MAX_LINE = 4 * 1024 * 1024
+# Characters of one reply in a report.
+MAX_REPLY = 16 * 1024
 
 
 class _Frame(msgspec.Struct, tag_field="op", omit_defaults=True, kw_only=True):
