@@ -83,14 +83,12 @@ def test_twenty_thousand_messages_arrive_once_and_unchanged(tmp_path):
     identities = [re.search(rb"(?im)^Message-Id: (\S+)", content)[1] for content in got]
     assert len(identities) == MESSAGES
     assert len(set(identities)) == MESSAGES
-    assert len(like) > 0
+    assert len(like) > 4000
     for content in got:
-        assert _plain(without_trace(content), b"ann@fast.example") == _plain(like, b"a@b.example")
+        assert _plain(without_trace(content)) == _plain(like)
 
 
-def _plain(content: bytes, to: bytes) -> bytes:
+def _plain(content: bytes) -> bytes:
     """What smtp-source writes anew for each message, made the same for all."""
     head, blank, body = content.partition(b"\r\n\r\n")
-    head = re.sub(rb"(?im)^(Message-Id|Date|From|To): .*$", rb"\1:", head)
-    # -l pads the body; the message without it is short, so only the padding character counts there.
-    return head + blank + bytes(sorted(set(body)))
+    return re.sub(rb"(?im)^(Message-Id|Date): .*$", rb"\1:", head) + blank + body
