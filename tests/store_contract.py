@@ -37,6 +37,8 @@ class PumpReactor(Clock):
         results: list[Any] = []
         deferred.addBoth(results.append)
         while not results:
+            for call in self.getDelayedCalls():
+                call.reset(0)
             self.advance(0)
             if not results:
                 call, arguments = self._calls.get(timeout=30)

@@ -41,6 +41,10 @@ from jobctl.store.writer import Writer
 log = Logger()
 T = TypeVar("T")
 
+# Seconds that settlements wait for others, and how many are enough for a commit of their own.
+_PATIENCE = 0.003
+_ENOUGH = 100
+
 
 class _Read:
     """One query for a reader's thread."""
@@ -83,6 +87,7 @@ class SQLiteStore:
         self._lock = QueueLock(os.path.join(directory, "lock"))
         self._gathered: list[Operation] = []
         self._handing_over: Any = None
+        self._patient = False
         self._open = False
 
     def open(self) -> None:
@@ -296,8 +301,15 @@ class SQLiteStore:
         if not self._open:
             return fail(StoreError("the store is not open"))
         self._gathered.append(operation)
+        # Nobody waits for the result of a delivery to be on the disk, as a client waits for its 250: alone it
+        # waits a little for mail that comes in, to share its sync.
+        patient = type(operation) is Settle and len(self._gathered) < _ENOUGH
         if self._handing_over is None:
-            self._handing_over = self._reactor.callLater(0, self._hand_over)
+            self._patient = patient
+            self._handing_over = self._reactor.callLater(_PATIENCE if patient else 0, self._hand_over)
+        elif self._patient and not patient:
+            self._patient = False
+            self._handing_over.reset(0)
         return operation.done
 
     def _hand_over(self) -> None:
