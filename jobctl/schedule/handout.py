@@ -103,8 +103,8 @@ class HandOut:
             out.append((job.id, ids))
             if host.probing:
                 host.block()
-        elif host.probing and not host.ready:
-            host.lapse()
+        else:
+            host.lapse_if_spent()
         return len(ids)
 
     def _serve_run(self, job: Job, now: float, out: Handouts) -> None:

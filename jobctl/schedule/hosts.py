@@ -120,8 +120,7 @@ class HostQueue:
         """A ready entry leaves out of turn."""
         item.state = GONE
         self._left()
-        if self.probing and not self.ready and not self.active:
-            self.lapse()
+        self.lapse_if_spent()
         self.garbage += 1
         if self.garbage > 16 and self.garbage * 2 > len(self.heap):
             self.heap = [pair for pair in self.heap if pair[1].state == READY]
@@ -170,6 +169,11 @@ class HostQueue:
         self.lapsed = True
         if self.ready:
             self.channel.trials.append(self)
+
+    def lapse_if_spent(self) -> None:
+        """What should have been its probe is gone: the next entry may be."""
+        if self.probing and not self.ready and not self.active:
+            self.lapse()
 
     def admit(self) -> None:
         """Now it may: the next that goes out is the probe."""

@@ -70,7 +70,10 @@ class Memory:
         host.channel.size -= 1
         if host.cursor is not None:
             self.thin[host] = None
-        elif not host.size and not host.enrolled:
+        elif not host.size:
+            if host.lapsed:
+                # Nobody is left to probe with; the next mail for it begins anew.
+                host.recovered()
             host.channel.forget_if_idle(host)
 
     def again(self, item: Item) -> Item:
@@ -180,6 +183,9 @@ class Memory:
         if host.failures and host.blocked and not host.probing:
             host.lapse()
             self.dirty[host.channel] = None
+            if not host.size and host.cursor is None:
+                host.recovered()
+                host.channel.forget_if_idle(host)
         if host.cursor is not None:
             self.thin[host] = None
 

@@ -7,9 +7,6 @@ from collections import OrderedDict, deque
 from jobctl.schedule.plan import Key
 from jobctl.schedule.tracked import RUN, Item
 
-# Entries read from the store at a time; a run is watched by a person, it need not be fast.
-PAGE = 200
-
 
 class Run:
     """

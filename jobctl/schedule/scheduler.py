@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
-from jobctl.schedule.backoff import HOST_JITTER, HOST_LONGEST, host_wait
 from jobctl.schedule.handout import HandOut
-from jobctl.schedule.hosts import CLASSES, FIRST_CLASS, HostQueue
+from jobctl.schedule.hosts import CLASSES, FIRST_CLASS
 from jobctl.schedule.jobs import Job
+from jobctl.schedule.looks import Looks
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.plan import Counts, HostBackoff, LoadRequest, Plan, StartJob
 from jobctl.schedule.pools import Pools
 from jobctl.schedule.queues import ChannelQueue
-from jobctl.schedule.runs import PAGE, Run
+from jobctl.schedule.reachability import Reachability
+from jobctl.schedule.run_queue import RunQueue
 from jobctl.schedule.staffing import Staffing
 from jobctl.schedule.steady import SteadyClock
-from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, READY, RUN, WORDS, Item
+from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, READY, Item
 from jobctl.schedule.window import Window
 
 
@@ -36,17 +37,18 @@ class Scheduler:
     """
 
     def __init__(self, settings: Settings, random: _random.Random) -> None:
-        self._random = random
         self._memory = Memory()
         self._window = Window(self._memory, settings.controller.max_cache_messages)
         self._pools = Pools(settings.pools)
         self._staffing = Staffing(self._memory, self._pools)
         self._handout = HandOut(self._memory)
+        self._reach = Reachability(self._memory, self._window, random)
+        self._runs = RunQueue(self._memory, self._window)
+        self._looks = Looks(self._memory)
         self._clock = SteadyClock()
         self._jobs: dict[str, Job] = {}
         self._stop: list[str] = []
         self._now = 0.0
-        self._run_asked: str | None = None
         for channel in settings.channels.values():
             self._memory.channels[channel.name] = ChannelQueue(channel)
 
@@ -178,6 +180,8 @@ class Scheduler:
             item = known.pop()
             item.state = EXPIRED
             ids.append(item.entry.id)
+        if known is not None:
+            known.lapse_if_spent()
         return ids
 
     def retry_now(self, channel: str, now: float) -> None:
@@ -188,7 +192,7 @@ class Scheduler:
             if item.state == DELAYED:
                 memory.place(memory.again(item), now, now)
         for host in list(queue.hosts.values()):
-            self._recover(host)
+            self._reach.answered(host)
         queue.throttle.worked()
         memory.dirty[queue] = None
 
@@ -251,7 +255,8 @@ class Scheduler:
             item.job = None
             item.host.serving.pop(known, None)
         if known.run is not None:
-            self._run_job_ended(queue, known, worked, now)
+            self._runs.job_ended(known, worked, now)
+            self._memory.dirty[queue] = None
             return held
         self._staffing.gave_up_slot(queue, known.host)
         if worked:
@@ -276,7 +281,7 @@ class Scheduler:
                 run = starting[0].run
                 queue.took(host, run)
         if run is not None:
-            self._give_up(run, host, now)
+            self._runs.give_up(run, host, now)
         elif host:
             self.host_failed(channel, host, now)
             queue.throttle.unreachable(now)
@@ -292,57 +297,22 @@ class Scheduler:
 
         What was under way when it failed the first time counts with it.
         """
-        queue = self._memory.channel(channel)
-        known = queue.host(host)
-        if not known.failures or known.until <= now:
-            wait = host_wait(queue.settings, known.failures + 1, self._random)
-            self._back_off(known, now + wait)
-        return HostBackoff(known.failures, known.until)
-
-    def _back_off(self, host: HostQueue, until: float) -> None:
-        host.failed(until)
-        self._memory.wall.set(host, until)
-        self._window.shed_blocked(host)
-        self._memory.dirty[host.channel] = None
+        return self._reach.failed(self._memory.channel(channel).host(host), now)
 
     def host_answered(self, channel: str, host: str, now: float) -> bool:
         """A host has answered; ``True``: it was backed off, and that is over."""
         queue = self._memory.channels.get(channel)
         known = queue.hosts.get(host) if queue is not None else None
-        if known is None or not known.failures:
-            return False
-        self._recover(known)
-        return True
-
-    def _recover(self, host: HostQueue) -> None:
-        if host.failures:
-            self._memory.wall.clear(host)
-            host.recovered()
-            self._memory.dirty[host.channel] = None
-            host.channel.forget_if_idle(host)
-            self._freed(host)
-
-    def _freed(self, host: HostQueue) -> None:
-        self._window.relax()
-        if host.cursor is not None:
-            self._memory.thin[host] = None
+        return known is not None and self._reach.answered(known)
 
     def host_backoffs(self) -> list[tuple[str, str, int, float]]:
         """Channel, host, failures, until: what :meth:`restore_host` takes after a restart."""
-        return [
-            (channel.name, host.name, host.failures, host.until)
-            for channel in self._memory.channels.values()
-            for host in channel.hosts.values()
-            if host.failures
-        ]
+        return self._reach.backoffs()
 
     def restore_host(self, channel: str, host: str, failures: int, until: float, now: float) -> None:
         """A host was backed off before a restart; one that is over by now still begins with a probe."""
         if failures > 0:
-            known = self._memory.channel(channel).host(host)
-            known.failures = failures - 1
-            longest = now + HOST_LONGEST * (1 + HOST_JITTER)
-            self._back_off(known, min(until, longest))
+            self._reach.restore(self._memory.channel(channel).host(host), failures, until, now)
 
     # Channels.
 
@@ -359,7 +329,7 @@ class Scheduler:
         queue.stopped = False
         queue.throttle.worked()
         for host in queue.hosts.values():
-            self._freed(host)
+            self._window.freed(host)
         self._memory.dirty[queue] = None
 
     # Runs.
@@ -372,43 +342,15 @@ class Scheduler:
 
         :param starts: Whether jobs are to be started; else one has come by itself.
         """
-        memory = self._memory
-        queue = memory.channel(channel)
-        known = memory.runs[run] = Run(run, channel, starts, now)
-        for item in [item for item in memory.items.values() if item.host.channel is queue]:
-            if item.state in (READY, DELAYED):
-                known.add(memory.again(item))
-        known.exhausted = self._window.complete
-        memory.dirty[queue] = None
+        self._runs.begin(channel, run, now, starts)
 
     def run_done(self, run: str) -> bool:
         """Whether all has been offered and come back; it is forgotten then."""
-        known = self._memory.runs.get(run)
-        if known is None or known.done:
-            self._memory.runs.pop(run, None)
-            return True
-        return False
+        return self._runs.done(run)
 
     def end_run(self, run: str, now: float) -> None:
         """Offer no more of a run; what was not offered goes back to the schedule."""
-        self._give_up(run, None, now)
-
-    def _give_up(self, run: str, host: str | None, now: float) -> None:
-        known = self._memory.runs.get(run)
-        if known is None:
-            return
-        for item in known.give_up(host):
-            item.run = None
-            if self._window.keeps(item):
-                self._memory.place(item, item.entry.due, now)
-            else:
-                self._forget(item)
-
-    def _run_job_ended(self, queue: ChannelQueue, job: Job, worked: bool, now: float) -> None:
-        run = self._memory.runs.get(job.run or "")
-        if run is not None and (not worked or not run.starts):
-            self._give_up(run.name, job.host if run.starts else None, now)
-        self._memory.dirty[queue] = None
+        self._runs.give_up(run, None, now)
 
     # Decisions.
 
@@ -469,13 +411,8 @@ class Scheduler:
     # Loading.
 
     def _load(self, now: float) -> LoadRequest | None:
-        if self._window.asked is not None:
-            return self._window.asked
-        for run in self._memory.runs.values():
-            if not run.exhausted and run.waiting < PAGE:
-                request = LoadRequest("backlog", run.after, PAGE, (), run.channel, None, run.name)
-                self._window.ask(request)
-                return request
+        if self._window.asked is None and (request := self._runs.request()) is not None:
+            self._window.ask(request)
         return self._window.request(now)
 
     def loaded(self, request: LoadRequest, entries: list[QueueEntry], now: float) -> None:
@@ -489,64 +426,26 @@ class Scheduler:
         if request.run is None:
             self._window.loaded(request, entries, now)
         else:
-            self._loaded_for_run(request, entries)
-
-    def _loaded_for_run(self, request: LoadRequest, entries: list[QueueEntry]) -> None:
-        memory = self._memory
-        run = memory.runs.get(request.run or "")
-        if run is None:
-            return
-        for entry in entries:
-            if entry.enqueued > run.began or not run.takes(entry.id) or not self._window.fresh(entry.id):
-                continue
-            item = memory.items.get(entry.id)
-            if item is None:
-                run.add(memory.enter(entry))
-            elif item.state in (READY, DELAYED):
-                run.add(memory.again(item))
-        if entries:
-            run.after = (entries[-1].due, entries[-1].id)
-        run.exhausted = run.exhausted or len(entries) < request.limit
-        memory.dirty[memory.channel(run.channel)] = None
+            self._runs.loaded(request, entries)
 
     # Looking.
 
     def entries(self) -> Iterator[QueueEntry]:
         """Every entry in memory."""
-        return (item.entry for item in list(self._memory.items.values()))
+        return self._looks.entries()
 
     def counts(self, channel: str) -> Counts:
         """Of what is in memory."""
-        queue = self._memory.channels.get(channel)
-        if queue is None:
-            return Counts(0, 0, 0)
-        waiting = sum(host.ready for host in queue.hosts.values() if host.blocked)
-        delayed = queue.delayed + waiting
-        return Counts(queue.size - queue.active - delayed, queue.active, delayed)
+        return self._looks.counts(channel)
 
     def hosts(self, channel: str) -> list[tuple[str, int, int, int, float | None]]:
         """Host, active, ready, delayed, until when it is backed off (``None``: it is not)."""
-        queue = self._memory.channels.get(channel)
-        rows = []
-        for host in queue.hosts.values() if queue is not None else ():
-            delayed = host.delayed + (host.ready if host.blocked else 0)
-            ready = host.size - host.active - delayed
-            if host.size or host.failures:
-                rows.append((host.name, host.active, ready, delayed, host.until if host.failures else None))
-        return rows
+        return self._looks.hosts(channel)
 
     def state(self, id: str, now: float) -> str | None:
         """``ready``, ``active`` or ``delayed`` (also by its host's backoff); ``None``: not in memory."""
-        item = self._memory.items.get(id)
-        if item is None:
-            return None
-        if item.state == READY and item.host.blocked:
-            return WORDS[DELAYED]
-        return WORDS[item.state]
+        return self._looks.state(id)
 
     def job_of(self, id: str) -> str | None:
         """Which job has an entry."""
-        item = self._memory.items.get(id)
-        return (
-            item.job.id if item is not None and item.state not in (READY, DELAYED, RUN) and item.job else None
-        )
+        return self._looks.job_of(id)

@@ -48,14 +48,10 @@ class Staffing:
         full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0
         hosts_wait = full and self._candidate(channel) is not None
         for job in jobs:
-            if job.run is not None:
-                if job.host is not None and not job.held and not self._run_wants(job):
-                    out.append(job.id)
-                    job.stop()
-                continue
-            end = self._end(channel, job, steady, hosts_wait)
-            if end <= steady or surplus > 0:
-                surplus -= 1
+            run = job.run is not None
+            end = self._run_end(job, steady) if run else self._end(channel, job, steady, hosts_wait)
+            if end <= steady or (surplus > 0 and not run):
+                surplus -= not run
                 out.append(job.id)
                 job.stop()
             else:
@@ -100,9 +96,17 @@ class Staffing:
         host = channel.hosts.get(job.host or "")
         return host is not None and host.ready > 0 and not host.blocked
 
-    def _run_wants(self, job: Job) -> bool:
+    def _run_end(self, job: Job, steady: float) -> float:
+        """The same for an operator's run: when its host has no more, or it never asks for work."""
+        if job.held:
+            job.idle = None
+            return math.inf
+        if job.idle is None:
+            job.idle = steady
         run = self._memory.runs.get(job.run or "")
-        return run is not None and job.host is not None and run.has(job.host)
+        if job.host is not None and (run is None or not run.has(job.host)):
+            return -math.inf
+        return math.inf if job.credit > 0 else job.idle + LINGER
 
     def heard(self, channel: ChannelQueue, host: str | None, run: str | None) -> bool:
         """A job that was being started runs, or will not; ``False``: none was."""

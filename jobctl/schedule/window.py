@@ -110,6 +110,12 @@ class Window:
         """Something changed that may let room be made."""
         self._tight_at = None
 
+    def freed(self, host: HostQueue) -> None:
+        """A host can be served again, so more of it may be wanted."""
+        self._tight_at = None
+        if host.cursor is not None:
+            self._memory.thin[host] = None
+
     def next_due(self, now: float) -> float | None:
         """When the first entry that memory has not is due; ``None``: nothing to be done then."""
         due = self.cursor.due
@@ -160,8 +166,10 @@ class Window:
             self._shed(host, excess)
 
     def _shed(self, host: HostQueue, count: int) -> None:
+        if not count:
+            return
         self._make_partial(host, self.cursor.copy())
-        for item in list(host.in_order())[-count:] if count else ():
+        for item in list(host.in_order())[-count:]:
             self._drop(item)
 
     def _make_partial(self, host: HostQueue, cursor: Cursor) -> None:
