@@ -57,7 +57,10 @@ def controller(port: int, sink_port: int, directory: Path, channel: str) -> Iter
     twistd = Path(sys.executable).with_name("twistd")
     with (directory / "twistd.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(twistd), "-n", "--pidfile=", "jobctl", "--config", str(config)], stdout=log, stderr=log, cwd=directory
+            [str(twistd), "-n", "--pidfile=", "jobctl", "--config", str(config)],
+            stdout=log,
+            stderr=log,
+            cwd=directory,
         )
         try:
             await_port(port)

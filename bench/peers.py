@@ -54,7 +54,9 @@ class Sink:
         self._log = tempfile.TemporaryFile()
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         self._process = subprocess.Popen(
-            [program("smtp-sink"), *user, "-c", f"127.0.0.1:{port}", "1024"], stdout=self._log, stderr=subprocess.STDOUT
+            [program("smtp-sink"), *user, "-c", f"127.0.0.1:{port}", "1024"],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
         )
         await_port(port)
 
@@ -72,7 +74,9 @@ class Sink:
         self._log.close()
 
 
-def load(port: int, messages: int, sessions: int, octets: int, reuse: bool, to: str) -> subprocess.Popen[bytes]:
+def load(
+    port: int, messages: int, sessions: int, octets: int, reuse: bool, to: str
+) -> subprocess.Popen[bytes]:
     """Start smtp-source; ``reuse`` sends many messages over one connection (-d)."""
     command = [program("smtp-source"), "-s", str(sessions), "-m", str(messages), "-l", str(octets), "-t", to]
     command += ["-f", "bench@source.example", "-M", "source.example"]

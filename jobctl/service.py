@@ -25,8 +25,17 @@ log = Logger()
 class Options(usage.Options):
     """Command line of the plugin."""
 
-    optParameters = [["config", "c", None, "The configuration file (else JOBCTL_CONFIG, ./jobctl.toml, or the built-in default)"]]
-    optFlags = [["first-message", None, "When ready, send one message through the generic channel and show it"]]
+    optParameters = [
+        [
+            "config",
+            "c",
+            None,
+            "The configuration file (else JOBCTL_CONFIG, ./jobctl.toml, or the built-in default)",
+        ]
+    ]
+    optFlags = [
+        ["first-message", None, "When ready, send one message through the generic channel and show it"]
+    ]
     longdesc = """Runs the Job Controller: a durable mail queue per channel, and the programs that move the mail.
 Without a configuration file it serves SMTP on 127.0.0.1:2525, delivers mail for mail.example.org to ./var/Maildir
 and keeps its queue under ./var.  'jobctl --help' has the commands, 'jobctl test config' checks a file."""
@@ -75,7 +84,11 @@ class JobctlService(Service):
         self._control = ControlFactory(controller.operations, rights, reactor)
         self._control_port = listen(reactor, where.control_socket, self._control, rights.group)
         controller.serve()
-        log.info("ready: {channels} channels, queue {queue}", channels=len(self.settings.channels), queue=self.settings.controller.queue_directory)
+        log.info(
+            "ready: {channels} channels, queue {queue}",
+            channels=len(self.settings.channels),
+            queue=self.settings.controller.queue_directory,
+        )
         if self._first_message:
             # Not sys.stdout: twistd makes that a log.
             await Welcome(controller, sys.__stdout__ or sys.stdout).show()

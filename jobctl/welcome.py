@@ -75,7 +75,9 @@ class Welcome:
         finally:
             self._at.scheduler.start(channel, self._at.reactor.seconds())
             self._at.dispatch.kick()
-        self._say(f"Delivered: {counts['delivered']}, deferred: {counts['deferred']}, failed: {counts['failed']}.")
+        self._say(
+            f"Delivered: {counts['delivered']}, deferred: {counts['deferred']}, failed: {counts['failed']}."
+        )
 
 
 def _first_port(settings: Any) -> str:

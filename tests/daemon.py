@@ -44,6 +44,16 @@ def until(what: Callable[[], Any], seconds: float = 60, why: str = "") -> Any:
             time.sleep(0.02)
 
 
+def greets(port: int) -> bool:
+    """Whether an SMTP server answers."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as made:
+        made.settimeout(5)
+        if made.recv(3) == b"220":
+            made.sendall(b"QUIT\r\n")
+            return True
+    return False
+
+
 class Daemon:
     """
     One Job Controller under test.
@@ -60,7 +70,11 @@ class Daemon:
             text = text.replace(f"@{name}@", str(value))
         self.config.write_text(text)
         self.process: subprocess.Popen[bytes] | None = None
-        self.environment = {**os.environ, "JOBCTL_CONFIG": str(self.config), "PATH": f"{BIN}:{os.environ['PATH']}"}
+        self.environment = {
+            **os.environ,
+            "JOBCTL_CONFIG": str(self.config),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
 
     @property
     def log(self) -> str:
@@ -134,12 +148,4 @@ class Daemon:
     def await_listening(self) -> None:
         """Wait until its SMTP port greets."""
 
-        def greets() -> bool:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as made:
-                made.settimeout(5)
-                if made.recv(3) == b"220":
-                    made.sendall(b"QUIT\r\n")
-                    return True
-            return False
-
-        until(greets, 60, "the SMTP port greets")
+        until(lambda: greets(self.port), 60, "the SMTP port greets")

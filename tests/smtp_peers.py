@@ -55,7 +55,7 @@ class CollectingServer:
         asyncio.set_event_loop(self._loop)
 
         async def begin() -> None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**26)
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**28)
             self.port = self._server.sockets[0].getsockname()[1]
             self._ready.set()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import GATEWAY
-from tests.daemon import Daemon, free_port, program, until
+from tests.daemon import Daemon, free_port, greets, program, until
 from tests.smtp_peers import without_trace
 
 MESSAGES = 20_000
@@ -64,14 +64,8 @@ def test_twenty_thousand_messages_arrive_once_and_unchanged(tmp_path):
     try:
         with Daemon(tmp_path, GATEWAY, GATEWAY=port) as daemon:
             daemon.await_listening()
-            until(
-                lambda: (
-                    subprocess.run(
-                        [str(program("smtp-source")), "-t", "a@b.example", f"127.0.0.1:{reference_port}"]
-                    ).returncode
-                    == 0
-                )
-            )
+            until(lambda: greets(port) and greets(reference_port))
+            source(reference_port, 1, "ann@fast.example")
             source(daemon.port, MESSAGES, "ann@fast.example")
             until(lambda: daemon.summary()["tcp_gateway"]["messages"] == 0, 300)
     finally:

@@ -3,13 +3,10 @@
 from collections import deque
 from typing import Any
 
-import msgspec
-
 import jobctl
 from jobctl.errors import ProtocolViolation
 from jobctl.jobprotocol.codec import encode, from_controller
 from jobctl.jobprotocol.frames import (
-    MAX_REPLY,
     VERSION,
     Accepted,
     Ask,
@@ -24,8 +21,6 @@ from jobctl.jobprotocol.frames import (
 
 # Pieces of one message (256 KiB each) that may lie here unread: one in work, one on its way.
 WINDOW = 2
-# Characters of all replies in one report: beside the addresses they fit a frame's line.
-_ALL_REPLIES = 256 * 1024
 
 
 class Assignment:
@@ -172,17 +167,4 @@ class JobLink:
     def report(self, report: Report) -> None:
         """Give the verdicts on an assignment; it is no longer ours. That can wait a moment for others."""
         self._open.pop(report.id, None)
-        _shorten(report)
-        self._output.append(encode(report))
-
-
-def _shorten(report: Report) -> None:
-    """A peer's words without end, for many recipients, must not make a frame beyond the limits."""
-    if len(report.reply) > MAX_REPLY:
-        report.reply = report.reply[:MAX_REPLY]
-    if report.results:
-        most = min(MAX_REPLY, _ALL_REPLIES // len(report.results))
-        if any(len(one.reply) > most for one in report.results):
-            report.results = tuple(
-                msgspec.structs.replace(one, reply=one.reply[:most]) for one in report.results
-            )
+        self._output.append(encode(bounded(report)))

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from jobctl.jobprotocol.frames import Message, Report
+from jobctl.jobprotocol.reports import bounded
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope
 
@@ -73,29 +74,33 @@ def report(
     first = dispositions[0]
     for other in dispositions[1:]:
         if (other.verdict, other.status, other.reply) != (first.verdict, first.status, first.reply):
-            return Report(
-                id=id,
-                results=tuple(
-                    Disposition(
-                        recipient=one.recipient,
-                        verdict=one.verdict,
-                        status=one.status,
-                        reply=one.reply,
-                        remote=remote,
-                        transport=transport,
-                    )
-                    for one in dispositions
-                ),
-                scope=scope,
-                connection=connection,
+            return bounded(
+                Report(
+                    id=id,
+                    results=tuple(
+                        Disposition(
+                            recipient=one.recipient,
+                            verdict=one.verdict,
+                            status=one.status,
+                            reply=one.reply,
+                            remote=remote,
+                            transport=transport,
+                        )
+                        for one in dispositions
+                    ),
+                    scope=scope,
+                    connection=connection,
+                )
             )
-    return Report(
-        id=id,
-        verdict=first.verdict,
-        status=first.status,
-        reply=first.reply,
-        remote=remote,
-        transport=transport,
-        scope=scope,
-        connection=connection,
+    return bounded(
+        Report(
+            id=id,
+            verdict=first.verdict,
+            status=first.status,
+            reply=first.reply,
+            remote=remote,
+            transport=transport,
+            scope=scope,
+            connection=connection,
+        )
     )

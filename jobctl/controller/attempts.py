@@ -1,5 +1,6 @@
 """Attempts under way: which entry is in whose hands, and what follows when a verdict, or none, comes."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -265,7 +266,9 @@ class Attempts:
         """
         now = self._reactor.seconds()
         settling: list[Deferred[bool]] = []
-        violent = bool(how.signal) or how.exit_status not in (0, None)
+        # Ended by us, or a lost session that the program itself told of: no message is to blame.
+        peaceful = how.stopped or how.exit_status in (os.EX_OK, os.EX_TEMPFAIL, os.EX_CONFIG)
+        violent = not peaceful and (how.signal is not None or how.exit_status is not None)
         # Only what it was working on can have killed it: the oldest it held.
         first = True
         for entry_id in entry_ids:

@@ -98,7 +98,9 @@ class Controller:
             self.handler,
             Resolver(reactor),
             SupervisorSettings(
-                sent_directory=self._sent_directory, stop_timeout=settings.controller.stop_timeout
+                sent_directory=self._sent_directory,
+                mta=settings.mta,
+                stop_timeout=settings.controller.stop_timeout,
             ),
             peer_spec=self._peer,
         )

@@ -7,13 +7,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import Caller, IReceiver
-from jobctl.control.refusals import bad_address, unknown_channel
+from jobctl.control.refusals import unknown_channel
 from jobctl.control.requests import Enqueue
 from jobctl.errors import UsageError
 from jobctl.jobprotocol.frames import PIECE
-from jobctl.mail.address import parse_path
-from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from jobctl.mail.envelope import Envelope, Priority, Source
 from jobctl.mail.trace import new_envelope_id
 
 
@@ -26,49 +26,14 @@ def receiver(controller: Any, request: Enqueue, caller: Caller) -> "Receiver":
     settings = controller.settings
     if request.channel is not None and request.channel not in settings.channels:
         raise unknown_channel(request.channel, settings.channels)
-    if not request.recipients:
-        raise UsageError("nobody to send it to: give at least one recipient (--to)", os.EX_USAGE)
-    try:
-        priority = Priority.named(request.priority)
-    except KeyError:
-        raise UsageError(
-            f"no such priority: {request.priority}; there are urgent, normal and nonurgent"
-        ) from None
+    envelope = envelope_of(request)
+    priority = priority_of(request)
     limit = settings.mta.block_limit
     if limit and request.octets > limit:
         raise UsageError(
             f"{request.octets} octets are more than the {limit} allowed (block_limit)", os.EX_DATAERR
         )
-    envelope = Envelope(
-        sender=_address(request.sender, null_ok=True),
-        recipients=tuple(_recipient(given, request.notify) for given in request.recipients),
-        ret=request.ret,
-        envid=_xtext(request.envid),
-        body=request.body,
-        smtputf8=request.smtputf8,
-    )
     return Receiver(controller, envelope, priority, request.channel, caller, limit)
-
-
-def _xtext(text: str | None) -> str | None:
-    """RFC 3461 section 4: what is not printable, and ``+`` and ``=``, as ``+HH``."""
-    if text is None:
-        return None
-    octets = text.encode()
-    return "".join(chr(o) if 33 <= o <= 126 and o not in b"+=" else f"+{o:02X}" for o in octets)
-
-
-def _address(text: str, *, null_ok: bool) -> str:
-    try:
-        return parse_path(text, null_ok)
-    except ValueError as why:
-        raise bad_address(text, why) from None
-
-
-def _recipient(given: str | Recipient, notify: str | None) -> Recipient:
-    if isinstance(given, str):
-        return Recipient(_address(given, null_ok=False), notify=notify)
-    return Recipient(_address(given.address, null_ok=False), given.notify or notify, given.orcpt)
 
 
 @implementer(IReceiver)

@@ -12,6 +12,7 @@ from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.intake import Intake
 from jobctl.interfaces import IJobHandler
 from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Route, Submit
+from jobctl.jobs.environment import CannotStart
 
 log = Logger()
 
@@ -116,9 +117,18 @@ class JobHandler:
             settled = self._attempts.job_ended(job.id, ids, how, job.held)
             if job.journal is not None:
                 settled.addCallback(lambda recorded: job.journal.remove() if recorded else None)
+            if not how.worked and how.exit_status != 0 and not ids:
+                self._died_idle(job, how)
         for watcher in list(self.end_watchers):
             watcher(job, how)
         self._dispatch.kick()
+
+    def _died_idle(self, job: Any, how: Any) -> None:
+        """It died before anything was handed to it: one of those who wait for it learns why."""
+        spec = job.spec
+        ids = self._scheduler.claim(spec.channel.name, spec.host or "", 1)
+        why = CannotStart(f"channel program {how.text}", temporary=True, status="4.3.0")
+        self._attempts.unreachable(ids, why, job.id)
 
     def start_failed(self, spec: Any, why: Any) -> None:
         learnt = 0

@@ -3,15 +3,13 @@
 import re
 
 from jobctl.errors import ChannelViolation
-from jobctl.jobprotocol.frames import Message, Report
+from jobctl.jobprotocol.frames import MAX_REPLY, Message, Report
 from jobctl.mail.disposition import Disposition, Verdict
 
 # RFC 3463 section 2: class.subject.detail.
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _CLASS = {Verdict.DELIVERED: "2", Verdict.RELAYED: "2", Verdict.DEFERRED: "4", Verdict.FAILED: "5"}
 _SCOPES = frozenset({"recipient", "host", "local"})
-# A next hop's whole words, several lines of them; RFC 5321 has 512 octets a line.
-MAX_REPLY = 16 * 1024
 
 
 def check_verdict(verdict: Verdict, status: str, reply: str) -> None:

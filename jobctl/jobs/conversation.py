@@ -174,6 +174,7 @@ class Conversation(ABC):
                 host=spec.host,
                 listen=listen,
                 service=None if spec.service is None else msgspec.to_builtins(spec.service),
+                mta=msgspec.to_builtins(self._shared.settings.mta) if spec.role == "slave" else None,
             )
         )
 
@@ -287,7 +288,7 @@ class Conversation(ABC):
         self._deaf = True
         self.end(reason)
 
-    def _over(self, exit_status: int | None, signal: int | None, text: str) -> None:
+    def _over(self, exit_status: int | None, signal: int | None, text: str, stopped: bool = False) -> None:
         """Tell the supervisor; nothing happens to this object after."""
         self._deaf = True
         self.over = True
@@ -300,5 +301,6 @@ class Conversation(ABC):
             greeted=self.hello is not None,
             worked=self.worked,
             text=self._reason or text,
+            stopped=stopped and not self._reason,
         )
         self._shared.ended(self, how)

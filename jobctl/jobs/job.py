@@ -208,7 +208,7 @@ class Job(Conversation):
             text += f" after {self._stopping}"
         elif self._leaving and self._child.terminated:
             text += " after it closed a job pipe and did not exit"
-        self._over(status, signal, text)
+        self._over(status, signal, text, bool(self._stopping))
 
     def _mark_sent(self, journal: Journal) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from jobctl.config.settings import ChannelSettings, ServiceSettings
+from jobctl.config.settings import ChannelSettings, MtaSettings, ServiceSettings
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     :ivar exit_status: ``None`` when a signal ended it, or when it was attached and just left.
     :ivar signal: The signal's number, or ``None``.
     :ivar greeted: It said hello; ``worked``: it gave a verdict or submitted mail.
+    :ivar stopped: It was asked to stop, by us or because its connection was lost.
     :ivar text: In words that follow "channel program": ``was killed by SIGKILL``, ``exited with
         status 78: no such channel``, ``broke the protocol: ...``.
     """
@@ -48,12 +49,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     greeted: bool
     worked: bool
     text: str
+    stopped: bool = False
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     What supervision needs to know; times in seconds.
 
+    :ivar mta: Told to slaves in their hello.
     :ivar sent_directory: ``<queue_directory>/sent``, for :mod:`jobctl.jobs.journal`.
     :ivar stop_timeout: From asking a job to stop until SIGTERM; then ``kill_after`` until SIGKILL.
     :ivar hello_timeout: In which a program must say hello.
@@ -66,6 +69,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sent_directory: str
+    mta: MtaSettings = MtaSettings()
     stop_timeout: float = 30
     kill_after: float = 5
     hello_timeout: float = 30
