@@ -18,8 +18,8 @@ from jobctl.schedule.plan import LoadRequest, Plan
 from jobctl.schedule.scheduler import Scheduler
 
 START = 1_700_000_000.0
-BACKOFF = {name: (600.0, 1200.0) for name in ("urgent", "normal", "nonurgent")}
-NOTICES = {name: (86400.0, 4 * 86400.0) for name in ("urgent", "normal", "nonurgent")}
+BACKOFF = dict.fromkeys(("urgent", "normal", "nonurgent"), (600.0, 1200.0))
+NOTICES = dict.fromkeys(("urgent", "normal", "nonurgent"), (86400.0, 4 * 86400.0))
 
 
 def channel(name: str = "tcp_local", **changes: object) -> ChannelSettings:
@@ -194,6 +194,14 @@ class World:
         """
         for _ in range(rounds):
             plan = self.plan()
+            # The store is quicker than deliveries.
+            for _ in range(20):
+                if plan.load is None:
+                    break
+                more = self.plan()
+                plan.starts += more.starts
+                plan.stop_jobs += more.stop_jobs
+                plan.load = more.load
             for job in plan.stop_jobs:
                 if job in self.held and not self.held[job]:
                     self.end(job)
@@ -203,6 +211,7 @@ class World:
                 for id in list(ids):
                     host = self.store.entries[id].host
                     if verdict is None or verdict(id, host, self):
+                        self.scheduler.host_answered(self.of[job][0], host, self.now)
                         self.settle([id])
                     self.scheduler.grant(job, 1)
             for job in [job for job in self.stopped if job in self.held and not self.held[job]]:

@@ -70,9 +70,10 @@ class HandOut:
     def _room(self, host: HostQueue, credit: int) -> int:
         if host.failures:
             return 1
-        if not host.name:
+        # A program with one connection waits for a slow host whatever else it holds.
+        if not host.name or host.channel.connections == 1:
             return credit
-        return max(SHARE * credit - host.active, 0 if host.active else 1)
+        return max((SHARE * credit - host.active) // (SHARE + 1), 0 if host.active else 1)
 
     def _serve_bound(self, channel: ChannelQueue, job: Job, now: float, out: Handouts) -> None:
         host = channel.hosts.get(job.host or "")

@@ -142,22 +142,26 @@ class Window:
         if self._tight_at is not None and abs(count - self._tight_at) < max(1, self._limit // 50):
             return
         hosts = [host for channel in self._memory.channels.values() for host in channel.hosts.values()]
-        hosts.sort(key=lambda host: (not self._stuck(host), -host.ready))
-        for host in hosts:
-            if len(self._items) <= self._low:
-                break
-            if (excess := self._excess(host)) > 0:
-                self._shed(host, excess)
+        stuck = [host for host in hosts if self._stuck(host)]
+        self._shed_excess(stuck)
         surplus = len(self._items) - self._low
         if surplus > 0:
             for item in self._memory.latest_delayed(surplus, now):
                 self._drop(item)
-        for host in hosts:
-            if len(self._items) <= self._low or not self._stuck(host):
+        self._shed_excess([host for host in hosts if not self._stuck(host)])
+        for host in stuck:
+            if len(self._items) <= self._low:
                 break
             # More dead hosts than memory has places: they are read when they are to be probed.
             self._shed(host, host.ready)
         self._tight_at = len(self._items) if len(self._items) > self._low else None
+
+    def _shed_excess(self, hosts: list[HostQueue]) -> None:
+        for host in sorted(hosts, key=lambda host: -host.ready):
+            if len(self._items) <= self._low:
+                break
+            if (excess := self._excess(host)) > 0:
+                self._shed(host, excess)
 
     def shed_blocked(self, host: HostQueue) -> None:
         """A host cannot be served for now: what of it is more than a share makes room for others."""

@@ -1,0 +1,204 @@
+"""Who gets what: priority, then a fair turn for every destination, then age."""
+
+from collections import Counter
+
+from jobctl.mail.envelope import Priority
+from tests.schedule_case import START, World, channel, settings
+
+
+def hosts_of(world: World, job: str) -> list[str]:
+    return [world.store.entries[id].host for id in world.held[job]]
+
+
+def test_priority_goes_first_then_age() -> None:
+    """Urgent before normal before nonurgent; among equals who came first."""
+    world = World()
+    third = world.enqueue(priority=Priority.THIRD_CLASS)
+    normal = world.enqueue(count=2)
+    urgent = world.enqueue(priority=Priority.URGENT)
+    nonurgent = world.enqueue(priority=Priority.NONURGENT)
+    job = world.start()
+    world.plan()
+    assert world.held[job] == urgent + normal + nonurgent + third
+
+
+def test_credit_is_never_exceeded() -> None:
+    """A job gets as many messages as it asked for, and more when it asks again."""
+    world = World()
+    world.enqueue(count=10)
+    job = world.start(credit=3, connections=1)
+    world.plan()
+    assert len(world.held[job]) == 3
+    assert world.plan().handouts == []
+    world.scheduler.grant(job, 2)
+    world.plan()
+    assert len(world.held[job]) == 5
+
+
+def test_hosts_take_turns() -> None:
+    """A host with a thousand messages does not delay one with three."""
+    world = World()
+    world.enqueue("big.example", count=1000)
+    small = world.enqueue("small.example", count=3)
+    tiny = world.enqueue("tiny.example", count=1)
+    job = world.start(credit=40)
+    world.plan()
+    assert set(small + tiny) <= set(world.held[job][:24])
+
+
+def test_long_queues_share_alike() -> None:
+    """Hosts with long queues get the same number of messages."""
+    world = World()
+    for n in range(4):
+        world.enqueue(f"h{n}.example", count=500)
+    job = world.start(credit=200)
+    world.plan()
+    got = Counter(hosts_of(world, job))
+    assert got.total() > 180 and max(got.values()) - min(got.values()) <= 10
+
+
+def test_slow_host_leaves_credit_to_others() -> None:
+    """A host that takes everything and gives no verdict never has all of a job."""
+    world = World()
+    world.enqueue("slow.example", count=500)
+    job = world.start(credit=100)
+    world.plan()
+    assert len(world.held[job]) == 80
+    quick = world.enqueue("quick.example", count=5)
+    world.plan()
+    assert world.held[job][80:] == quick
+
+
+def test_many_slow_hosts_leave_some_too() -> None:
+    """Ten slow hosts at once still leave room for the eleventh that answers."""
+    world = World()
+    for n in range(10):
+        world.enqueue(f"slow{n}.example", count=500)
+    job = world.start(credit=100)
+    world.plan()
+    (quick,) = world.enqueue("quick.example")
+    world.plan()
+    assert quick in world.held[job]
+
+
+def test_gateway_gets_all_credit() -> None:
+    """Behind a gateway there is one destination, nobody else to leave room for."""
+    world = World(settings(channel(gateway="relay.example")))
+    world.enqueue("", count=200)
+    job = world.start(credit=100)
+    world.plan()
+    assert len(world.held[job]) == 100
+
+
+def test_host_stays_with_the_job_that_serves_it() -> None:
+    """A job that has a host's connection gets its further messages, so the connection is used again."""
+    world = World()
+    first, second = world.start(credit=1), world.start(credit=50)
+    world.enqueue("a.example")
+    world.plan()
+    assert world.held[second]
+    world.scheduler.grant(first, 80)
+    world.enqueue("a.example", count=5)
+    world.enqueue("b.example", count=5)
+    world.plan()
+    assert set(hosts_of(world, second)) == {"a.example"}
+    assert set(hosts_of(world, first)) == {"b.example"}
+
+
+def test_released_message_goes_ahead_of_all() -> None:
+    """What an operator released goes before urgent mail, even if it was delayed."""
+    world = World()
+    (late,) = world.enqueue("a.example", due=START + 3600)
+    world.enqueue("a.example", priority=Priority.URGENT, count=3)
+    (last,) = world.enqueue("b.example", priority=Priority.THIRD_CLASS)
+    assert world.scheduler.promote(late, world.now)
+    assert world.scheduler.promote(last, world.now)
+    job = world.start(credit=2)
+    world.plan()
+    assert sorted(world.held[job]) == sorted([late, last])
+    assert not world.scheduler.promote(late, world.now)
+    assert not world.scheduler.promote("Q77777777", world.now)
+
+
+def test_released_message_finds_room_in_a_full_memory() -> None:
+    """A message released while memory is full is handed out all the same."""
+    world = World(settings(limit=40))
+    for n in range(100):
+        world.enqueue(f"h{n}.example")
+    entry = world.entry("z.example")
+    world.store.put(entry)
+    assert not world.scheduler.add(entry, world.now)
+    assert world.scheduler.promote(entry.id, world.now, entry)
+    job = world.start(credit=1)
+    world.plan()
+    assert world.held[job] == [entry.id]
+
+
+def test_removed_message_is_not_handed_out() -> None:
+    """A message that an operator deleted or held is gone from every state."""
+    world = World()
+    ready, delayed = world.enqueue() + world.enqueue(due=START + 60)
+    job = world.start(credit=5)
+    (active,) = world.enqueue("b.example")
+    assert world.scheduler.remove(ready) is not None
+    assert world.scheduler.remove(delayed) is not None
+    assert world.scheduler.remove("Q99999999") is None
+    world.plan()
+    assert world.held[job] == [active]
+    entry = world.scheduler.remove(active)
+    assert entry is not None and entry.id == active
+    assert world.scheduler.job_of(active) == job
+    world.defer(active, world.now)
+    assert world.scheduler.state(active, world.now) is None
+    assert world.plan().handouts == []
+
+
+def test_removal_can_be_undone() -> None:
+    """Adding it again is as if it had not been removed, also while a job has it."""
+    world = World()
+    (id,) = world.enqueue()
+    job = world.start()
+    world.plan()
+    entry = world.scheduler.remove(id)
+    assert entry is not None and world.scheduler.add(entry, world.now)
+    world.defer(id, world.now + 60)
+    assert world.scheduler.state(id, world.now) == "delayed"
+    world.now += 60
+    world.plan()
+    assert world.held[job] == [id]
+
+
+def test_many_removals_leave_no_garbage() -> None:
+    """Deleting most of a large queue gives its memory back."""
+    world = World()
+    ids = world.enqueue(count=2000) + world.enqueue(count=2000, due=START + 60)
+    for id in ids[:1900] + ids[2000:3900]:
+        world.scheduler.remove(id)
+    memory = world.scheduler._memory
+    host = memory.channels["tcp_local"].hosts["a.example"]
+    assert len(host.heap) < 300 and len(memory._delayed) < 400
+    job = world.start(credit=500)
+    world.now += 61
+    world.plan()
+    assert sorted(world.held[job]) == sorted(ids[1900:2000] + ids[3900:])
+
+
+def test_counts_and_looks_tell_the_state() -> None:
+    """What is shown of channels, hosts and messages is what is."""
+    world = World()
+    ids = world.enqueue("a.example", count=3) + world.enqueue("b.example", count=2, due=START + 60)
+    job = world.start(credit=1)
+    world.plan()
+    look = world.scheduler
+    counts = look.counts("tcp_local")
+    assert (counts.ready, counts.active, counts.delayed) == (2, 1, 2)
+    assert look.hosts("tcp_local") == [("a.example", 1, 2, 0, None), ("b.example", 0, 0, 2, None)]
+    assert [look.state(id, world.now) for id in ids] == ["active", "ready", "ready", "delayed", "delayed"]
+    assert look.job_of(ids[0]) == job and look.job_of(ids[1]) is None
+    assert look.state("Q99999999", world.now) is None and look.job_of("Q99999999") is None
+    assert look.counts("nowhere").ready == 0 and look.hosts("nowhere") == []
+    assert {entry.id for entry in look.entries()} == set(ids)
+    until = look.host_failed("tcp_local", "a.example", world.now).until
+    assert look.state(ids[1], world.now) == "delayed"
+    assert look.counts("tcp_local").delayed == 4
+    assert look.hosts("tcp_local")[0] == ("a.example", 1, 0, 2, until)
