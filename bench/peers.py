@@ -51,7 +51,7 @@ class Sink:
     """smtp-sink, counting."""
 
     def __init__(self, port: int) -> None:
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         self._process = subprocess.Popen(
             [program("smtp-sink"), *user, "-c", f"127.0.0.1:{port}", "1024"],

@@ -3,7 +3,6 @@
 from zope.interface import Attribute, Interface
 
 
-
 class IContent(Interface):
     """Message content being read; one reader at a time, closed by who asked for it."""
 

@@ -188,7 +188,7 @@ class World:
         rounds: int = 1,
     ) -> None:
         """
-        Decide, start and stop jobs as told, and give a verdict on all they hold.
+        A second: decide, start and stop jobs as told, and give a verdict on all they hold.
 
         :param verdict: Called with id and host; ``True``: delivered, else it has dealt with it.
         """
@@ -216,3 +216,4 @@ class World:
                     self.scheduler.grant(job, 1)
             for job in [job for job in self.stopped if job in self.held and not self.held[job]]:
                 self.end(job)
+            self.now += 1

@@ -1,5 +1,6 @@
 """kill -9 of everything, at random moments: what was answered 250 arrives."""
 
+import contextlib
 import os
 import random
 import re
@@ -26,10 +27,8 @@ def pids(daemon: Daemon, role: str) -> list[int]:
 
 def kill(pid: int) -> None:
     """kill -9 of a process that may be gone."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 @pytest.mark.real

@@ -1,5 +1,7 @@
 """Generic channels whose peer is a program that misbehaves, and a real mailbox through the bridge."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -121,10 +123,7 @@ def test_transport_info_of_the_real_connection_is_in_the_log_and_the_received_fi
 
 @pytest.mark.real
 def test_by_hand_from_queue_to_queue(tmp_path):
-    """``PMDF_CHANNEL=x test_smtp_master <r | PMDF_CHANNEL=y test_smtp_slave >r`` moves a message from queue to queue."""
-    import os
-    import subprocess
-
+    """The two generic programs, joined by a pipe and a FIFO in a shell, move a message from queue to queue."""
     text = GATEWAY.replace(
         "[rewrite]",
         '[channel.x_line]\nofficial_host_name = "x-line"\nsmtp = true\n'

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient
-from jobctl.mail.notification import QUOTE_LIMIT, Undelivered, decode_xtext, failure_notice, wants_failure_notice
+from jobctl.mail.notification import (
+    QUOTE_LIMIT,
+    Undelivered,
+    decode_xtext,
+    failure_notice,
+    wants_failure_notice,
+)
 
 ORIGINAL = (
     b"From: ann@a.example\r\nTo: bob@b.example\r\nSubject: a\r\n folded one\r\nMessage-ID: <1@a.example>\r\n"

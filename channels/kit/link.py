@@ -18,6 +18,7 @@ from jobctl.jobprotocol.frames import (
     Stop,
     VerdictFrame,
 )
+from jobctl.jobprotocol.reports import bounded
 
 # Pieces of one message (256 KiB each) that may lie here unread: one in work, one on its way.
 WINDOW = 2

@@ -28,6 +28,7 @@ class ChannelQueue:
     :ivar trials: Hosts whose backoff is over; ``probing``: how many of them are being probed.
     :ivar slots: Of its pool in use: jobs, also those being started; an operator's runs use none.
     :ivar rotations: Per class, the hosts that have some of it, next first.
+    :ivar behind: Since when its jobs have not been equal to the backlog (steady seconds).
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
     :ivar lives: Seconds until expiry by priority.
@@ -46,6 +47,7 @@ class ChannelQueue:
         self.throttle = Throttle()
         self.stopped = False
         self.oldest = math.inf
+        self.behind: float | None = None
         self._greeted: int | None = None
         self.configure(settings)
 

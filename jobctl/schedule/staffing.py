@@ -20,6 +20,9 @@ LINGER = 60.0
 BOUND_LINGER = 2.0
 # Messages after which a bound job makes place when other hosts wait for a slot.
 BOUND_TURN = 100
+# A backlog must have stood for so long (seconds) before a job is joined by others: the one that has just
+# come may well be equal to it, and each further process costs more than a burst does.
+PATIENCE = 1.0
 # A start of which nothing is heard for so long is forgotten: connecting may try many addresses.
 START_TIMEOUT = 600.0
 
@@ -45,6 +48,8 @@ class Staffing:
         if surplus > 0:
             jobs.sort(key=lambda job: len(job.held))
         check = min((start.since for start in channel.starting), default=math.inf) + START_TIMEOUT
+        if channel.behind is not None:
+            check = min(check, channel.behind + PATIENCE)
         full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0
         hosts_wait = full and self._candidate(channel) is not None
         for job in jobs:
@@ -156,8 +161,15 @@ class Staffing:
         connections = sum(job.connections for job in jobs) + starting * channel.connections
         # A host to be probed wants one connection while nobody has any.
         demand = max(channel.wanted, int(bool(channel.trials) and not jobs))
-        if jobs and sum(job.credit for job in jobs) >= channel.ready:
+        if demand <= connections or (jobs and sum(job.credit for job in jobs) >= channel.ready):
+            channel.behind = None
             return False
+        if connections:
+            if channel.behind is None:
+                channel.behind = steady
+            if steady < channel.behind + PATIENCE:
+                return False
+        channel.behind = None
         while demand > connections and starting < max(1, len(jobs)):
             if free <= 0:
                 return True
