@@ -48,10 +48,10 @@ class Staffing:
         if surplus > 0:
             jobs.sort(key=lambda job: len(job.held))
         check = min((start.since for start in channel.starting), default=math.inf) + START_TIMEOUT
-        if channel.behind is not None:
+        if channel.behind is not None and channel.behind + PATIENCE > steady:
             check = min(check, channel.behind + PATIENCE)
         full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0
-        hosts_wait = full and self._candidate(channel) is not None
+        hosts_wait = full and self._unserved(channel) is not None
         for job in jobs:
             run = job.run is not None
             end = self._run_end(job, steady) if run else self._end(channel, job, steady, hosts_wait)
@@ -169,11 +169,11 @@ class Staffing:
                 channel.behind = steady
             if steady < channel.behind + PATIENCE:
                 return False
-        channel.behind = None
         while demand > connections and starting < max(1, len(jobs)):
             if free <= 0:
                 return True
             self._start(channel, None, steady, out)
+            channel.behind = None
             starting += 1
             free -= 1
             connections += channel.connections
@@ -181,7 +181,7 @@ class Staffing:
 
     def _start_bound(self, channel: ChannelQueue, free: int, steady: float, out: list[StartJob]) -> bool:
         """One job per host, more where its backlog passes ``threaddepth``; whether another is wanted."""
-        while (host := self._candidate(channel)) is not None:
+        while (host := self._unserved(channel) or self._hard_pressed(channel)) is not None:
             if free <= 0:
                 return True
             host.jobs += 1
@@ -189,16 +189,27 @@ class Staffing:
             free -= 1
         return False
 
-    def _candidate(self, channel: ChannelQueue) -> HostQueue | None:
-        """The next host that should have a job, or another one."""
+    def _unserved(self, channel: ChannelQueue) -> HostQueue | None:
+        """The next host that has no job; it goes behind the others once it has."""
         for cls in range(CLASSES):
             passed = 0
             while (host := channel.next_host(cls, passed)) is not None:
-                if not host.jobs or (not host.failures and host.ready > channel.depth * host.jobs):
+                if not host.jobs:
                     return host
                 channel.rotations[cls].rotate(-1)
                 passed += 1
         return None
+
+    def _hard_pressed(self, channel: ChannelQueue) -> HostQueue | None:
+        """The host with the most mail for each of its jobs, if that is beyond ``threaddepth``."""
+        serving = [channel.hosts.get(job.host or "") for job in channel.jobs.values()]
+        serving += [channel.hosts.get(start.host or "") for start in channel.starting]
+        pressed = [
+            host
+            for host in serving
+            if host is not None and host.jobs and not host.failures and host.ready > channel.depth * host.jobs
+        ]
+        return max(pressed, key=lambda host: host.ready / host.jobs, default=None)
 
     def _start(self, channel: ChannelQueue, host: str | None, steady: float, out: list[StartJob]) -> None:
         channel.starting.append(Starting(host, None, steady))
