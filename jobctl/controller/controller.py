@@ -43,15 +43,16 @@ class Controller:
     :ivar jobs: Running jobs by id, attached ones included.
     :ivar starting: Master jobs asked for and not yet running, by id.
     :ivar started: Epoch seconds.
+    :param store: jobctl.interfaces.IMessageStore; ``None``: SQLite in the settings' queue directory.
     """
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    def __init__(self, reactor: Any, settings: Settings, store: Any = None) -> None:
         self.reactor = reactor
         self.settings = settings
         self.started = reactor.seconds()
         self.router = Router(settings)
         queue = settings.controller.queue_directory
-        self.store = SQLiteStore(reactor, queue, free_space=settings.controller.free_space)
+        self.store = store or SQLiteStore(reactor, queue, free_space=settings.controller.free_space)
         self.scheduler = Scheduler(settings, random.Random())
         self.hot = HotMessages()
         self.jobs: dict[str, Any] = {}
@@ -219,6 +220,7 @@ class Controller:
 
     def _stored(self, entry: Any) -> None:
         self.scheduler.add(entry, entry.enqueued)
+        self.dispatch.kick()
 
     def _job_ended(self, job: Any, how: Any) -> None:
         self.jobs.pop(job.id, None)
