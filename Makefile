@@ -1,5 +1,5 @@
 # make run    everything set up, and the Job Controller in the foreground with a first message shown
-# make test   every test
+# make test   every test; with COVERAGE=1 also how much of the code they run
 # make lint   ruff and mypy
 # make bench  throughput, CPU and memory beside Postfix
 PYTHON ?= python3
@@ -14,7 +14,14 @@ run: $(VENV)/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/twistd -n --pidfile= --logfile=var/log/jobctl.log jobctl --first-message
 
 test: $(VENV)/.test
+ifdef COVERAGE
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest tests
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under=90
+else
 	$(BIN)/python -m pytest tests
+endif
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

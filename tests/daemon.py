@@ -13,6 +13,12 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(sys.executable).parent
+# Measured runs need their figures saved before twistd ends by its signal.
+TWISTD = (
+    [sys.executable, str(Path(__file__).with_name("covered_twistd.py"))]
+    if "COVERAGE_PROCESS_CONFIG" in os.environ
+    else [str(BIN / "twistd")]
+)
 
 
 def program(name: str) -> str | None:
@@ -87,7 +93,7 @@ class Daemon:
         seen = len(self.log)
         with (self.directory / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(BIN / "twistd"), "-n", "--pidfile=", "jobctl"],
+                [*TWISTD, "-n", "--pidfile=", "jobctl"],
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,

@@ -1,6 +1,7 @@
 """A Job Controller small enough for one test, and peers that misbehave by script."""
 
 import contextlib
+import fcntl
 import os
 import queue
 import signal
@@ -78,7 +79,8 @@ class Program:
             [journal] if journal is not None else []
         )
         targets = [3, 4, 2, *range(10, 10 + len(listen))] + ([30] if journal is not None else [])
-        high = [os.dup2(fd, 100 + at) for at, fd in enumerate(given)]
+        # Above the targets, wherever there is room.
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in given]
         actions = [
             (os.POSIX_SPAWN_DUP2, source, target) for source, target in zip(high, targets, strict=True)
         ]
@@ -89,8 +91,8 @@ class Program:
         for fd in [*high, to_read, to_write, log_write]:
             os.close(fd)
         self._threads = [
-            threading.Thread(target=self._read_frames),
-            threading.Thread(target=self._read_log, args=(log_read,)),
+            threading.Thread(target=self._read_frames, daemon=True),
+            threading.Thread(target=self._read_log, args=(log_read,), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -238,7 +240,7 @@ class Peer:
         self.count = 0
         self.sources: list[str] = []
         self._threads: list[threading.Thread] = []
-        self._accepting = threading.Thread(target=self._accept)
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
     def __enter__(self) -> "Peer":

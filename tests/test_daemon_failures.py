@@ -112,11 +112,11 @@ def test_a_second_controller_on_the_same_queue_refuses_to_start(tmp_path):
     """Two daemons never share a queue."""
     import subprocess
 
-    from tests.daemon import BIN
+    from tests.daemon import TWISTD
 
     with Daemon(tmp_path, GATEWAY, GATEWAY=1) as daemon:
         done = subprocess.run(
-            [str(BIN / "twistd"), "-n", "--pidfile=", "jobctl"],
+            [*TWISTD, "-n", "--pidfile=", "jobctl"],
             cwd=tmp_path,
             env=daemon.environment,
             capture_output=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import GATEWAY
-from tests.daemon import BIN, Daemon, program, until
+from tests.daemon import BIN, TWISTD, Daemon, program, until
 from tests.smtp_peers import CollectingServer
 
 DEFAULT = (Path(__file__).parent.parent / "jobctl/config/default.toml").read_text()
@@ -41,7 +41,7 @@ def test_make_run_shows_a_first_message(tmp_path):
         default_configuration().replace("@PORT@", "0").replace("tcp:0:", "tcp:port=0:")
     )
     process = subprocess.Popen(
-        [str(BIN / "twistd"), "-n", "--pidfile=", "jobctl", "--first-message"],
+        [*TWISTD, "-n", "--pidfile=", "jobctl", "--first-message"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

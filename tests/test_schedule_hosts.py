@@ -99,6 +99,20 @@ def test_probe_deleted_before_it_went_is_replaced() -> None:
     assert len(world.held[job]) == 4
 
 
+def test_delayed_message_is_the_probe_when_it_is_due() -> None:
+    """A host whose backoff ends while all its mail is delayed is probed when some is due."""
+    world = World()
+    (id,) = world.enqueue("dead.example", due=START + 600)
+    world.scheduler.host_failed("tcp_local", "dead.example", world.now)
+    world.now += 60
+    world.plan()
+    world.now = START + 600
+    assert len(world.plan().starts) == 1
+    job = world.start()
+    world.plan()
+    assert world.held[job] == [id]
+
+
 def test_other_hosts_do_not_notice() -> None:
     """While one host is backed off the others' mail goes out."""
     world = World()

@@ -109,6 +109,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         assert not self.expiring & held
         self.expiring.update(plan.expired)
         self.starting += plan.starts
+        self.world.stopped += plan.stop_jobs
         slots: Counter[str] = Counter(start.channel for start in self.starting if start.run is None)
         slots.update(name for job, (name, _) in self.world.of.items() if job not in self.ours)
         assert slots["tcp_local"] <= 3 and slots["generic"] <= 2 and slots["local"] <= 2
@@ -119,7 +120,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
 
     def check_next(self) -> None:
         """What is delayed in memory wakes the schedule up in time."""
-        due = [item.entry.due for item in self.scheduler._memory.items.values() if item.state == DELAYED]
+        due = [at for _, _, item, at in self.scheduler._memory._delayed if item.state == DELAYED]
         coming = self.scheduler.next_due()
         if due:
             assert coming is not None and coming <= max(min(due), self.world.now)

@@ -80,6 +80,8 @@ def test_dead_host_with_most_of_the_queue_delays_nobody() -> None:
         assert rounds < 200
     assert not [entry for entry in world.store.entries.values() if entry.host != "dead.example"]
     assert tried < 400
+    # Two of its hundreds are enough to probe with; the places are for those who can use them.
+    assert next(row[3] for row in world.scheduler.hosts("tcp_local") if row[0] == "dead.example") <= 40
     assert busy >= 0.9 * rounds
     # And when it is back, all of its mail goes.
     for _ in range(3000):
@@ -283,3 +285,68 @@ class TestCursor:
         cursor.miss(20.0)
         cursor.advance((60.0, "Q1"), None, end=True)
         assert cursor.due < 20.0
+
+
+def test_answer_is_not_used_when_too_much_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If more has left memory during a look than is remembered, the store is simply asked again."""
+    monkeypatch.setattr("jobctl.schedule.window.MOST_REMEMBERED", 2)
+    world = World(settings(limit=10))
+    world.enqueue("a.example", count=30)
+    job = world.start(credit=100, connections=1)
+    world.plan(load=False)
+    world.settle(world.held[job])
+    request = world.plan(load=False).load
+    assert request is not None
+    answer = world.store.answer(request)
+    world.scheduler.loaded(request, answer[:5], world.now)
+    for _ in range(3):
+        world.plan(load=False)
+        world.settle(world.held[job])
+    world.work(credit=100, connections=1, rounds=10)
+    assert len(world.delivered) == 30 == len(set(world.delivered))
+
+
+def test_removals_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleting a large queue takes no memory for ever."""
+    monkeypatch.setattr("jobctl.schedule.window.MOST_REMEMBERED", 10)
+    world = World()
+    for id in world.enqueue(count=100):
+        world.scheduler.remove(id)
+    assert len(world.scheduler._window._removed) == 10
+
+
+def test_large_host_is_nothing_special_when_it_is_small_again() -> None:
+    """A host whose backlog was left to the store in part is treated like all others once that is gone."""
+    world = World(settings(limit=100))
+    world.enqueue("big.example", count=400)
+    for n in range(60):
+        world.enqueue(f"h{n}.example")
+    window = world.scheduler._window
+    assert world.scheduler.counts("tcp_local").ready <= 100
+    for _ in range(50):
+        world.work(credit=50)
+    assert not world.store.entries and window.complete
+    assert world.scheduler._memory.thin == {}
+    world.enqueue("big.example", count=50)
+    assert world.scheduler.counts("tcp_local").ready == 50
+
+
+def test_time_brings_what_was_left_to_the_store() -> None:
+    """Mail that is due later and found no room is read when it is due, although nothing else happens."""
+    world = World(settings(channel(), channel("other"), limit=100))
+    world.scheduler.stop("other")
+    for n in range(90):
+        world.enqueue(f"h{n}.example", channel="other")
+    for n in range(20):
+        world.enqueue(f"h{n}.example", due=START + 500 + 100 * n)
+    world.plan()
+    delivered: list[str] = []
+    for _ in range(60):
+        due = world.scheduler.next_due()
+        assert due is not None
+        world.now = max(world.now, due)
+        world.work()
+        delivered = world.delivered
+        if len(delivered) == 20:
+            break
+    assert len(delivered) == 20 and world.now < START + 2500

@@ -1,0 +1,270 @@
+"""Due times, expiry, and a wall clock that is set."""
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from jobctl.schedule.steady import SteadyClock
+from jobctl.schedule.timers import Timers
+from tests.schedule_case import START, World, channel, settings
+
+DAY = 86400.0
+
+
+class TestDue:
+    """When something is tried."""
+
+    def test_delayed_message_goes_when_it_is_due(self) -> None:
+        """Not a moment earlier, and the schedule says when to look."""
+        world = World()
+        (id,) = world.enqueue(due=START + 600)
+        job = world.start()
+        world.plan()
+        world.now = START + 30
+        assert world.plan().handouts == []
+        world.end(job)
+        world.plan()
+        assert world.scheduler.next_due() == START + 600
+        world.now = START + 600
+        assert len(world.plan().starts) == 1
+        job = world.start()
+        world.plan()
+        assert world.held[job] == [id]
+
+    def test_deferred_message_comes_back(self) -> None:
+        """With its new due time and count, and not before."""
+        world = World()
+        (id,) = world.enqueue()
+        job = world.start()
+        world.plan()
+        world.defer(id, START + 60, attempts=3)
+        (entry,) = world.scheduler.entries()
+        assert (entry.due, entry.attempts) == (START + 60, 3)
+        assert world.plan().handouts == []
+        world.now += 60
+        world.plan()
+        assert world.held[job] == [id]
+
+    def test_unknown_ids_are_ignored(self) -> None:
+        """What is not in memory is in the store; nothing is made of a late word about it."""
+        world = World()
+        (id,) = world.enqueue()
+        world.scheduler.deferred("Q99999999", START, 1, START)
+        world.scheduler.settled("Q99999999", START)
+        world.scheduler.deferred(id, START + 600, 1, START)
+        assert world.scheduler.state(id, START) == "ready"
+
+    def test_nothing_to_do_is_said(self) -> None:
+        """An empty queue needs no timer, and due work without a slot is not counted."""
+        world = World(settings(channel(maxjobs=0)))
+        assert world.scheduler.next_due() is None
+        world.enqueue()
+        world.plan()
+        due = world.scheduler.next_due()
+        assert due is not None and due == START + 4 * DAY
+
+
+class TestExpiry:
+    """What has been tried for long enough is returned, wherever it waits."""
+
+    def test_delayed_message_expires_on_time(self) -> None:
+        """A message whose next attempt lies beyond its lifetime is returned when that ends."""
+        world = World()
+        (id,) = world.enqueue(due=START + 30 * DAY)
+        assert world.scheduler.next_due() == START + 4 * DAY
+        world.now = START + 4 * DAY
+        world.plan()
+        assert world.expired == [id]
+        assert world.plan().expired == []
+        assert world.scheduler.state(id, world.now) == "active"
+        world.settle([id])
+
+    def test_waiting_message_expires(self) -> None:
+        """So does one that waits in a stopped channel."""
+        world = World()
+        world.scheduler.stop("tcp_local")
+        first = world.enqueue(count=3)
+        world.now += DAY
+        later = world.enqueue(count=2)
+        world.plan()
+        assert world.scheduler.next_due() == START + 4 * DAY
+        world.now = START + 4 * DAY
+        world.plan()
+        assert sorted(world.expired) == first
+        assert world.scheduler.next_due() == START + 5 * DAY
+        world.now = START + 5 * DAY
+        world.plan()
+        assert sorted(world.expired) == first + later
+
+    def test_expired_message_is_not_handed_out(self) -> None:
+        """At its last moment it is returned rather than tried."""
+        world = World()
+        (id,) = world.enqueue()
+        job = world.start(credit=0)
+        world.plan()
+        world.scheduler._memory.wall.clear("tcp_local")
+        world.now = START + 4 * DAY
+        world.scheduler.grant(job, 5)
+        world.plan()
+        assert world.expired == [id] and world.held[job] == []
+
+    def test_expired_message_that_could_not_be_settled_comes_again(self) -> None:
+        """If its return cannot be recorded it is given out as expired again later."""
+        world = World()
+        (id,) = world.enqueue(due=START + 30 * DAY)
+        world.now = START + 4 * DAY
+        world.plan()
+        world.scheduler.deferred(id, world.now + 60, None, world.now)
+        world.now += 60
+        world.plan()
+        assert world.expired == [id, id]
+
+    def test_expired_message_that_was_settled_meanwhile_is_not_said(self) -> None:
+        """An operator was quicker."""
+        world = World()
+        (id,) = world.enqueue(due=START + 30 * DAY)
+        world.now = START + 4 * DAY
+        world.scheduler.host_failed("tcp_local", "a.example", world.now)
+        world.scheduler._memory.wake(world.now)
+        world.settle([id])
+        assert world.plan().expired == []
+
+    @pytest.mark.parametrize("delay", [0, 30 * DAY])
+    def test_shorter_lifetime_applies_to_old_mail(self, delay: float) -> None:
+        """A reload with shorter notices returns what is too old by them, and nothing else."""
+        world = World()
+        (old,) = world.enqueue(due=START + delay)
+        world.now += 2 * DAY
+        (young,) = world.enqueue(due=world.now + delay)
+        shorter = channel(notices={"normal": (DAY,)}, master_command=())
+        world.scheduler.reconfigure(settings(shorter), world.now)
+        world.plan()
+        assert world.expired == [old]
+        assert world.scheduler.state(young, world.now) in ("ready", "delayed")
+
+    def test_longer_lifetime_does_not_try_early(self) -> None:
+        """With longer notices a delayed message still waits for its due time."""
+        world = World()
+        (id,) = world.enqueue(due=START + 5 * DAY)
+        world.scheduler.reconfigure(settings(channel(notices={"normal": (30 * DAY,)})), world.now)
+        world.now = START + 4 * DAY
+        world.plan()
+        assert world.expired == [] and world.scheduler.state(id, world.now) == "delayed"
+
+
+class TestSteps:
+    """The wall clock is set by an hour or a day."""
+
+    @pytest.mark.parametrize("step", [3600.0, DAY])
+    def test_set_back_freezes_nothing(self, step: float) -> None:
+        """After the clock was set back, retries, probes and starts come as soon as they would have."""
+        world = World()
+        world.enqueue("a.example", due=START + 600)
+        world.enqueue("dead.example")
+        until = world.scheduler.host_failed("tcp_local", "dead.example", START).until - START
+        world.scheduler.start_failed("tcp_local", None, world.now)
+        world.plan()
+        world.now -= step
+        world.plan()
+        job = world.start(credit=5)
+        world.now += 40
+        assert until < 40
+        world.plan()
+        assert len(world.held[job]) == 1
+        world.now += 561
+        world.plan()
+        assert len(world.held[job]) == 2
+
+    @pytest.mark.parametrize("step", [3600.0, DAY])
+    def test_set_ahead_is_no_storm(self, step: float) -> None:
+        """After a leap ahead, what became due goes out at the pace of the limits, one probe to a dead host."""
+        world = World(settings(channel(maxjobs=2)))
+        for n in range(300):
+            world.enqueue(f"h{n % 30}.example", due=START + 1800)
+        world.enqueue("dead.example", count=50)
+        world.scheduler.host_failed("tcp_local", "dead.example", START)
+        world.plan()
+        world.now += step
+        plan = world.plan()
+        assert len(plan.starts) == 1
+        job = world.start(credit=40)
+        world.plan()
+        dead = [id for id in world.held[job] if world.store.entries[id].host == "dead.example"]
+        assert len(world.held[job]) <= 40 and len(dead) <= 1
+
+    @pytest.mark.parametrize("step", [3600.0, -3600.0, DAY, -DAY])
+    @pytest.mark.parametrize("monotonic", [True, False])
+    def test_jobs_do_not_age_by_a_step(self, step: float, monotonic: bool) -> None:
+        """No job is stopped as old because the clock was set."""
+        world = World()
+        job = world.start(credit=1)
+        world.enqueue(count=3)
+
+        def plan(at: float) -> list[str]:
+            plan = world.scheduler.plan(world.now, at if monotonic else None)
+            for name, ids in plan.handouts:
+                world.held[name] += ids
+            return plan.stop_jobs
+
+        assert plan(100.0) == []
+        world.now += step
+        assert plan(101.0) == []
+        world.settle(world.held[job])
+        world.now += 1
+        assert plan(102.0) == []
+
+    def test_monotonic_clock_counts_what_the_wall_clock_hides(self) -> None:
+        """With a clock that does not jump, lingering is measured rightly across a step."""
+        world = World()
+        job = world.start()
+        world.scheduler.plan(world.now, 10.0)
+        world.now -= 3600
+        assert world.scheduler.plan(world.now + 59, 69.0).stop_jobs == []
+        assert world.scheduler.plan(world.now + 61, 71.0).stop_jobs == [job]
+
+
+class TestSteadyClock:
+    """Time that only passes."""
+
+    @given(st.lists(st.floats(-DAY, DAY), max_size=30))
+    @hypothesis_settings(deadline=None, max_examples=100)
+    def test_never_goes_back_and_never_leaps(self, steps: list[float]) -> None:
+        """Whatever is done to the wall clock, a reading adds between 0 and 60 seconds."""
+        clock, wall = SteadyClock(), START
+        clock.read(wall, None)
+        for step in steps:
+            wall += step
+            before = clock.time
+            back = clock.read(wall, None)
+            assert 0 <= clock.time - before <= 60
+            assert back == (-step if step < -5 else 0) or back == pytest.approx(-step)
+
+
+class TestTimers:
+    """Times of many things."""
+
+    @given(st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 50)))))
+    @hypothesis_settings(deadline=None, max_examples=100)
+    def test_last_word_counts(self, acts: list[tuple[int, int | None]]) -> None:
+        """A thing is due at the time it was given last, once."""
+        timers: Timers[int] = Timers()
+        model: dict[int, float] = {}
+        for thing, at in acts:
+            if at is None:
+                timers.clear(thing)
+                model.pop(thing, None)
+            else:
+                timers.set(thing, at)
+                model[thing] = at
+        assert timers.next() == min(model.values(), default=None)
+        assert sorted(timers.due(25)) == sorted(thing for thing, at in model.items() if at <= 25)
+        timers.shift(-30)
+        assert sorted(timers.due(25)) == sorted(thing for thing, at in model.items() if at > 25)
+
+    def test_garbage_is_bounded(self) -> None:
+        """Setting one time again and again takes no memory."""
+        timers: Timers[str] = Timers()
+        for at in range(10_000):
+            timers.set("x", at)
+        assert len(timers) < 200
