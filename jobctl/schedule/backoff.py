@@ -2,7 +2,7 @@
 
 from random import Random
 
-from jobctl.config.settings import DEFAULT_BACKOFF, Backoff, ChannelSettings, by_priority
+from jobctl.config.settings import DEFAULT_BACKOFF, ChannelSettings, by_priority
 from jobctl.mail.envelope import Priority
 
 # Messages that failed together must not come back together (a herd after an outage): later by up to
@@ -19,8 +19,7 @@ HOST_JITTER = 0.2
 
 def intervals(channel: ChannelSettings, priority: Priority) -> tuple[float, ...]:
     """The retry intervals in seconds (``backoff``, ``normalbackoff`` ...); never empty, the last repeats."""
-    table: Backoff = channel.backoff or DEFAULT_BACKOFF
-    return by_priority(table, priority)
+    return by_priority(DEFAULT_BACKOFF | channel.backoff, priority)
 
 
 def next_attempt(

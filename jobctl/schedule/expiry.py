@@ -3,11 +3,12 @@
 from jobctl.config.settings import DEFAULT_NOTICES, ChannelSettings, by_priority
 from jobctl.mail.envelope import Priority
 
+_DEFAULT = dict.fromkeys(("urgent", "normal", "nonurgent"), DEFAULT_NOTICES)
+
 
 def lifetime(channel: ChannelSettings, priority: Priority) -> float:
     """Seconds from arrival to return: the last age of ``notices`` for this priority."""
-    ages = by_priority(channel.notices, priority) if channel.notices else DEFAULT_NOTICES
-    return ages[-1]
+    return by_priority(_DEFAULT | channel.notices, priority)[-1]
 
 
 def expires_at(channel: ChannelSettings, priority: Priority, enqueued: float) -> float:

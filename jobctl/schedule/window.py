@@ -180,7 +180,6 @@ class Window:
         if host.cursor is None:
             host.cursor = cursor
             self.partial[host] = None
-            self._memory.thin[host] = None
 
     def _drop(self, item: Item) -> None:
         (item.host.cursor or self.cursor).miss(item.entry.due)
