@@ -1,4 +1,4 @@
-"""The real controller on a clock that is set, a store in memory that waits or fails when told, and jobs without programs."""
+"""The real controller on a set clock, a store in memory that waits or fails when told, and jobs without programs."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from jobctl.jobs.assignment import Assignment
 from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.spec import Ended, JobSpec
 from jobctl.mail.disposition import Disposition, Verdict
-from jobctl.mail.entry import StoredEntry
+from jobctl.mail.entry import Settlement, StoredEntry
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.store.memory import MemoryDisk, MemoryStore
 
@@ -63,6 +63,7 @@ class Store:
 
     :ivar slow: Operations whose answers wait for :meth:`commit`; they are done then, in order.
     :ivar broken: Operations that fail, and with what.
+    :ivar poison: Tells of settlements that can never be stored.
     :ivar calls: What was asked for.
     """
 
@@ -70,6 +71,7 @@ class Store:
         self.memory = MemoryStore(clock.seconds, disk)
         self.slow: frozenset[str] = frozenset()
         self.broken: dict[str, Exception] = {}
+        self.poison: Callable[[Settlement], bool] = lambda settlement: False
         self.calls: list[str] = []
         self.waiting: list[tuple[str, tuple[Any, ...], dict[str, Any], Deferred[Any]]] = []
 
@@ -95,6 +97,8 @@ class Store:
 
     def _do(self, name: str, arguments: Any, more: Any) -> Deferred[Any]:
         why = self.broken.get(name)
+        if name == "settle" and self.poison(arguments[0]):
+            why = StoreError("it cannot be stored: what it says")
         return getattr(self.memory, name)(*arguments, **more) if why is None else fail(why)
 
     def commit(self, most: int = 1_000_000) -> int:
@@ -180,12 +184,16 @@ class FakeJob:
         """Verdicts by local part."""
         addresses = {r.split("@")[0]: r for r in self.held[id].recipients}
         results = tuple(
-            Disposition(addresses[local], Verdict(verdict), reply="550 5.1.1 no" if verdict == "failed" else "")
+            Disposition(
+                addresses[local], Verdict(verdict), reply="550 5.1.1 no" if verdict == "failed" else ""
+            )
             for local, verdict in verdicts.items()
         )
         self.says(Report(id=id, results=results, scope=scope))
 
-    def end(self, exit_status: int | None = 0, signal: int | None = None, stopped: bool | None = None) -> None:
+    def end(
+        self, exit_status: int | None = 0, signal: int | None = None, stopped: bool | None = None
+    ) -> None:
         self._world.supervisor.jobs.pop(self.id, None)
         how = Ended(
             exit_status=None if signal else exit_status,
@@ -307,9 +315,7 @@ class World:
         """Queue a message."""
         envelope = Envelope(sender, tuple(Recipient(one) for one in recipients or ("bob@b.example",)))
         size = len(content) if isinstance(content, bytes) else content.size
-        ids: list[str] = self.do(
-            self.controller.intake.accept(envelope, Source("in"), content, size, **more)
-        )
+        ids: list[str] = self.do(self.controller.intake.accept(envelope, Source("in"), content, size, **more))
         self.turn()
         return ids
 

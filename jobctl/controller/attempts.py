@@ -5,21 +5,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from jobctl.controller.hot import HotMessages
-from jobctl.controller.intake import Intake
-from jobctl.controller.verdicts import GIVEN_BACK, Verdicts
-from jobctl.errors import StoreError
-from jobctl.interfaces import IContent
+from jobctl.controller.hosts import Hosts
+from jobctl.controller.quotes import Quotes
+from jobctl.controller.recording import Recorder
+from jobctl.controller.verdicts import GIVEN_BACK, Verdicts, aside, losses_of
 from jobctl.jobprotocol.frames import Report
+from jobctl.jobs.assignment import Assignment
+from jobctl.jobs.spec import Ended
 from jobctl.mail.disposition import Disposition, Verdict
-from jobctl.mail.entry import Lasting, Settlement, StoredEntry
-from jobctl.mail.notification import QUOTE_LIMIT
+from jobctl.mail.entry import Settlement, StoredEntry
 
 log = Logger()
+
+# Entries remembered that were given back without a word.
+MOST_GIVEN_BACK = 10_000
 
 
 class UnderWay(msgspec.Struct):
@@ -36,47 +38,47 @@ class UnderWay(msgspec.Struct):
 
 class Attempts:
     """
-    Every entry that a job holds.
+    Every entry that a job holds, or has held until its result is recorded.
 
-    An entry goes back to the schedule only after what was learnt about it is
-    committed: until then it stays active, so nothing outdated is handed out.
-
-    :ivar recorded: Called each time an attempt's outcome is committed and in the schedule.
     :ivar watchers: Called with (attempt, dispositions) for each finished attempt: logs and ``run``.
     :ivar suspects: Attempts since the start whose final dot went out and no verdict came.
-    :param standstill: Called with a reason when results can no longer be recorded, and with ``""``
-        when they can again: nothing may be handed out in between (what is delivered but not
-        recorded would be delivered again).
     """
 
     def __init__(
         self,
-        store: Any,
         scheduler: Any,
-        hot: HotMessages,
-        intake: Intake,
+        recorder: Recorder,
         verdicts: Verdicts,
-        reactor: Any,
-        kick: Callable[[], None],
-        standstill: Callable[[str], None],
+        quotes: Quotes,
+        hosts: Hosts,
+        seconds: Callable[[], float],
     ) -> None:
-        self._store = store
         self._scheduler = scheduler
-        self._hot = hot
-        self._intake = intake
-        self.verdicts = verdicts
-        self._reactor = reactor
-        self._kick = kick
-        self._standstill = standstill
+        self._recorder = recorder
+        self._verdicts = verdicts
+        self._quotes = quotes
+        self._hosts = hosts
+        self._seconds = seconds
         self._open: dict[str, UnderWay] = {}
+        # Verdicts were given, or never will be; what follows is not on the disk yet.
+        self._concluding: dict[str, UnderWay] = {}
+        # By job: entries of the two above; and who waits for there to be none.
+        self._owed: dict[str, int] = {}
+        self._ended: dict[str, Deferred[None]] = {}
+        self._quoting: set[Deferred[None]] = set()
+        self._given_back: dict[str, None] = {}
         self.suspects = 0
-        self._unrecorded: dict[str, tuple[Settlement, StoredEntry]] = {}
-        self.recorded: list[Callable[[], None]] = []
         self.watchers: list[Callable[[UnderWay, list[Disposition]], None]] = []
+        recorder.recorded.append(self._recorded)
 
     def begin(self, stored: StoredEntry, job: str, content: bytes | None) -> None:
         """An entry is handed to a job."""
         self._open[stored.entry.id] = UnderWay(stored, job, content)
+        self._owed[job] = self._owed.get(job, 0) + 1
+
+    def undo(self, entry_id: str) -> None:
+        """It was not handed over after all."""
+        self._owe_less(self._open.pop(entry_id))
 
     def get(self, entry_id: str) -> UnderWay | None:
         """The attempt under way, if there is one."""
@@ -90,6 +92,7 @@ class Attempts:
         attempt = self._open.pop(frame.id, None)
         if attempt is None:
             return
+        self._concluding[frame.id] = attempt
         given = {disposition.recipient: disposition for disposition in frame.results}
         dispositions = [
             given.get(recipient.address)
@@ -103,205 +106,140 @@ class Attempts:
             )
             for recipient in attempt.stored.envelope.recipients
         ]
-        self._conclude(attempt, dispositions, frame)
-
-    def _conclude(self, attempt: UnderWay, dispositions: list[Disposition], frame: Report) -> None:
-        entry = attempt.stored.entry
-        for watcher in self.watchers:
-            watcher(attempt, dispositions)
-        now = self._reactor.seconds()
+        self._tell(attempt, dispositions)
         counted = frame.scope == "recipient"
-        retry = frame.retry
-        if frame.scope == "host":
-            backoff = self._scheduler.host_failed(entry.channel, entry.host, now)
-            self._store.set_host_backoff(
-                entry.channel, entry.host, backoff.failures, backoff.until, frame.reply
-            ).addErrback(_logged)
-        elif counted:
-            if self._scheduler.host_answered(entry.channel, entry.host, now):
-                self._store.set_host_backoff(entry.channel, entry.host, 0, 0.0, "").addErrback(_logged)
-        elif retry is None:
-            # Given back unasked: not at once again, or a program that refuses everything would spin.
-            retry = 0.0 if not any(d.reply for d in dispositions) else GIVEN_BACK
-        failed = any(d.verdict is Verdict.FAILED for d in dispositions)
-        done = self._quotable(attempt) if failed else succeed(None)
-        done.addCallback(self._settle_tried, attempt, dispositions, counted, retry, now)
-        done.addErrback(_logged)
+        retry = self._learn(attempt, dispositions, frame)
+        if attempt.content is None and any(d.verdict is Verdict.FAILED for d in dispositions):
+            quoting: Deferred[None] = self._quotes.of(attempt.stored).addCallback(
+                self._settle, attempt, dispositions, counted, retry
+            )
+            self._quoting.add(quoting)
+            quoting.addBoth(lambda _: self._quoting.discard(quoting))
+        else:
+            self._settle(attempt.content, attempt, dispositions, counted, retry)
 
-    def _settle_tried(
+    def _tell(self, attempt: UnderWay, dispositions: list[Disposition]) -> None:
+        for watcher in self.watchers:
+            try:
+                watcher(attempt, dispositions)
+            except Exception:
+                log.failure("{entry}: bug while counting its attempt", entry=attempt.stored.entry.id)
+
+    def _learn(self, attempt: UnderWay, dispositions: list[Disposition], frame: Report) -> float | None:
+        """What a report says about the destination; gives in how many seconds to try again, if it says so."""
+        entry = attempt.stored.entry
+        if frame.scope == "host":
+            self._hosts.failed(entry.channel, entry.host, frame.reply, self._seconds())
+        elif frame.scope == "recipient":
+            self._hosts.answered(entry.channel, entry.host, self._seconds())
+        elif frame.retry is None:
+            return self._pause(entry.id, dispositions)
+        if self._given_back:
+            self._given_back.pop(entry.id, None)
+        return frame.retry
+
+    def _pause(self, entry_id: str, dispositions: list[Disposition]) -> float:
+        """Given back unasked: at once again if there was no reason, but not for ever, or that would spin."""
+        if entry_id in self._given_back or any(d.reply for d in dispositions):
+            return GIVEN_BACK
+        if len(self._given_back) >= MOST_GIVEN_BACK:
+            self._given_back.clear()
+        self._given_back[entry_id] = None
+        return 0.0
+
+    def _settle(
         self,
         content: bytes | None,
         attempt: UnderWay,
         dispositions: list[Disposition],
         counted: bool,
         retry: float | None,
-        now: float,
     ) -> None:
-        settlement = self.verdicts.tried(
-            attempt.stored,
-            dispositions,
-            counted=counted,
-            retry=retry,
-            job=attempt.job,
-            now=now,
-            content=content,
-        )
-        self.settle(settlement, attempt.stored)
-
-    def _quotable(self, attempt: UnderWay) -> Deferred[bytes | None]:
-        if attempt.content is not None:
-            return succeed(attempt.content)
-        return self.quotable(attempt.stored)
-
-    def quotable(self, stored: StoredEntry) -> Deferred[bytes | None]:
-        """The original, or its beginning, to be quoted; ``b""`` when it cannot be read any more."""
-        reading: Deferred[IContent] = self._store.content(stored.message)
-
-        def read(content: IContent) -> bytes:
-            try:
-                pieces, left = [], QUOTE_LIMIT
-                while left > 0 and (piece := content.read(min(left, 65536))):
-                    pieces.append(piece)
-                    left -= len(piece)
-                return b"".join(pieces)
-            finally:
-                content.close()
-
-        reading.addCallbacks(read, lambda why: why.trap(StoreError) and b"")
-        return reading
-
-    def settle(self, settlement: Settlement, stored: StoredEntry) -> Deferred[bool]:
-        """
-        Record a settlement, then tell the schedule.
-
-        :return: Fires with whether the entry was still there; never fails: what cannot be
-            recorded is kept and tried again, and hand-outs stand still until it is.
-        """
-        self._hot.drop(settlement.id)
-        done: Deferred[Any] = self._store.settle(settlement)
-        done.addCallbacks(self._settled, self._not_recorded, (settlement, stored), None, (settlement, stored))
-        return done
-
-    def _settled(self, notice_ids: list[list[str]], settlement: Settlement, stored: StoredEntry) -> bool:
-        now = self._reactor.seconds()
-        entry = stored.entry
-        for ids, notice in zip(notice_ids, settlement.notifications, strict=False):
-            self._intake.remember(ids, notice)
-        left = len(settlement.losses) < len(stored.envelope.recipients)
-        if not left or settlement.state is Lasting.HELD:
-            self._scheduler.settled(entry.id, now)
-        else:
-            due = entry.due if settlement.due is None else settlement.due
-            attempts = entry.attempts if settlement.attempts is None else settlement.attempts
-            self._scheduler.deferred(entry.id, due, attempts, now)
-        for watcher in self.recorded:
-            watcher()
-        self._kick()
-        return True
-
-    def _not_recorded(self, why: Failure, settlement: Settlement, stored: StoredEntry) -> bool:
-        log.critical(
-            "{entry}: its result cannot be recorded, so nothing more is handed out until it can: {why}",
-            entry=settlement.id,
-            why=why.getErrorMessage(),
-        )
-        if not self._unrecorded:
-            self._standstill(why.getErrorMessage())
-            self._reactor.callLater(10, self._record_again)
-        self._unrecorded[settlement.id] = (settlement, stored)
-        return False
-
-    def _record_again(self) -> None:
-        waiting, self._unrecorded = self._unrecorded, {}
-        self._standstill("")
-        for settlement, stored in waiting.values():
-            self.settle(settlement, stored)
-
-    def unreachable(self, entry_ids: list[str], why: Any, job: str) -> None:
-        """
-        A destination could not be reached before there was a job for these entries.
-
-        :param why: jobctl.jobs.environment.CannotStart; temporary: deferred, no attempt counted;
-            else they fail.
-        """
-        verdict = Verdict.DEFERRED if why.temporary else Verdict.FAILED
-        reply = f"{451 if why.temporary else 550} {why.status} {why}"
-
-        def fetched(found: list[StoredEntry]) -> None:
-            there = {stored.entry.id: stored for stored in found if stored.state is Lasting.QUEUED}
-            now = self._reactor.seconds()
-            for entry_id in entry_ids:
-                stored = there.get(entry_id)
-                if stored is None:
-                    self._scheduler.settled(entry_id, now)
-                    continue
-                dispositions = [
-                    Disposition(recipient.address, verdict, why.status, reply)
-                    for recipient in stored.envelope.recipients
-                ]
-                content = self.quotable(stored) if verdict is Verdict.FAILED else succeed(None)
-                content.addCallback(
-                    self._settle_tried, UnderWay(stored, job, None), dispositions, False, None, now
-                )
-                content.addErrback(_logged)
-
-        def failed(reason: Failure) -> None:
-            log.error(
-                "{count} messages cannot be read: {why}", count=len(entry_ids), why=reason.getErrorMessage()
+        stored = attempt.stored
+        attempt.content = None
+        now = self._seconds()
+        try:
+            settlement = self._verdicts.tried(
+                stored, dispositions, counted=counted, retry=retry, job=attempt.job, now=now, content=content
             )
-            now = self._reactor.seconds()
-            for entry_id in entry_ids:
-                self._scheduler.deferred(entry_id, now + 60, None, now)
+        except Exception as why:
+            log.failure("{entry}: bug while acting on its verdicts", entry=stored.entry.id)
+            known = Settlement(id=stored.entry.id, losses=losses_of(dispositions))
+            settlement = aside(known, f"error in the controller: {why}", now)
+        self._recorder.record(settlement, stored)
 
-        if entry_ids:
-            self._store.fetch(entry_ids).addCallbacks(fetched, failed).addErrback(_logged)
-
-    def job_ended(self, job: str, entry_ids: list[str], how: Any, held: Mapping[str, Any]) -> Deferred[bool]:
+    def job_ended(
+        self, job: str, entry_ids: list[str], how: Ended, held: Mapping[str, Assignment]
+    ) -> Deferred[None]:
         """
         A job is over; whoever has no verdict is deferred, no attempt counted.
 
-        :param entry_ids: In the order they were handed out.
-        :param held: Its open :class:`jobctl.jobs.assignment.Assignment` by id: verdicts given so far stand.
-        :return: Fires when all of that is recorded, with ``False`` when some of it could not be.
+        :param entry_ids: What the schedule gave it and has not back, in the order they were handed out.
+        :param held: Its open assignments by id: verdicts given so far stand.
+        :return: Fires once all that it ever held is recorded.
         """
-        now = self._reactor.seconds()
-        settling: list[Deferred[bool]] = []
+        now = self._seconds()
         # Ended by us, or a lost session that the program itself told of: no message is to blame.
         peaceful = how.stopped or how.exit_status in (os.EX_OK, os.EX_TEMPFAIL, os.EX_CONFIG)
-        violent = not peaceful and (how.signal is not None or how.exit_status is not None)
         # Only what it was working on can have killed it: the oldest it held.
-        first = True
+        deadly = not peaceful and (how.signal is not None or how.exit_status is not None)
         for entry_id in entry_ids:
+            if entry_id in self._concluding:
+                continue
             attempt = self._open.pop(entry_id, None)
             if attempt is None:
+                # It had not been read yet.
                 self._scheduler.deferred(entry_id, now, None, now)
                 continue
-            assignment = held.get(entry_id)
-            sent = assignment is not None and assignment.sent
-            if sent:
-                self.suspects += 1
-                log.warn(
-                    "{entry}: job {job} {why}; it may have been delivered",
-                    entry=entry_id,
-                    job=job,
-                    why=how.text,
-                )
-            settlement = self.verdicts.interrupted(
-                attempt.stored,
-                [] if assignment is None else assignment.ended(how.text),
+            self._interrupt(attempt, held.get(entry_id), how, deadly, now)
+            deadly = False
+        done: Deferred[None] = Deferred()
+        if job in self._owed:
+            self._ended[job] = done
+        else:
+            done.callback(None)
+        return done
+
+    def _interrupt(
+        self, attempt: UnderWay, assignment: Assignment | None, how: Ended, deadly: bool, now: float
+    ) -> None:
+        stored = attempt.stored
+        entry_id = stored.entry.id
+        self._concluding[entry_id] = attempt
+        sent = assignment is not None and assignment.sent
+        if sent:
+            self.suspects += 1
+            log.warn(
+                "{entry}: job {job} {why}; it may have been delivered",
+                entry=entry_id,
+                job=attempt.job,
                 why=how.text,
-                deadly=violent and first,
-                sent=sent,
-                job=job,
-                now=now,
             )
-            first = False
-            for watcher in self.watchers:
-                watcher(attempt, [])
-            settling.append(self.settle(settlement, attempt.stored))
-        self._kick()
-        return gatherResults(settling).addCallback(all)
+        # Failures are asked about again, so that a program that lives gives the reason.
+        known = [] if assignment is None else assignment.ended(how.text)
+        delivered = [d for d in known if d.verdict in (Verdict.DELIVERED, Verdict.RELAYED)]
+        self._tell(attempt, delivered)
+        settlement = self._verdicts.interrupted(
+            stored, delivered, why=how.text, deadly=deadly, sent=sent, job=attempt.job, now=now
+        )
+        self._recorder.record(settlement, stored)
 
+    def _recorded(self, entry_id: str) -> None:
+        attempt = self._concluding.pop(entry_id, None)
+        if attempt is not None:
+            self._owe_less(attempt)
 
-def _logged(why: Failure) -> None:
-    log.failure("unexpected", failure=why)
+    def _owe_less(self, attempt: UnderWay) -> None:
+        job = attempt.job
+        self._owed[job] -= 1
+        if not self._owed[job]:
+            del self._owed[job]
+            ended = self._ended.pop(job, None)
+            if ended is not None:
+                ended.callback(None)
+
+    async def finish(self) -> None:
+        """Wait until every result is recorded, or could not be once more."""
+        while self._quoting:
+            await DeferredList(list(self._quoting))
+        await self._recorder.finish()

@@ -106,7 +106,7 @@ class Changes:
     async def qm_return(self, request: QmReturn, caller: Caller, stream: Any) -> dict[str, Any]:
         async def give_back(stored: StoredEntry) -> str:
             reason = request.reason or "returned by the postmaster"
-            content = await self._at.attempts.quotable(stored)
+            content = await self._at.quotes.of(stored)
             now = self._at.reactor.seconds()
             return await self._settle(stored, self._at.verdicts.returned(stored, reason, now, content))
 

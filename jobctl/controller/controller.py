@@ -14,12 +14,16 @@ from jobctl.control.operations import Caller
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.handler import JobHandler
+from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
 from jobctl.controller.intake import Intake
 from jobctl.controller.operations import Operations
+from jobctl.controller.quotes import Quotes
+from jobctl.controller.recording import Recorder
 from jobctl.controller.server_jobs import ServerJobs
 from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
+from jobctl.controller.unattempted import Unattempted
 from jobctl.controller.verdicts import Verdicts
 from jobctl.jobs.attached import AttachedJob
 from jobctl.jobs.environment import CannotStart
@@ -67,17 +71,25 @@ class Controller:
             lambda: new_envelope_id(reactor.seconds(), settings.local_host).split("@")[0],
             random.Random(),
         )
-        self.attempts = Attempts(
+        self.recorder = Recorder(
             self.store,
             self.scheduler,
             self.hot,
             self.intake,
-            self.verdicts,
             reactor,
             self.dispatch.kick,
             self.dispatch.stand_still,
         )
+        self.quotes = Quotes(self.store)
+        self.hosts = Hosts(self.store, self.scheduler)
+        self.attempts = Attempts(
+            self.scheduler, self.recorder, self.verdicts, self.quotes, self.hosts, reactor.seconds
+        )
+        self.unattempted = Unattempted(
+            self.store, self.scheduler, self.recorder, self.quotes, self.verdicts, reactor
+        )
         self.dispatch.attempts = self.attempts
+        self.dispatch.expire = self.unattempted.expire
         self.tally = Tally()
         self.attempts.watchers.append(lambda attempt, verdicts: self.tally.attempted(attempt.job, verdicts))
         self.handler = JobHandler(
@@ -87,10 +99,12 @@ class Controller:
             self.scheduler,
             self.dispatch,
             self.attempts,
+            self.unattempted,
+            self.hosts,
             self.jobs,
             self._relay_from,
         )
-        self.handler.spawn_watchers.append(lambda job: self.starting.pop(job.id, None))
+        self.handler.spawn_watchers.append(self._job_spawned)
         self.handler.end_watchers.append(self._job_ended)
         self.handler.failure_watchers.append(self._start_failed)
         self._sent_directory = os.path.join(queue, "sent")
@@ -222,6 +236,9 @@ class Controller:
         self.scheduler.add(entry, entry.enqueued)
         self.dispatch.kick()
 
+    def _job_spawned(self, job: Any) -> None:
+        self.starting.pop(job.id, None)
+
     def _job_ended(self, job: Any, how: Any) -> None:
         self.jobs.pop(job.id, None)
         self.tally.forget(job.id)
@@ -250,4 +267,5 @@ class Controller:
         for one in self._listening:
             one.close()
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
+        await self.attempts.finish()
         await self.store.close()

@@ -11,8 +11,10 @@ from twisted.python.failure import Failure
 from jobctl.config.settings import Settings
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.hot import HotMessages
+from jobctl.interfaces import IContent
 from jobctl.jobprotocol.frames import Message
-from jobctl.mail.entry import Lasting, Settlement, StoredEntry
+from jobctl.mail.entry import Lasting, QueueEntry, StoredEntry
+from jobctl.schedule.plan import LoadRequest, Plan, StartJob
 
 log = Logger()
 
@@ -24,8 +26,11 @@ class Dispatch:
     """
     One decision after another, never two at a time.
 
-    :param start_job: Starts a job for (channel, host, run).
     :param jobs: Running jobs by id.
+    :param start_job: Starts a job for (channel, host, run).
+    :ivar attempts: Where what is handed out is noted.
+    :ivar expire: Called with ids of entries that are past their time.
+    :ivar decided: Called after each decision.
     """
 
     def __init__(
@@ -50,21 +55,24 @@ class Dispatch:
         self._loading = False
         self._stopping = False
         self._standing = ""
-        self._asked = 0
         self.attempts: Attempts
+        self.expire: Callable[[list[str]], None]
+        self.decided: list[Callable[[], None]] = []
 
     def kick(self) -> None:
         """Something changed: decide again, once for all that changes in this turn of the reactor."""
-        if self._soon is None and not self._stopping and not self._standing:
+        if self._soon is None and not self._idle:
             self._soon = self._reactor.callLater(0, self._decide)
 
-    def decide_now(self) -> int:
-        """Decide without waiting for the end of this turn; gives how many jobs were asked for."""
+    @property
+    def _idle(self) -> bool:
+        return self._stopping or bool(self._standing)
+
+    def decide_now(self, channel: str) -> int:
+        """Decide without waiting for the end of this turn; gives how many jobs were asked for in a channel."""
         if self._soon is not None and self._soon.active():
             self._soon.cancel()
-        self._asked = 0
-        self._decide()
-        return self._asked
+        return [start.channel for start in self._decide()].count(channel)
 
     def stand_still(self, reason: str) -> None:
         """Hand out nothing (``""``: go on)."""
@@ -79,62 +87,64 @@ class Dispatch:
             if call is not None and call.active():
                 call.cancel()
 
-    def _decide(self) -> None:
+    def _decide(self) -> list[StartJob]:
         self._soon = None
+        if self._idle:
+            return []
         now = self._reactor.seconds()
+        starts: list[StartJob] = []
         try:
-            self._act(now)
+            starts = self._act(now)
+            due = self._scheduler.next_due()
         except Exception:
             # One decision that fails must not be the last.
             log.failure("unexpected; the schedule is asked again in a while")
-            self._later = self._reactor.callLater(LONGEST_SLEEP, self.kick)
-        else:
-            self._sleep(now)
+            due = now + LONGEST_SLEEP
+        if self._later is not None and self._later.active():
+            self._later.cancel()
+        self._later = None
+        if due is not None:
+            self._later = self._reactor.callLater(min(max(due - now, 0.01), LONGEST_SLEEP), self.kick)
+        for watcher in self.decided:
+            watcher()
+        return starts
 
-    def _act(self, now: float) -> None:
-        plan = self._scheduler.plan(now)
+    def _act(self, now: float) -> list[StartJob]:
+        plan: Plan = self._scheduler.plan(now)
         for job_id, ids in plan.handouts:
             self._hand_out(job_id, ids)
         for start in plan.starts:
-            self._asked += 1
             self._start_job(start.channel, start.host, start.run)
         for job_id in plan.stop_jobs:
             job = self._jobs.get(job_id)
             if job is not None:
                 job.stop()
         if plan.expired:
-            self._expire(plan.expired)
+            self.expire(plan.expired)
         if plan.load is not None and not self._loading:
             self._load(plan.load)
+        return plan.starts
 
-    def _sleep(self, now: float) -> None:
-        due = self._scheduler.next_due()
-        if self._later is not None and self._later.active():
-            self._later.cancel()
-        self._later = None
-        if due is not None:
-            self._later = self._reactor.callLater(min(max(due - now, 0.01), LONGEST_SLEEP), self.kick)
-
-    def _load(self, request: Any) -> None:
+    def _load(self, request: LoadRequest) -> None:
         self._loading = True
+        reading: Deferred[list[QueueEntry]]
         if request.kind == "window":
-            reading: Deferred[Any] = self._store.window(request.after, request.limit, request.skip)
+            reading = self._store.window(request.after, request.limit, request.skip)
         else:
             reading = self._store.backlog(request.channel, request.host, request.after, request.limit)
 
-        def loaded(entries: list[Any]) -> None:
+        def loaded(entries: list[QueueEntry]) -> None:
             self._scheduler.loaded(request, entries, self._reactor.seconds())
 
-        def done(_: Any) -> None:
+        def done(_: None = None) -> None:
             self._loading = False
             self.kick()
 
         def failed(why: Failure) -> None:
             log.error("the queue cannot be read, it will be tried again: {why}", why=why.getErrorMessage())
-            self._reactor.callLater(10, done, None)
+            self._reactor.callLater(10, done)
 
-        reading.addCallback(loaded)
-        reading.addCallbacks(done, failed)
+        reading.addCallback(loaded).addCallbacks(done, failed)
 
     def _hand_out(self, job_id: str, ids: list[str]) -> None:
         job = self._jobs.get(job_id)
@@ -148,14 +158,18 @@ class Dispatch:
         if cold:
             reading = self._store.fetch_whole(cold)
             reading.addCallback(self._fetched, job_id, cold)
-            reading.addErrback(self._not_fetched, cold)
+            reading.addErrback(self._not_fetched, job_id, cold)
+
+    def _awaited(self, entry_id: str, job_id: str) -> bool:
+        """Whether a job still waits to be given an entry: it may have died meanwhile, and others may have it."""
+        return self._scheduler.job_of(entry_id) == job_id and self.attempts.get(entry_id) is None
 
     def _fetched(self, found: list[tuple[StoredEntry, bytes | None]], job_id: str, ids: list[str]) -> None:
         now = self._reactor.seconds()
         by_id = {stored.entry.id: (stored, content) for stored, content in found}
         job = self._jobs.get(job_id)
         for entry_id in ids:
-            if self._scheduler.job_of(entry_id) != job_id:
+            if not self._awaited(entry_id, job_id):
                 continue
             if entry_id not in by_id or by_id[entry_id][0].state is Lasting.HELD:
                 self._scheduler.settled(entry_id, now)
@@ -169,59 +183,45 @@ class Dispatch:
                     self._assign_large(job, stored)
         self.kick()
 
-    def _not_fetched(self, why: Failure, ids: list[str]) -> None:
+    def _not_fetched(self, why: Failure, job_id: str, ids: list[str]) -> None:
         log.error("{count} messages cannot be read: {why}", count=len(ids), why=why.getErrorMessage())
         now = self._reactor.seconds()
         for entry_id in ids:
-            self._scheduler.deferred(entry_id, now + LONGEST_SLEEP, None, now)
+            if self._awaited(entry_id, job_id):
+                self._scheduler.deferred(entry_id, now + LONGEST_SLEEP, None, now)
+        self.kick()
 
     def _assign_large(self, job: Any, stored: StoredEntry) -> None:
-        opening = self._store.content(stored.message)
+        opening: Deferred[IContent] = self._store.content(stored.message)
 
-        def opened(content: Any) -> None:
-            if job.id not in self._jobs or self._scheduler.job_of(stored.entry.id) != job.id:
+        def opened(content: IContent) -> None:
+            if job.id in self._jobs and self._awaited(stored.entry.id, job.id):
+                self._assign(job, stored, content)
+            else:
                 content.close()
-                return
-            self._assign(job, stored, content)
 
-        opening.addCallbacks(opened, self._not_fetched, errbackArgs=([stored.entry.id],))
+        opening.addCallback(opened).addErrback(self._not_fetched, job.id, [stored.entry.id])
 
-    def _assign(self, job: Any, stored: StoredEntry, content: Any) -> None:
+    def _assign(self, job: Any, stored: StoredEntry, content: bytes | IContent) -> None:
         entry = stored.entry
-        channel = self.settings.channels[entry.channel]
-        frame = Message(
-            id=entry.id,
-            attempt=entry.attempts + 1,
-            host=entry.host,
-            gateway=channel.gateway,
-            envelope=stored.envelope,
-            octets=entry.size,
-            priority=entry.priority.word,
-            envelope_id=stored.envelope_id,
-            arrived=entry.enqueued,
-        )
-        self.attempts.begin(stored, job.id, content if type(content) is bytes else None)
-        job.assign(frame, content)
-
-    def _expire(self, ids: list[str]) -> None:
-        reading = self._store.fetch(ids)
-
-        def fetched(found: list[StoredEntry]) -> None:
-            there = set()
-            for stored in found:
-                there.add(stored.entry.id)
-                quoting = self.attempts.quotable(stored)
-                quoting.addCallback(self._expire_one, stored)
-                quoting.addErrback(lambda why: log.failure("unexpected", failure=why))
-            for entry_id in ids:
-                if entry_id not in there:
-                    self._scheduler.settled(entry_id, self._reactor.seconds())
-
-        reading.addCallback(fetched)
-        reading.addErrback(self._not_fetched, ids)
-
-    def _expire_one(self, content: bytes | None, stored: StoredEntry) -> None:
-        now = self._reactor.seconds()
-        settlement: Settlement = self.attempts.verdicts.expired(stored, now, content)
-        log.info("{entry}: expired after its last age of notices", entry=stored.entry.id)
-        self.attempts.settle(settlement, stored)
+        self.attempts.begin(stored, job.id, content if isinstance(content, bytes) else None)
+        try:
+            frame = Message(
+                id=entry.id,
+                attempt=entry.attempts + 1,
+                host=entry.host,
+                gateway=self.settings.channels[entry.channel].gateway,
+                envelope=stored.envelope,
+                octets=entry.size,
+                priority=entry.priority.word,
+                envelope_id=stored.envelope_id,
+                arrived=entry.enqueued,
+            )
+            job.assign(frame, content)
+        except Exception:
+            log.failure("{job}: {entry} cannot be handed to it", job=job.id, entry=entry.id)
+            if not isinstance(content, bytes):
+                content.close()
+            self.attempts.undo(entry.id)
+            now = self._reactor.seconds()
+            self._scheduler.deferred(entry.id, now + LONGEST_SLEEP, None, now)

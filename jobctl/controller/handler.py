@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobctl.controller.arrivals import Arrivals
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.dispatch import Dispatch
+from jobctl.controller.hosts import Hosts
 from jobctl.controller.intake import Intake
+from jobctl.controller.unattempted import Unattempted
 from jobctl.interfaces import IJobHandler
 from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Route, Submit
 from jobctl.jobs.environment import CannotStart
@@ -40,6 +43,8 @@ class JobHandler:
         scheduler: Any,
         dispatch: Dispatch,
         attempts: Attempts,
+        unattempted: Unattempted,
+        hosts: Hosts,
         jobs: dict[str, Any],
         relay_from: Callable[[Any], tuple[str, ...] | None],
     ) -> None:
@@ -49,6 +54,8 @@ class JobHandler:
         self._scheduler = scheduler
         self._dispatch = dispatch
         self._attempts = attempts
+        self._unattempted = unattempted
+        self._hosts = hosts
         self._jobs = jobs
         self._relay_from = relay_from
         self._arrivals: dict[str, Arrivals] = {}
@@ -116,7 +123,7 @@ class JobHandler:
             ids = self._scheduler.job_ended(job.id, how.worked, now, spec.channel.name, spec.host, spec.run)
             settled = self._attempts.job_ended(job.id, ids, how, job.held)
             if job.journal is not None:
-                settled.addCallback(lambda recorded: job.journal.remove() if recorded else None)
+                settled.addCallback(lambda _: job.journal.remove()).addErrback(_stays, job.id)
             if not how.worked and how.exit_status != 0 and not ids:
                 self._died_idle(job, how)
         for watcher in list(self.end_watchers):
@@ -128,7 +135,7 @@ class JobHandler:
         spec = job.spec
         ids = self._scheduler.claim(spec.channel.name, spec.host or "", 1)
         why = CannotStart(f"channel program {how.text}", temporary=True, status="4.3.0")
-        self._attempts.unreachable(ids, why, job.id)
+        self._unattempted.unreachable(ids, why, job.id)
 
     def start_failed(self, spec: Any, why: Any) -> None:
         learnt = 0
@@ -139,11 +146,16 @@ class JobHandler:
             if why.status:
                 # The destination's fault, so somebody's mail learns of it: one entry that nobody
                 # answers, every entry that there is no such host.
-                if why.temporary and spec.host is None:
-                    self._scheduler.host_failed(channel, host, now)
+                if why.temporary:
+                    # Of one that was bound to the host the schedule knows; then this only remembers it.
+                    self._hosts.failed(channel, host, str(why), now)
                 ids = self._scheduler.claim(channel, host, 1 if why.temporary else CLAIM)
                 learnt = len(ids)
-                self._attempts.unreachable(ids, why, spec.id)
+                self._unattempted.unreachable(ids, why, spec.id)
         for watcher in list(self.failure_watchers):
             watcher(spec, why, learnt)
         self._dispatch.kick()
+
+
+def _stays(why: Failure, job: str) -> None:
+    log.warn("{job}: its journal stays: {why}", job=job, why=why.getErrorMessage())

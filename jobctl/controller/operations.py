@@ -76,7 +76,7 @@ class Operations:
         polled = int(request.poll and bool(channel.master_command))
         if polled:
             self._at.start_job(channel.name, None, None)
-        return {"channel": channel.name, "started": polled + self._at.dispatch.decide_now()}
+        return {"channel": channel.name, "started": polled + self._at.dispatch.decide_now(channel.name)}
 
     def attach(self, request: Attach, caller: Caller, transport: Any) -> Any:
         channel = self._channel(request.channel)

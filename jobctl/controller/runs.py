@@ -53,7 +53,7 @@ class Runs:
         controller.handler.end_watchers.append(self._job_ended)
         controller.handler.failure_watchers.append(self._start_failed)
         controller.attempts.watchers.append(self._attempted)
-        controller.attempts.recorded.append(self._recorded)
+        controller.dispatch.decided.append(self._decided)
 
     def begin(self, channel: ChannelSettings, stream: Any, poll: bool) -> Deferred[dict[str, int]]:
         """
@@ -94,7 +94,7 @@ class Runs:
         if run is not None:
             run.count(dispositions, len(attempt.stored.envelope.recipients))
 
-    def _recorded(self) -> None:
+    def _decided(self) -> None:
         for run in list(self._runs.values()):
             self._end_if_done(run)
 

@@ -16,6 +16,8 @@ _LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdi
 DEADLY = 3
 # How soon work is offered again that a job gave back or lost through no fault of the message.
 GIVEN_BACK = 5.0
+# A next hop's wish for the next attempt is not granted beyond this: programs may say anything.
+LONGEST_WISH = 7 * 86400.0
 
 
 class Verdicts:
@@ -36,7 +38,7 @@ class Verdicts:
     def tried(
         self,
         stored: StoredEntry,
-        dispositions: Iterable[Disposition],
+        dispositions: list[Disposition],
         *,
         counted: bool,
         retry: float | None,
@@ -52,39 +54,28 @@ class Verdicts:
         :param retry: The next hop's wish for the next attempt, seconds from now.
         :param content: The original or its beginning, for a notification; ``None`` when no recipient failed.
         """
-        losses, failed, left, history = [], [], [], []
-        last_reply = None
-        for disposition in dispositions:
-            if disposition.verdict is Verdict.DEFERRED:
-                left.append(disposition)
-                last_reply = disposition.reply
-            else:
-                losses.append((disposition.recipient, _LOSS[disposition.verdict]))
-                if disposition.verdict is Verdict.FAILED:
-                    failed.append(disposition)
+        losses = losses_of(dispositions)
+        failed = [d for d in dispositions if d.verdict is Verdict.FAILED]
+        left = [d for d in dispositions if d.verdict is Verdict.DEFERRED]
         if not left and not failed:
-            return Settlement(id=stored.entry.id, losses=tuple(losses))
-        for disposition in (*failed, *left):
-            history.append(
-                Attempt(
-                    when=now,
-                    what=disposition.verdict.value,
-                    text=disposition.reply or disposition.status,
-                    recipient=disposition.recipient,
-                    job=job,
-                )
-            )
-        due = attempts = None
+            return Settlement(id=stored.entry.id, losses=losses)
+        due = attempts = last_reply = None
         if left:
             attempts = stored.entry.attempts + 1 if counted else None
             due = self._due(stored, retry, counted, partial=bool(losses), now=now)
+            last_reply = left[-1].reply
         return Settlement(
             id=stored.entry.id,
-            losses=tuple(losses),
+            losses=losses,
             due=due,
             attempts=attempts,
             last_reply=last_reply,
-            history=tuple(history),
+            history=tuple(
+                Attempt(
+                    when=now, what=d.verdict.value, text=d.reply or d.status, recipient=d.recipient, job=job
+                )
+                for d in (*failed, *left)
+            ),
             notifications=self.notices(stored, failed, expired=False, now=now, content=content),
         )
 
@@ -92,14 +83,12 @@ class Verdicts:
         self, stored: StoredEntry, retry: float | None, counted: bool, partial: bool, now: float
     ) -> float:
         entry = stored.entry
-        if not counted:
-            return now if retry is None else now + max(retry, 0.0)
+        wish = now if retry is None else now + min(max(retry, 0.0), LONGEST_WISH)
         # Leftovers of a partial success are tried once more at once; only progress brings this about again.
-        if partial:
-            return now
+        if partial or not counted:
+            return wish
         channel = self.settings.channels[entry.channel]
-        due: float = next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random)
-        return max(due, now + retry) if retry is not None else due
+        return max(wish, next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random))
 
     def expired(self, stored: StoredEntry, now: float, content: bytes | None) -> Settlement:
         """Its age has reached the last of ``notices``: the sender is told, and it leaves the queue."""
@@ -143,8 +132,7 @@ class Verdicts:
         """
         Its program ended before every recipient had a verdict: the rest are deferred, no attempt counted.
 
-        :param dispositions: Those it had given (failures among them are asked about again, so that
-            the sender is told by a program that lives).
+        :param dispositions: Of those that were delivered nevertheless.
         :param deadly: The program died on it; the third time it is set aside.
         :param sent: The final dot may have gone out, so it may have been delivered.
         """
@@ -152,10 +140,9 @@ class Verdicts:
         text = f"451 4.3.0 channel program {why}" + ("; it may have been delivered" if sent else "")
         held = deadly and deaths >= DEADLY
         reason = f"{deaths} programs died holding it; the last: {why}" if held else None
-        done = (Verdict.DELIVERED, Verdict.RELAYED)
         return Settlement(
             id=stored.entry.id,
-            losses=tuple((d.recipient, _LOSS[d.verdict]) for d in dispositions if d.verdict in done),
+            losses=losses_of(dispositions),
             due=now + GIVEN_BACK,
             last_reply=text,
             history=(Attempt(when=now, what="interrupted", text=text, job=job),),
@@ -181,6 +168,8 @@ class Verdicts:
             return ()
         mta = self.settings.mta
         local_host = self.settings.local_host
+        # The channel may have left the configuration since.
+        channel = self.settings.channels.get(stored.entry.channel)
         unique = self._unique()
         notice = failure_notice(
             Undelivered(
@@ -192,7 +181,7 @@ class Verdicts:
                 arrived=stored.entry.enqueued,
                 now=now,
                 local_host=local_host,
-                channel_host=self.settings.channels[stored.entry.channel].official_host_name,
+                channel_host=stored.entry.channel if channel is None else channel.official_host_name,
                 postmaster=mta.postmaster or f"postmaster@{local_host}",
                 envelope_id=stored.envelope_id,
                 unique=unique,
@@ -217,3 +206,23 @@ class Verdicts:
         except Refusal:
             # The sender's address has no route: there is nobody to tell (RFC 5321 section 6.1).
             return ()
+
+
+def losses_of(dispositions: Iterable[Disposition]) -> tuple[tuple[str, Loss], ...]:
+    """Who leaves the queue, and how."""
+    return tuple((d.recipient, _LOSS[d.verdict]) for d in dispositions if d.verdict.final)
+
+
+def aside(settlement: Settlement, reason: str, now: float) -> Settlement:
+    """
+    Instead of a settlement that cannot be: who was delivered leaves the queue, the others are held.
+
+    :param reason: What an operator should know.
+    """
+    return Settlement(
+        id=settlement.id,
+        losses=tuple(loss for loss in settlement.losses if loss[1] in (Loss.DELIVERED, Loss.RELAYED)),
+        state=Lasting.HELD,
+        reason=reason,
+        history=(Attempt(when=now, what="held", text=reason),),
+    )

@@ -1,0 +1,107 @@
+"""What becomes of entries without an attempt: too old, or their destination is known to be out of reach."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.logger import Logger
+
+from jobctl.controller.quotes import Quotes
+from jobctl.controller.recording import Recorder
+from jobctl.controller.verdicts import Verdicts, aside
+from jobctl.jobs.environment import CannotStart
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.entry import Lasting, Settlement, StoredEntry
+
+log = Logger()
+
+# Entries read at a time; their originals are read one by one, since each can be a mebibyte.
+TOGETHER = 50
+# Seconds until entries that cannot be read are read again.
+PAUSE = 60.0
+
+# What to record of an entry, given it, the original or None, and the time.
+_Settle = Callable[[StoredEntry, bytes | None, float], Settlement]
+
+
+class Unattempted:
+    """
+    Settles entries that the schedule gave out to be decided upon, not to be tried.
+
+    They stay out of the schedule until that is recorded.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        scheduler: Any,
+        recorder: Recorder,
+        quotes: Quotes,
+        verdicts: Verdicts,
+        reactor: Any,
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._recorder = recorder
+        self._quotes = quotes
+        self._verdicts = verdicts
+        self._reactor = reactor
+
+    def expire(self, entry_ids: list[str]) -> None:
+        """Their age has reached the last of ``notices``."""
+
+        def settle(stored: StoredEntry, original: bytes | None, now: float) -> Settlement:
+            log.info("{entry}: expired after its last age of notices", entry=stored.entry.id)
+            return self._verdicts.expired(stored, now, original)
+
+        self._begin(entry_ids, settle, True)
+
+    def unreachable(self, entry_ids: list[str], why: CannotStart, job: str) -> None:
+        """
+        No job can be had for them.
+
+        :param why: Temporary: they are deferred, no attempt counted; else they fail.
+        :param job: The one that was to be.
+        """
+        verdict = Verdict.DEFERRED if why.temporary else Verdict.FAILED
+        reply = f"{451 if why.temporary else 550} {why.status} {why}"
+
+        def settle(stored: StoredEntry, original: bytes | None, now: float) -> Settlement:
+            dispositions = [
+                Disposition(recipient.address, verdict, why.status, reply)
+                for recipient in stored.envelope.recipients
+            ]
+            return self._verdicts.tried(
+                stored, dispositions, counted=False, retry=None, job=job, now=now, content=original
+            )
+
+        self._begin(entry_ids, settle, verdict is Verdict.FAILED)
+
+    def _begin(self, entry_ids: list[str], settle: _Settle, quoting: bool) -> None:
+        if entry_ids:
+            ensureDeferred(self._all(entry_ids, settle, quoting))
+
+    async def _all(self, entry_ids: list[str], settle: _Settle, quoting: bool) -> None:
+        for at in range(0, len(entry_ids), TOGETHER):
+            some = entry_ids[at : at + TOGETHER]
+            try:
+                await self._some(some, settle, quoting)
+            except Exception as why:
+                log.error("{count} messages cannot be read: {why}", count=len(some), why=str(why))
+                self._reactor.callLater(PAUSE, self._begin, some, settle, quoting)
+
+    async def _some(self, entry_ids: list[str], settle: _Settle, quoting: bool) -> None:
+        found: list[StoredEntry] = await self._store.fetch(entry_ids)
+        there = {stored.entry.id: stored for stored in found if stored.state is Lasting.QUEUED}
+        for entry_id in entry_ids:
+            if entry_id not in there:
+                self._scheduler.settled(entry_id, self._reactor.seconds())
+        for stored in there.values():
+            original = await self._quotes.of(stored) if quoting else None
+            now = self._reactor.seconds()
+            try:
+                settlement = settle(stored, original, now)
+            except Exception as why:
+                log.failure("{entry}: bug while deciding on it", entry=stored.entry.id)
+                settlement = aside(Settlement(id=stored.entry.id), f"error in the controller: {why}", now)
+            self._recorder.record(settlement, stored)
