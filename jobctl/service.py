@@ -21,6 +21,9 @@ from jobctl.welcome import Welcome
 
 log = Logger()
 
+# Where a configuration is looked for when none is named; the commands look there, too.
+PLACES = ("jobctl.toml", "/etc/jobctl/jobctl.toml")
+
 
 class Options(usage.Options):
     """Command line of the plugin."""
@@ -47,18 +50,15 @@ def settings_for(path: str | None) -> Settings:
 
     :raises ConfigError: All that is wrong with it.
     """
-    path = path or os.environ.get("JOBCTL_CONFIG")
-    if path is None and os.path.exists("jobctl.toml"):
-        path = "jobctl.toml"
-    return load_default(os.getcwd()) if path is None else load(path)
+    path = path or os.environ.get("JOBCTL_CONFIG") or next(filter(os.path.exists, PLACES), None)
+    settings = load_default(os.getcwd()) if path is None else load(path)
+    # Channel programs and what they start find the same file.
+    os.environ["JOBCTL_CONFIG"] = os.path.abspath(settings.path)
+    return settings
 
 
 class JobctlService(Service):
-    """
-    The daemon's life as Twisted sees it.
-
-    :ivar exit_status: Set when the daemon ends by itself because it cannot go on (sysexits.h).
-    """
+    """The daemon's life as Twisted sees it."""
 
     def __init__(self, settings: Settings, first_message: bool = False) -> None:
         self.settings = settings
