@@ -97,7 +97,7 @@ class Changes:
                     old.id, old.channel, old.host, old.priority, old.size, old.enqueued, now, old.attempts
                 )
                 self._at.scheduler.add(entry, now)
-                self._at.scheduler.promote(entry.id, now)
+                self._at.scheduler.promote(entry.id, now, entry)
                 self._at.dispatch.kick()
             return gone
 

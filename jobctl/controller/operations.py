@@ -82,7 +82,7 @@ class Operations:
         channel = self._channel(request.channel)
         if request.role not in ("master", "slave"):
             raise UsageError(f"a job's role is master or slave, not {request.role}")
-        run = self._runs.enter(channel.name, None).name if request.role == "master" else None
+        run = self._runs.enter(channel.name, None, starts=False).name if request.role == "master" else None
         return self._at.attach(channel, request.role, run, transport, caller)
 
     def _channel(self, name: str) -> Any:

@@ -72,12 +72,16 @@ class Runs:
         self._end_if_done(run)
         return run.done
 
-    def enter(self, channel: str, stream: Any) -> Run:
-        """Name a run and give the schedule all of the channel's mail for it."""
+    def enter(self, channel: str, stream: Any, *, starts: bool = True) -> Run:
+        """
+        Name a run and give the schedule all of the channel's mail for it.
+
+        :param starts: Whether the schedule starts jobs for it; else one has come by itself.
+        """
         self._last += 1
         run = Run(f"run-{self._last}", stream)
         self._runs[run.name] = run
-        self._at.scheduler.run(channel, run.name, self._at.reactor.seconds())
+        self._at.scheduler.run(channel, run.name, self._at.reactor.seconds(), starts)
         return run
 
     def _of(self, spec: Any) -> Run | None:
