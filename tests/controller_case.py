@@ -338,6 +338,10 @@ class World:
         )
         return self.supervisor.spawn(spec).hello(0)
 
+    def close(self) -> None:
+        """Stop it in order."""
+        self.do(self.controller.stop())
+
     def stored(self, id: str) -> StoredEntry | None:
         """What the disk has of an entry."""
         found = self.do(self.store.memory.fetch([id]))

@@ -4,11 +4,13 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from jobctl.controller.intake import Intake, Refusal
-from jobctl.errors import ChannelViolation, StoreFull
+from jobctl.controller.intake import Intake
+from jobctl.controller.refusals import Refusal, refusal_for, too_large
+from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Accepted, Refused, Route, Submit, VerdictFrame
 from jobctl.mail.envelope import Priority, Source
 from jobctl.routing.router import NoRoute
@@ -18,12 +20,37 @@ MOST_OPEN = 10_000
 
 
 class _Arriving:
-    """One submission whose content is still coming."""
+    """One submission whose content is still coming; what cannot be kept of it is refused at its end."""
 
-    def __init__(self, first: Submit, staged: Any) -> None:
+    def __init__(self, first: Submit, source: Source, priority: Priority, intake: Intake, store: Any) -> None:
         self.first = first
-        self.staged = staged
+        self.source = source
+        self.priority = priority
+        self.staged: Any = None
         self.refusal: Refusal | None = None
+        self._intake = intake
+        self._store = store
+        self._limit = intake.most_octets(source.channel)
+
+    def add(self, data: bytes) -> None:
+        """A further piece; nothing more is written once it is to be refused."""
+        if self.refusal is not None:
+            return
+        try:
+            if self.staged is None:
+                self._intake.check_loop(data)
+                self.staged = self._store.stage()
+            if self._limit and self.staged.size + len(data) > self._limit:
+                raise too_large()
+            self.staged.write(data)
+        except Exception as why:
+            self.discard()
+            self.refusal = refusal_for(why)
+
+    def discard(self) -> None:
+        """Let go of what was kept."""
+        if self.staged is not None:
+            self.staged.discard()
 
 
 class Arrivals:
@@ -44,51 +71,60 @@ class Arrivals:
 
     def submit(self, frame: Submit, content: bytes) -> None:
         """
-        :raises ChannelViolation: A first piece without envelope, or a further one of nothing.
+        :raises ChannelViolation: A first piece without envelope or with a priority that is none, or a
+            further one of nothing.
         """
         arriving = self._open.get(frame.id)
         if arriving is None:
             if frame.envelope is None or not frame.envelope.recipients:
-                raise ChannelViolation(f"submit {frame.id} begins without an envelope")
+                raise ChannelViolation(f"submit {frame.id[:64]!r} begins without an envelope")
+            priority = _priority(frame)
+            if frame.abort:
+                return
             if not frame.more:
-                self._accept(frame, content, len(content))
+                self._whole(frame, content, priority)
                 return
             if len(self._open) >= MOST_OPEN:
                 raise ChannelViolation(f"more than {MOST_OPEN} submissions are open")
-            arriving = self._open[frame.id] = _Arriving(frame, self._store.stage())
-        if frame.abort:
-            arriving.staged.discard()
+            arriving = _Arriving(frame, self._source(frame), priority, self._intake, self._store)
+            self._open[frame.id] = arriving
+        elif frame.abort:
+            arriving.discard()
             del self._open[frame.id]
             return
-        if arriving.refusal is None:
-            try:
-                arriving.staged.write(content)
-            except StoreFull:
-                arriving.refusal = Refusal(452, "4.3.1", "Insufficient system storage")
-            except OSError:
-                arriving.staged.discard()
-                arriving.refusal = Refusal(451, "4.3.0", "The message could not be stored; try again later")
+        arriving.add(content)
         if frame.more:
             return
         del self._open[frame.id]
         if arriving.refusal is not None:
             self._refuse(frame.id, arriving.refusal)
         else:
-            self._accept(arriving.first, arriving.staged, arriving.staged.size)
+            staged = arriving.staged
+            self._accept(arriving.first, arriving.source, staged, staged.size, arriving.priority)
 
-    def _accept(self, frame: Submit, content: Any, size: int) -> None:
-        spec = self._job.spec
-        source = frame.source or Source(spec.channel.name)
+    def _whole(self, frame: Submit, content: bytes, priority: Priority) -> None:
+        try:
+            self._intake.check_loop(content)
+        except Refusal as why:
+            self._refuse(frame.id, why)
+        else:
+            self._accept(frame, self._source(frame), content, len(content), priority)
+
+    def _source(self, frame: Submit) -> Source:
+        """What comes in by a job comes from its channel, whatever the program says."""
+        channel = self._job.spec.channel.name
+        source = frame.source
+        if source is None:
+            return Source(channel)
+        return source if source.channel == channel else msgspec.structs.replace(source, channel=channel)
+
+    def _accept(self, frame: Submit, source: Source, content: Any, size: int, priority: Priority) -> None:
         envelope = frame.envelope
         assert envelope is not None
-        try:
-            priority = Priority.named(frame.priority or "normal")
-        except KeyError:
-            raise ChannelViolation(f"submit {frame.id}: no such priority: {frame.priority}") from None
         done: Deferred[list[str]] = self._intake.accept(
             envelope, source, content, size, envelope_id=frame.envelope_id, priority=priority
         )
-        done.addCallbacks(self._accepted, self._refused, (frame.id,), None, (frame.id, content))
+        done.addCallbacks(self._accepted, self._refused, (frame.id,), {}, (frame.id, content))
 
     def _accepted(self, ids: list[str], reference: str) -> None:
         self._job.send(Accepted(id=reference, ids=tuple(ids)))
@@ -96,11 +132,7 @@ class Arrivals:
     def _refused(self, why: Failure, reference: str, content: Any) -> None:
         if type(content) is not bytes:
             content.discard()
-        if isinstance(why.value, Refusal):
-            self._refuse(reference, why.value)
-        else:
-            self._refuse(reference, Refusal(451, "4.3.0", "Local error; try again later"))
-            why.raiseException()
+        self._refuse(reference, refusal_for(why.value))
 
     def _refuse(self, reference: str, why: Refusal) -> None:
         self._job.send(Refused(id=reference, code=why.code, status=why.status, text=why.text))
@@ -117,23 +149,42 @@ class Arrivals:
         source_channel = self._job.spec.channel.name
         try:
             route = router.route(frame.recipient, source_channel)
+            ours = self._may_relay(frame.source) or router.is_ours(frame.recipient, source_channel)
         except NoRoute as why:
             return 550, why.status, why.text, "", ""
-        if not self._may_relay(frame.source) and not router.is_ours(frame.recipient, source_channel):
+        except Exception as why:
+            trouble = refusal_for(why)
+            return trouble.code, trouble.status, trouble.text, "", ""
+        if not ours:
             return 550, "5.7.1", f"Relaying not allowed: {frame.recipient}", "", ""
         return 250, "2.1.5", f"{frame.recipient} OK.", route.channel, route.host
 
     def _may_relay(self, source: Source | None) -> bool:
-        if self._relay_from is None or source is None or not source.transport:
+        if self._relay_from is None:
             return True
+        if source is None or not source.transport:
+            # A person at this machine; a server that does not say who its client is lets nobody relay.
+            return self._job.spec.service is None
         fields = source.transport.split("|")
         return len(fields) == 5 and may_relay(fields[3], self._relay_from)
 
     def lost(self) -> None:
         """The job is gone: what it had not finished was never owed to anybody."""
         for arriving in self._open.values():
-            arriving.staged.discard()
+            arriving.discard()
         self._open.clear()
+
+
+def _priority(frame: Submit) -> Priority:
+    """The classes below nonurgent cannot be asked for."""
+    if not frame.priority:
+        return Priority.NORMAL
+    try:
+        return min(Priority.named(frame.priority), Priority.NONURGENT)
+    except KeyError:
+        raise ChannelViolation(
+            f"submit {frame.id[:64]!r}: no such priority: {frame.priority[:64]!r}"
+        ) from None
 
 
 @lru_cache(4096)

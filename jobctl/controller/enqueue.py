@@ -5,6 +5,7 @@ from email.utils import formatdate
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from jobctl.control.envelopes import envelope_of, priority_of
@@ -69,20 +70,21 @@ class Receiver:
             f"Received: by {host} (jobctl control socket, {who})\r\n"
             f" id {self._envelope_id}; {formatdate(now)}\r\n".encode("ascii")
         ]
-        self._size = len(self._pieces[0])
+        self._own = self._size = len(self._pieces[0])
         self._eight = False
 
     def write(self, data: bytes) -> None:
         self._size += len(data)
-        if self._limit and self._size > self._limit:
+        if self._limit and self._size - self._own > self._limit:
             self.abort()
             raise UsageError(f"more octets than the {self._limit} allowed (block_limit)", os.EX_DATAERR)
         self._eight = self._eight or not data.isascii()
         if self._staged is None and self._size > PIECE:
-            self._staged = self._at.store.stage()
-            for piece in self._pieces:
-                self._staged.write(piece)
+            beginning = b"".join(self._pieces)
             self._pieces = []
+            self._at.intake.check_loop(beginning + data)
+            self._staged = self._at.store.stage()
+            self._staged.write(beginning)
         if self._staged is None:
             self._pieces.append(data)
         else:
@@ -99,7 +101,10 @@ class Receiver:
                 "8BITMIME",
                 envelope.smtputf8,
             )
-        content = self._staged if self._staged is not None else b"".join(self._pieces)
+        content = self._staged
+        if content is None:
+            content = b"".join(self._pieces)
+            self._at.intake.check_loop(content)
         done: Deferred[list[str]] = self._at.intake.accept(
             envelope,
             Source("l", user=self._caller.name),
@@ -109,9 +114,11 @@ class Receiver:
             priority=self._priority,
             channel=self._channel,
         )
-        done.addErrback(lambda why: (self.abort(), why)[1])
-        done.addCallback(lambda ids: (self._at.dispatch.kick(), ids)[1])
-        return done
+        return done.addErrback(self._refused)
+
+    def _refused(self, why: Failure) -> Failure:
+        self.abort()
+        return why
 
     def abort(self) -> None:
         if self._staged is not None:

@@ -4,27 +4,26 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from jobctl.config.settings import Settings
 from jobctl.controller.hot import HotMessage, HotMessages
-from jobctl.errors import JobctlError, StoreFull
+from jobctl.controller.refusals import Refusal, in_loop, refusal_for, too_large
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from jobctl.mail.trace import received_count
 from jobctl.routing.router import NoRoute, Router
 
+log = Logger()
+
+BLOCK = 1024
 # Content up to this size is kept at hand; the store keeps the same amount beside the envelope.
 HOT_SIZE = 64 * 1024
 
 
-class Refusal(JobctlError):
-    """A message is not accepted; nothing of it was kept.  ``code`` and ``status`` are the reply to give."""
-
-    def __init__(self, code: int, status: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.status = status
-        self.text = text
+# What programs put in front of a message does not count towards its size.
+TRACE_ROOM = 4096
 
 
 class Intake:
@@ -81,8 +80,8 @@ class Intake:
                 channel=channel,
                 origin=origin,
             )
-        except Refusal as why:
-            return fail(why)
+        except Exception as why:
+            return fail(refusal_for(why))
         done: Deferred[list[str]] = self._store.enqueue(submission)
         done.addCallbacks(self._committed, self._not_stored, callbackArgs=(submission,))
         return done
@@ -105,19 +104,17 @@ class Intake:
         :raises Refusal: An address has no route, or a channel does not take the message.
         """
         now = self._seconds()
+        accepted = origin is Origin.ACCEPTED
+        most = self.most_octets(source.channel)
+        if accepted and most and size > most:
+            raise too_large()
+        state, reason = self._state(source.channel, len(envelope.recipients))
         entries = []
         for name, host, recipients in self._groups(envelope.recipients, source.channel, channel):
             settings = self.settings.channels[name]
-            if settings.blocklimit is not None and size > settings.blocklimit * 1024:
+            # A notification quotes what was small enough, and whoever is to be told is told.
+            if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")
-            state, reason = Lasting.QUEUED, ""
-            limit = (
-                self.settings.channels[source.channel].holdlimit
-                if source.channel in self.settings.channels
-                else None
-            )
-            if limit is not None and len(envelope.recipients) > limit:
-                state, reason = Lasting.HELD, f"more than {limit} recipients (holdlimit of {source.channel})"
             entries.append(
                 NewEntry(
                     channel=name,
@@ -140,18 +137,45 @@ class Intake:
             arrived=now,
         )
 
+    def most_octets(self, source_channel: str) -> int:
+        """The largest content that is taken, with the trace field that its program added; 0 = no limit."""
+        limits = [self.settings.mta.block_limit]
+        source = self.settings.channels.get(source_channel)
+        if source is not None and source.sourceblocklimit:
+            limits.append(source.sourceblocklimit * BLOCK)
+        return min((limit + TRACE_ROOM for limit in limits if limit), default=0)
+
+    def check_loop(self, beginning: bytes) -> None:
+        """
+        :param beginning: Of the content, with the field that its program put in front.
+        :raises Refusal: More Received fields than ``max_received_lines``.
+        """
+        if received_count(beginning) > self.settings.mta.max_received_lines + 1:
+            raise in_loop()
+
+    def _state(self, source_channel: str, recipients: int) -> tuple[Lasting, str]:
+        source = self.settings.channels.get(source_channel)
+        limit = None if source is None else source.holdlimit
+        if limit is None or recipients <= limit:
+            return Lasting.QUEUED, ""
+        return Lasting.HELD, f"more than {limit} recipients (holdlimit of {source_channel})"
+
     def _groups(
         self, recipients: tuple[Recipient, ...], source_channel: str, channel: str | None
     ) -> list[tuple[str, str, list[Recipient]]]:
-        if channel is not None:
-            return self.router.group_into(channel, recipients)
         try:
+            if channel is not None:
+                return self.router.group_into(channel, recipients)
             return self.router.group(recipients, source_channel)
         except NoRoute as why:
             raise Refusal(550, why.status, why.text) from None
 
     def _committed(self, ids: list[str], submission: Submission) -> list[str]:
-        self.remember(ids, submission)
+        try:
+            self.remember(ids, submission)
+        except Exception:
+            # It is ours now: refused, it would be sent again.  The schedule finds it in the store.
+            log.failure("bug while scheduling {ids}", ids=ids)
         return ids
 
     def remember(self, ids: list[str], submission: Submission) -> None:
@@ -173,12 +197,7 @@ class Intake:
             self._stored(entry)
 
     def _not_stored(self, why: Failure) -> None:
-        if why.check(StoreFull):
-            raise Refusal(452, "4.3.1", "Insufficient system storage")
-        if why.check(Refusal):
-            why.raiseException()
-        # Whatever it was, the client can try again later: never 5xx for our own trouble.
-        raise Refusal(451, "4.3.0", "The message could not be stored; try again later")
+        raise refusal_for(why.value) from None
 
 
 def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredEntry:

@@ -4,7 +4,8 @@ import random as _random
 from collections.abc import Callable, Iterable
 
 from jobctl.config.settings import Settings
-from jobctl.controller.intake import Intake, Refusal
+from jobctl.controller.intake import Intake
+from jobctl.controller.refusals import Refusal
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Recipient, Source
