@@ -16,11 +16,11 @@ run: $(VENV)/.installed
 test: $(VENV)/.test
 ifdef COVERAGE
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest tests
+	$(BIN)/python -m coverage run -m pytest tests -n 2 --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=90
 else
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 endif
 
 lint: $(VENV)/.dev
