@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from twisted.internet.defer import ensureDeferred, gatherResults
 from twisted.logger import Logger
 
 from jobctl.control.operations import Caller
@@ -14,17 +15,25 @@ from jobctl.mail.entry import Attempt, Lasting, Loss, QueueEntry, Settlement, St
 
 log = Logger()
 
+# Messages changed at a time: each may need its content read, and a commit serves many.
+TOGETHER = 50
+
 _BUSY = (
     "a job is delivering it right now; try again when it has its verdict (qm jobs), or stop the channel first"
 )
+_GONE = "it has left the queue meanwhile"
+
+# What is to be recorded of a message, or why it cannot be done.
+_Change = Callable[[StoredEntry], Awaitable[Settlement | str]]
 
 
 class Changes:
     """
     The changing operations of the control socket.
 
-    A message in the hands of a job is never changed under it: that would make
-    its verdict a lie; the caller is told to try again.
+    A message in the hands of a job, or whose result is not on the disk yet, is
+    never changed under it: that would make its verdict a lie; the caller is
+    told to try again.
     """
 
     def __init__(self, controller: Any, looks: Looks) -> None:
@@ -41,6 +50,8 @@ class Changes:
             if job.spec.role == "master" and job.spec.channel.name in names and job.spec.run is None:
                 self._at.scheduler.job_stopping(job.id)
                 job.stop()
+        # Those that are just starting are told when they are there.
+        self._at.dispatch.kick()
         return {"channels": names}
 
     async def qm_start(self, request: QmStart, caller: Caller, stream: Any) -> dict[str, list[str]]:
@@ -58,107 +69,134 @@ class Changes:
         return {"channels": started}
 
     async def qm_hold(self, request: QmHold, caller: Caller, stream: Any) -> dict[str, Any]:
-        async def hold(stored: StoredEntry) -> str:
+        reason = request.reason or f"by {caller.name}"
+
+        async def hold(stored: StoredEntry) -> Settlement | str:
             if stored.state is Lasting.HELD:
                 return "it is held already"
-            reason = request.reason or f"by {caller.name}"
-            now = self._at.reactor.seconds()
-            return await self._settle(
-                stored,
-                Settlement(
-                    id=stored.entry.id,
-                    state=Lasting.HELD,
-                    reason=reason,
-                    history=(Attempt(when=now, what="held", text=reason),),
-                ),
-            )
+            line = Attempt(when=self._at.reactor.seconds(), what="held", text=reason)
+            return Settlement(id=stored.entry.id, state=Lasting.HELD, reason=reason, history=(line,))
 
-        return await self._each(request, caller, "held", hold)
+        return await self._each(request, caller, "held", hold, of_all=False)
 
     async def qm_release(self, request: QmRelease, caller: Caller, stream: Any) -> dict[str, Any]:
-        async def release(stored: StoredEntry) -> str:
+        async def release(stored: StoredEntry) -> Settlement | str:
             if stored.state is not Lasting.HELD:
                 return "it is not held"
             now = self._at.reactor.seconds()
-            gone = await self._settle(
-                stored,
-                Settlement(
-                    id=stored.entry.id,
-                    state=Lasting.QUEUED,
-                    reason="",
-                    due=now,
-                    deaths=0,
-                    history=(Attempt(when=now, what="released", text=f"by {caller.name}"),),
-                ),
+            return Settlement(
+                id=stored.entry.id,
+                state=Lasting.QUEUED,
+                reason="",
+                due=now,
+                deaths=0,
+                history=(Attempt(when=now, what="released", text=f"by {caller.name}"),),
             )
-            if not gone:
-                old = stored.entry
-                entry = QueueEntry(
-                    old.id, old.channel, old.host, old.priority, old.size, old.enqueued, now, old.attempts
-                )
-                self._at.scheduler.add(entry, now)
-                self._at.scheduler.promote(entry.id, now, entry)
-                self._at.dispatch.kick()
-            return gone
 
-        return await self._each(request, caller, "released", release)
+        return await self._each(request, caller, "released", release, of_all=True)
 
     async def qm_return(self, request: QmReturn, caller: Caller, stream: Any) -> dict[str, Any]:
-        async def give_back(stored: StoredEntry) -> str:
-            reason = request.reason or "returned by the postmaster"
+        reason = request.reason or "returned by the postmaster"
+
+        async def give_back(stored: StoredEntry) -> Settlement:
             content = await self._at.quotes.of(stored)
-            now = self._at.reactor.seconds()
-            return await self._settle(stored, self._at.verdicts.returned(stored, reason, now, content))
+            settlement: Settlement = self._at.verdicts.returned(
+                stored, reason, self._at.reactor.seconds(), content
+            )
+            return settlement
 
         return await self._each(request, caller, "returned", give_back)
 
     async def qm_delete(self, request: QmDelete, caller: Caller, stream: Any) -> dict[str, Any]:
-        async def delete(stored: StoredEntry) -> str:
+        async def delete(stored: StoredEntry) -> Settlement:
             losses = tuple((recipient.address, Loss.DELETED) for recipient in stored.envelope.recipients)
-            return await self._settle(stored, Settlement(id=stored.entry.id, losses=losses))
+            return Settlement(id=stored.entry.id, losses=losses)
 
         return await self._each(request, caller, "deleted", delete)
 
-    async def _settle(self, stored: StoredEntry, settlement: Settlement) -> str:
-        """Take it from the schedule and record the change; gives why not, or ``""``."""
-        entry_id = stored.entry.id
-        if self._at.scheduler.job_of(entry_id) is not None:
-            return _BUSY
-        scheduled = self._at.scheduler.remove(entry_id)
-        self._at.hot.drop(entry_id)
-        try:
-            notice_ids = await self._at.store.settle(settlement)
-        except StoreError:
-            if scheduled is not None:
-                self._at.scheduler.add(scheduled, self._at.reactor.seconds())
-            raise
-        for ids, notice in zip(notice_ids, settlement.notifications, strict=False):
-            self._at.intake.remember(ids, notice)
-        return ""
-
     async def _each(
-        self, request: Any, caller: Caller, done_word: str, change: Callable[[StoredEntry], Awaitable[str]]
+        self, request: Any, caller: Caller, done_word: str, change: _Change, of_all: bool | None = None
     ) -> dict[str, Any]:
+        """:param of_all: Which messages ``all`` means: ``True`` those held, ``False`` the others."""
         done: list[str] = []
         failed: list[dict[str, str]] = []
-        for stored in await self._chosen(request):
-            why = await change(stored)
-            if why:
-                failed.append({"id": stored.entry.id, "text": why})
-            else:
-                done.append(stored.entry.id)
+        chosen = await self._chosen(request, of_all)
+        for at in range(0, len(chosen), TOGETHER):
+            for entry_id, why in (await self._some(chosen[at : at + TOGETHER], change)).items():
+                if why:
+                    failed.append({"id": entry_id, "text": why})
+                else:
+                    done.append(entry_id)
+            self._at.dispatch.kick()
         log.info("{count} messages {what} by {who}", count=len(done), what=done_word, who=caller.name)
-        self._at.dispatch.kick()
         return {"done": done, "failed": failed}
 
-    async def _chosen(self, request: Any) -> list[StoredEntry]:
+    async def _some(self, chosen: list[tuple[QueueEntry, bool]], change: _Change) -> dict[str, str]:
+        """Take them from the schedule, look at them again, and change them; gives why not, or ``""``, by id."""
+        now = self._at.reactor.seconds()
+        outcome = {}
+        free = []
+        for entry, held in chosen:
+            outcome[entry.id] = _BUSY
+            if self._at.scheduler.state(entry.id, now) != "active":
+                outcome[entry.id] = _GONE
+                self._at.scheduler.remove(entry.id)
+                self._at.hot.drop(entry.id)
+                free.append((entry, held))
+        try:
+            found: list[StoredEntry] = await self._at.store.fetch([entry.id for entry, _ in free])
+        except StoreError:
+            for entry, held in free:
+                self._put_back(entry, held)
+            raise
+        reasons = await gatherResults([ensureDeferred(self._one(stored, change)) for stored in found])
+        outcome.update(zip((stored.entry.id for stored in found), reasons, strict=True))
+        return outcome
+
+    async def _one(self, stored: StoredEntry, change: _Change) -> str:
+        try:
+            settlement = await change(stored)
+            if isinstance(settlement, Settlement):
+                notice_ids = await self._at.store.settle(settlement)
+        except Exception as why:
+            if not isinstance(why, StoreError):
+                log.failure("{entry}: bug while an operator changes it", entry=stored.entry.id)
+            settlement = str(why) or repr(why)
+        if isinstance(settlement, str):
+            self._put_back(stored.entry, stored.state is Lasting.HELD)
+            return settlement
+        if settlement.notifications and not notice_ids:
+            return _GONE
+        for ids, notice in zip(notice_ids, settlement.notifications, strict=True):
+            self._at.intake.remember(ids, notice)
+        if settlement.state is Lasting.QUEUED:
+            self._go_first(stored.entry)
+        return ""
+
+    def _put_back(self, entry: QueueEntry, held: bool) -> None:
+        if not held:
+            self._at.scheduler.add(entry, self._at.reactor.seconds())
+
+    def _go_first(self, entry: QueueEntry) -> None:
+        """A released message goes before all others."""
+        now = self._at.reactor.seconds()
+        entry.due = now
+        self._at.scheduler.add(entry, now)
+        self._at.scheduler.promote(entry.id, now, entry)
+
+    async def _chosen(self, request: Any, of_all: bool | None) -> list[tuple[QueueEntry, bool]]:
+        """Entries, and whether each is held."""
         if request.all:
             if request.channel is None:
                 raise UsageError("say which channel's messages are meant: -channel=NAME with -all")
-            return [stored async for page in self._looks.pages(request.channel, None) for stored in page]
+            return [
+                (stored.entry, stored.state is Lasting.HELD)
+                async for page in self._looks.pages(request.channel, of_all)
+                for stored in page
+            ]
         found = {stored.entry.id: stored for stored in await self._at.store.fetch(list(request.ids))}
         names = None if request.channel is None else self._looks.channels(request.channel)
-        chosen = []
+        chosen = {}
         for entry_id in request.ids:
             stored = found.get(entry_id)
             if stored is None:
@@ -167,5 +205,5 @@ class Changes:
                 raise UsageError(
                     f"message {entry_id} is queued to {stored.entry.channel}, not to {request.channel}"
                 )
-            chosen.append(stored)
-        return chosen
+            chosen[entry_id] = (stored.entry, stored.state is Lasting.HELD)
+        return list(chosen.values())

@@ -160,6 +160,8 @@ class Dispatch:
             reading.addCallback(self._fetched, job_id, cold)
             reading.addErrback(self._not_fetched, job_id, cold)
 
+    # What does not reach a job costs it no credit: it does not know that it has used any.
+
     def _awaited(self, entry_id: str, job_id: str) -> bool:
         """Whether a job still waits to be given an entry: it may have died meanwhile, and others may have it."""
         return self._scheduler.job_of(entry_id) == job_id and self.attempts.get(entry_id) is None
@@ -173,6 +175,7 @@ class Dispatch:
                 continue
             if entry_id not in by_id or by_id[entry_id][0].state is Lasting.HELD:
                 self._scheduler.settled(entry_id, now)
+                self._scheduler.grant(job_id, 1)
             elif job is None:
                 self._scheduler.deferred(entry_id, now, None, now)
             else:
@@ -189,6 +192,7 @@ class Dispatch:
         for entry_id in ids:
             if self._awaited(entry_id, job_id):
                 self._scheduler.deferred(entry_id, now + LONGEST_SLEEP, None, now)
+                self._scheduler.grant(job_id, 1)
         self.kick()
 
     def _assign_large(self, job: Any, stored: StoredEntry) -> None:
@@ -225,3 +229,4 @@ class Dispatch:
             self.attempts.undo(entry.id)
             now = self._reactor.seconds()
             self._scheduler.deferred(entry.id, now + LONGEST_SLEEP, None, now)
+            self._scheduler.grant(job.id, 1)

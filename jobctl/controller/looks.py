@@ -125,11 +125,13 @@ class Looks:
         return row
 
     async def qm_messages(self, request: QmMessages, caller: Caller, stream: Any) -> list[dict[str, Any]]:
-        (name, *_) = self.channels(request.channel)
-        return [
-            {"host": host, "active": ready + active, "delayed": delayed}
-            for host, active, ready, delayed, _until in self._at.scheduler.hosts(name)
-        ]
+        hosts: dict[str, dict[str, Any]] = {}
+        for name in self.channels(request.channel):
+            for host, active, ready, delayed, _until in self._at.scheduler.hosts(name):
+                row = hosts.setdefault(host, {"host": host, "active": 0, "delayed": 0})
+                row["active"] += ready + active
+                row["delayed"] += delayed
+        return [hosts[host] for host in sorted(hosts)]
 
     def qm_jobs(self, request: QmJobs, caller: Caller, stream: Any) -> list[dict[str, Any]]:
         if request.channel is not None:
@@ -216,11 +218,10 @@ class Looks:
     async def cache_view(self, request: CacheView, caller: Caller, stream: Any) -> int:
         now = self._at.reactor.seconds()
         scheduler = self._at.scheduler
-        rows, sent = [], 0
-        for entry in scheduler.entries():
-            if not channel_matches(request.channel, entry.channel):
-                continue
-            rows.append(
+        meant = [entry for entry in scheduler.entries() if channel_matches(request.channel, entry.channel)]
+        sent = 0
+        for at in range(0, len(meant), PAGE):
+            rows = [
                 {
                     "id": entry.id,
                     "channel": entry.channel,
@@ -229,13 +230,14 @@ class Looks:
                     "size": entry.size,
                     "attempts": entry.attempts,
                     "due": entry.due,
-                    "state": scheduler.state(entry.id, now),
+                    "state": state,
                 }
-            )
-        for at in range(0, len(rows), PAGE):
-            page = rows[at : at + PAGE]
-            sent += len(page)
-            if (slow := stream.send(*page)) is not None:
+                for entry in meant[at : at + PAGE]
+                # Slow readers see no more of what has left meanwhile.
+                if (state := scheduler.state(entry.id, now)) is not None
+            ]
+            sent += len(rows)
+            if rows and (slow := stream.send(*rows)) is not None:
                 await slow
             if stream.cancelled:
                 break

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from jobctl import __version__
+from jobctl.config.settings import ChannelSettings
 from jobctl.control.operations import Caller, IOperations
 from jobctl.control.refusals import unknown_channel
 from jobctl.control.requests import Attach, Enqueue, Run, Submit
@@ -65,11 +66,13 @@ class Operations:
         return receiver(self._at, request, caller)
 
     def run(self, request: Run, caller: Caller, stream: Any) -> Deferred[dict[str, int]]:
-        return self._runs.begin(self._channel(request.channel), stream, request.poll)
+        run = self._runs.begin(self._channel(request.channel), stream, request.poll)
+        stream.when_cancelled().addCallback(lambda _: self._runs.give_up(run))
+        return run.done
 
-    def begin_run(self, channel: Any, stream: Any) -> Deferred[dict[str, int]]:
+    def begin_run(self, channel: ChannelSettings, stream: Any) -> Deferred[dict[str, int]]:
         """As :meth:`run`, for those inside: ``stream`` needs ``line`` alone."""
-        return self._runs.begin(channel, stream, poll=False)
+        return self._runs.begin(channel, stream, poll=False).done
 
     def submit(self, request: Submit, caller: Caller, stream: Any) -> dict[str, Any]:
         channel = self._channel(request.channel)
@@ -82,11 +85,17 @@ class Operations:
         channel = self._channel(request.channel)
         if request.role not in ("master", "slave"):
             raise UsageError(f"a job's role is master or slave, not {request.role}")
-        run = self._runs.enter(channel.name, None, starts=False).name if request.role == "master" else None
-        return self._at.attach(channel, request.role, run, transport, caller)
+        if request.role == "slave":
+            return self._at.attach(channel, "slave", None, transport, caller)
+        run = self._runs.enter(channel.name, None, starts=False)
+        try:
+            return self._at.attach(channel, "master", run.name, transport, caller)
+        except Exception:
+            self._runs.give_up(run)
+            raise
 
-    def _channel(self, name: str) -> Any:
-        channel = self._at.settings.channels.get(name)
+    def _channel(self, name: str) -> ChannelSettings:
+        channel: ChannelSettings | None = self._at.settings.channels.get(name)
         if channel is None:
             raise unknown_channel(name, self._at.settings.channels)
         return channel

@@ -55,7 +55,7 @@ class Runs:
         controller.attempts.watchers.append(self._attempted)
         controller.dispatch.decided.append(self._decided)
 
-    def begin(self, channel: ChannelSettings, stream: Any, poll: bool) -> Deferred[dict[str, int]]:
+    def begin(self, channel: ChannelSettings, stream: Any, poll: bool) -> Run:
         """
         Try all that is queued to a channel.
 
@@ -70,7 +70,17 @@ class Runs:
             self._at.start_job(channel.name, None, run.name)
         self._at.dispatch.kick()
         self._end_if_done(run)
-        return run.done
+        return run
+
+    def give_up(self, run: Run) -> None:
+        """Nobody watches any more: what was not tried goes back to the schedule, its jobs are told to stop."""
+        if run.done.called:
+            return
+        self._at.scheduler.end_run(run.name, self._at.reactor.seconds())
+        for job in self._jobs_of(run):
+            self._at.scheduler.job_stopping(job.id)
+            job.stop()
+        self._at.dispatch.kick()
 
     def enter(self, channel: str, stream: Any, *, starts: bool = True) -> Run:
         """
@@ -83,6 +93,9 @@ class Runs:
         self._runs[run.name] = run
         self._at.scheduler.run(channel, run.name, self._at.reactor.seconds(), starts)
         return run
+
+    def _jobs_of(self, run: Run) -> list[Any]:
+        return [job for job in self._at.jobs.values() if job.spec.run == run.name]
 
     def _of(self, spec: Any) -> Run | None:
         return None if spec.run is None else self._runs.get(spec.run)
@@ -123,7 +136,7 @@ class Runs:
     def _end_if_done(self, run: Run) -> None:
         if run.done.called or not self._at.scheduler.run_done(run.name):
             return
-        mine = [job for job in self._at.jobs.values() if job.spec.run == run.name]
+        mine = self._jobs_of(run)
         for job in mine:
             job.stop()
         if not mine and not any(spec.run == run.name for spec in self._at.starting.values()):
