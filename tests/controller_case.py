@@ -275,6 +275,7 @@ class World:
         configuration: str = CONFIGURATION,
         disk: MemoryDisk | None = None,
         clock: Clock | None = None,
+        slow: frozenset[str] = frozenset(),
     ) -> None:
         self.clock = clock or Clock()
         if clock is None:
@@ -282,6 +283,7 @@ class World:
         text = configuration.replace("@DIRECTORY@", str(directory))
         self.settings = load_text(text, "jobctl.toml", exists=lambda path: True)
         self.store = Store(self.clock, disk)
+        self.store.slow = slow
         self.controller = Controller(self.clock, self.settings, store=self.store)
         self.supervisor = FakeSupervisor(self)
         self.controller.supervisor = self.supervisor  # type: ignore[assignment]
@@ -319,10 +321,11 @@ class World:
         self.turn()
         return ids
 
-    def job(self, credit: int = 100, connections: int = 10) -> FakeJob:
-        """The master job that the schedule asked for, working."""
+    def job(self, credit: int = 100, connections: int = 10, run: bool = False) -> FakeJob:
+        """The master job that the schedule asked for (for a run), working."""
         self.turn()
-        spec = next(spec for spec in self.supervisor.asked if spec.role == "master")
+        masters = [spec for spec in self.supervisor.asked if spec.role == "master"]
+        spec = next(spec for spec in masters if run == (spec.run is not None))
         self.supervisor.asked.remove(spec)
         job = self.supervisor.spawn(spec).hello(credit, connections)
         self.turn()

@@ -20,7 +20,7 @@ from jobctl.controller.intake import Intake
 from jobctl.controller.operations import Operations
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
-from jobctl.controller.server_jobs import ServerJobs
+from jobctl.controller.server_jobs import LONGEST_PAUSE, ServerJobs
 from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
 from jobctl.controller.unattempted import Unattempted
@@ -180,8 +180,17 @@ class Controller:
         self.supervisor.start(spec)
 
     def _peer(self, channel_name: str, master: JobSpec) -> JobSpec:
-        """The slave that a channel with ``transport = "channel:..."`` is joined to; in a run it is shown too."""
-        return self._spec(self.settings.channels[channel_name], "slave")
+        """
+        The slave that a channel with ``transport = "channel:..."`` is joined to.
+
+        :raises CannotStart: There is none.
+        """
+        channel = self.settings.channels.get(channel_name)
+        if channel is None:
+            raise CannotStart(f"channel {channel_name} is not configured", temporary=False)
+        if not channel.slave_command:
+            raise CannotStart(f"channel {channel_name} has no slave program", temporary=False)
+        return self._spec(channel, "slave")
 
     def _spec(
         self,
@@ -242,7 +251,8 @@ class Controller:
     def _job_ended(self, job: Any, how: Any) -> None:
         self.jobs.pop(job.id, None)
         self.tally.forget(job.id)
-        self._server_ended(job.spec, how.greeted)
+        lived = self.reactor.seconds() - job.started
+        self._server_ended(job.spec, how.worked or lived >= LONGEST_PAUSE)
 
     def _start_failed(self, spec: JobSpec, why: CannotStart, learnt: int) -> None:
         self.starting.pop(spec.id, None)

@@ -30,8 +30,7 @@ class JobHandler:
 
     :ivar spawn_watchers: Called with each job that began.
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
-    :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back;
-        (None, spec, reason) never comes here.
+    :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back.
     :ivar failure_watchers: Called with (spec, why, entries that learn of it) when a job could not be started.
     """
 
@@ -124,7 +123,9 @@ class JobHandler:
             settled = self._attempts.job_ended(job.id, ids, how, job.held)
             if job.journal is not None:
                 settled.addCallback(lambda _: job.journal.remove()).addErrback(_stays, job.id)
-            if not how.worked and how.exit_status != 0 and not ids:
+            # One that was told to stop, or was started by hand and left, says nothing about the next.
+            in_peace = how.stopped or (how.exit_status in (0, None) and how.signal is None)
+            if not how.worked and not in_peace and not ids:
                 self._died_idle(job, how)
         for watcher in list(self.end_watchers):
             watcher(job, how)

@@ -4,6 +4,9 @@ import msgspec
 
 from jobctl.mail.entry import StoredEntry
 
+# What an entry and one of its recipients take beside the content, in octets.
+_ENTRY, _RECIPIENT = 1500, 250
+
 
 class HotMessage(msgspec.Struct):
     """A stored entry with its whole content (at most 64 KiB; larger mail is always read back)."""
@@ -11,12 +14,17 @@ class HotMessage(msgspec.Struct):
     stored: StoredEntry
     content: bytes
 
+    @property
+    def weight(self) -> int:
+        """Octets of memory, roughly."""
+        return len(self.content) + _ENTRY + _RECIPIENT * len(self.stored.envelope.recipients)
+
 
 class HotMessages:
     """
     A bounded memory of entries by id.
 
-    :param limit: Octets of content kept, counted per entry; the oldest go first.
+    :param limit: Octets kept; the oldest go first.
     """
 
     def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
@@ -27,7 +35,7 @@ class HotMessages:
     def put(self, hot: HotMessage) -> None:
         """Keep an entry, letting go of the oldest to make room."""
         self._kept[hot.stored.entry.id] = hot
-        self._octets += len(hot.content)
+        self._octets += hot.weight
         while self._octets > self._limit:
             oldest = next(iter(self._kept))
             self.drop(oldest)
@@ -40,4 +48,4 @@ class HotMessages:
         """Let go of an entry: it changed, is gone, or need not be here."""
         hot = self._kept.pop(entry_id, None)
         if hot is not None:
-            self._octets -= len(hot.content)
+            self._octets -= hot.weight

@@ -18,8 +18,8 @@ class ServerJobs:
     """
     Keeps ``min_procs`` server jobs running for one service.
 
-    A job that worked is replaced at once; one that dies before its first
-    connection is replaced ever more slowly, up to a minute.
+    A job that worked is replaced at once; one that did not is replaced ever
+    more slowly, up to a minute.
 
     :param listen: Descriptors of the service's listening sockets, open as long as we live.
     :param start: Starts a job for the service, giving its id.
@@ -43,23 +43,25 @@ class ServerJobs:
 
     def fill(self) -> None:
         """Start as many jobs as are missing."""
+        if self._later is not None and self._later.active():
+            self._later.cancel()
         self._later = None
         while not self._stopping and len(self._running) < self._service.min_procs:
             self._running.add(self._start(self._service, self._listen))
 
-    def greeted(self, job: str) -> None:
-        """A job is at work: the next that dies is not throttled."""
-        if job in self._running:
-            self._pause = FIRST_PAUSE
-
     def ended(self, job: str, worked: bool) -> None:
-        """A job is over, or could not be started."""
+        """
+        A job is over, or could not be started.
+
+        :param worked: It brought mail in, or lived for a while.
+        """
         if job not in self._running:
             return
         self._running.discard(job)
         if self._stopping:
             return
         if worked:
+            self._pause = FIRST_PAUSE
             self.fill()
         elif self._later is None:
             log.error(

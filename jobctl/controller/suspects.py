@@ -22,7 +22,8 @@ async def after_a_crash(controller: Any, directory: str) -> int:
     """
     suspects = 0
     for path, announced in leftovers(directory).items():
-        attempts = dict(announced)
+        # Of several attempts of one job only the last can be without a verdict.
+        attempts = dict(sorted(announced))
         for stored in await controller.store.fetch(list(attempts)):
             # A later attempt than the announced one was begun: that announcement had its verdict.
             if stored.entry.attempts + 1 > attempts[stored.entry.id]:
