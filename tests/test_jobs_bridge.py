@@ -245,6 +245,12 @@ class ConnectTests(TcpCase):
         reason, temporary = await self.failure(names={"remote": NoSuchHost("5.1.2", "no such domain")})
         self.assertEqual((reason, temporary), ("remote: no such domain", False))
 
+    async def test_no_such_gateway(self) -> None:
+        """A gateway mistyped in the configuration bounces nothing: mail waits until it is put right."""
+        names = {"gate": NoSuchHost("5.1.2", "host gate does not exist")}
+        reason, temporary = await self.failure(names=names, gateway="gate")
+        self.assertEqual((reason, temporary), ("cannot connect to gate: host gate does not exist", True))
+
     async def test_dns_trouble(self) -> None:
         """A name service that does not answer is temporary."""
         reason, temporary = await self.failure(names={"remote": DnsTrouble("timed out")})

@@ -288,6 +288,20 @@ def test_names_that_lead_nowhere() -> None:
     }
 
 
+def test_operators_names_that_lead_nowhere() -> None:
+    """A gateway or a last resort that does not exist is a mistake of the configuration: mail waits."""
+    zone = Zone("down.example. 60 A 127.0.0.1")
+    with (
+        NameServerThread(zone) as names,
+        client(1, nameservers=(names.address,), lastresort="last.example") as program,
+    ):
+        program.send(message("E0", host="", gateway="gate.example"), BODY)
+        program.send(message("E1", host="down.example"), BODY)
+        found = {(r := program.expect(Report)).id: (r.verdict, r.status, r.scope) for _ in range(2)}
+    deferred = (Verdict.DEFERRED, "4.4.4", "host")
+    assert found == {"E0": deferred, "E1": deferred}
+
+
 def test_gateway() -> None:
     """With a gateway all hosts go to it, over one connection."""
     with Peer(serve()) as peer, client(peer.port) as program:

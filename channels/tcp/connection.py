@@ -75,7 +75,10 @@ class Connection:
         try:
             hops = await self.pool.resolver.next_hops(name, self.pool.channel)
         except NoSuchHost as why:
-            self._unreachable(why.text, why.status, permanent=True)
+            if name == self.destination.recipients_host:
+                self._unreachable(why.text, why.status, permanent=True)
+            else:  # the operator named this host: no sender has to pay for a typing error there
+                self._unreachable(why.text, "4.4.4")
         except DnsTrouble as why:
             self._unreachable(why.text, why.status)
         except Exception as why:  # a bug of ours is nobody's bounce, and must not leave the slot taken

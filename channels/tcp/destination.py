@@ -25,12 +25,14 @@ class Destination:
     of one channel for its whole life, and with it to one policy and one identity.
 
     :ivar name: What to resolve: the gateway, or the host.
+    :ivar recipients_host: The host, if it is what to resolve: when it does not exist, nor do its recipients.
     """
 
     def __init__(self, pool: Pool, key: tuple[str, str | None]) -> None:
         self.pool = pool
         self.key = key
         self.name = key[1] or key[0]
+        self.recipients_host = None if key[1] else key[0]
         self.queue: deque[Assignment] = deque()
         self.connections: set[Connection] = set()
         self.idle: set[Connection] = set()

@@ -18,11 +18,14 @@ async def connect_next_hop(
     """
     A connection to ``host``, or to ``lastresort`` when all of its addresses fail for now.
 
+    A gateway that does not exist is a mistake of the configuration, so mail for it waits; a host of
+    recipients that does not exist fails them.
+
     :param resolver: :class:`jobctl.net.resolver.Resolver`.
     :param host: A name or ``[address]``.
     :param timeout: Seconds for each address.
     :param linger: For :class:`SocketBridge`.
-    :raises CannotStart: Nobody answered (temporary), or there is no such host (not so).
+    :raises CannotStart: Nobody answered (temporary), or its recipients' host does not exist (not so).
     """
     failures: list[str] = []
     for name in (host, channel.lastresort):
@@ -31,7 +34,7 @@ async def connect_next_hop(
         try:
             hops = await resolver.next_hops(name, channel)
         except NoSuchHost as why:
-            if name == host:
+            if name == host and channel.gateway is None:
                 raise CannotStart(f"{host}: {why.text}", temporary=False, status=why.status) from None
             failures.append(f"{name}: {why.text}")
             continue
