@@ -162,6 +162,14 @@ class ResolverTests(TestCase):
             yield self.fails("two.example", DnsTrouble, "4.4.3")
 
     @inlineCallbacks
+    def test_trouble_says_what_was_answered(self) -> Any:
+        """Whoever reads why mail waits finds the name server's answer by its usual name."""
+        for code in (dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.FORMERR):
+            self.zone.rcodes["two.example."] = code
+            why = yield self.assertFailure(self.hops("two.example"), DnsTrouble)
+            self.assertEqual(why.text, f"name service error for two.example: {dns.rcode.to_text(code)}")
+
+    @inlineCallbacks
     def test_trouble_is_forgotten(self) -> Any:
         """Once the name service answers again, mail flows at once."""
         self.zone.rcodes["two.example."] = dns.rcode.SERVFAIL

@@ -8,7 +8,14 @@ from twisted.internet.defer import TimeoutError as DeferTimeout
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.names import dns
 from twisted.names.client import Resolver as WireResolver
-from twisted.names.error import DNSNameError, DomainError
+from twisted.names.error import (
+    DNSFormatError,
+    DNSNameError,
+    DNSNotImplementedError,
+    DNSQueryRefusedError,
+    DNSServerError,
+    DomainError,
+)
 
 from jobctl.net.dns_cache import DnsCache
 from jobctl.net.dns_errors import DnsTrouble, NoSuchHost
@@ -21,6 +28,13 @@ MAX_RECORDS = 1000
 NEGATIVE = 60.0
 # A few in turn for each server: about what the C library's resolver waits.
 TIMEOUTS = (2, 5)
+
+_CODES: dict[type[DomainError], str] = {
+    DNSFormatError: "FORMERR",
+    DNSServerError: "SERVFAIL",
+    DNSNotImplementedError: "NOTIMP",
+    DNSQueryRefusedError: "REFUSED",
+}
 
 
 def wire_name(host: str) -> str:
@@ -115,7 +129,8 @@ def _text(name: Any) -> str:
 
 
 def _reason(why: DomainError) -> str:
-    return type(why).__name__.removeprefix("DNS").removesuffix("Error")
+    """What the response code says, by the name that name servers' own tools give it."""
+    return _CODES.get(type(why), type(why).__name__)
 
 
 def _chosen(name: str, type: int, answers: Sequence[Any]) -> tuple[tuple[Any, ...], float]:
