@@ -36,10 +36,14 @@ class CollectingServer:
     An SMTP server with PIPELINING in a thread of its own; keeps everything it took.
 
     :param refuse: Gives a reply for (recipient), or ``b""`` to accept.
+    :param address: Where it listens; port 0 is any that is free.
     """
 
-    def __init__(self, refuse: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(
+        self, refuse: Callable[[bytes], bytes] | None = None, address: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self.taken: list[Taken] = []
+        self._address = address
         self._refuse = refuse or (lambda recipient: b"")
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
@@ -55,7 +59,7 @@ class CollectingServer:
         asyncio.set_event_loop(self._loop)
 
         async def begin() -> None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**28)
+            self._server = await asyncio.start_server(self._serve, *self._address, limit=2**28)
             self.port = self._server.sockets[0].getsockname()[1]
             self._ready.set()
 
