@@ -1,5 +1,6 @@
 """``twistd jobctl``: its options, and the service that runs the Job Controller."""
 
+import atexit
 import os
 import sys
 from typing import Any
@@ -17,6 +18,7 @@ from jobctl.control.peer import daemon_rights
 from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
 from jobctl.errors import ConfigError, JobctlError
+from jobctl.store.lock import QueueLock
 from jobctl.welcome import Welcome
 
 log = Logger()
@@ -97,9 +99,12 @@ class JobctlService(Service):
         if why.check(JobctlError, OSError):
             # Not sys.stderr: twistd makes that a log.
             print(f"jobctl: {why.getErrorMessage()}", file=sys.__stderr__, flush=True)
+            # In the background nobody reads that.
+            log.critical("the Job Controller cannot start: {why}", why=why.getErrorMessage())
         else:
             log.failure("the Job Controller cannot start", failure=why)
-        reactor.addSystemEventTrigger("after", "shutdown", os._exit, os.EX_TEMPFAIL)
+        # twistd knows no exit status; it removes its pidfile before this.
+        atexit.register(os._exit, os.EX_TEMPFAIL)
         # We may be here before the reactor runs.
         reactor.callWhenRunning(reactor.stop)
 
@@ -115,14 +120,32 @@ class JobctlService(Service):
             await self.controller.stop()
 
 
+def _check_free(queue_directory: str) -> None:
+    """
+    Notice another controller while there is a terminal to say it on; the store's own lock decides.
+
+    :raises JobctlError: One is running.
+    """
+    path = os.path.join(queue_directory, "lock")
+    if os.path.exists(path):
+        lock = QueueLock(path)
+        lock.take()
+        lock.release()
+
+
 def makeService(options: Options) -> JobctlService:
-    """Called by ``twistd``.  A wrong configuration ends it here, every mistake told, before anything starts."""
+    """Called by ``twistd``.  What is wrong and can be known ends it here, before anything starts."""
     try:
         settings = settings_for(options["config"])
     except ConfigError as why:
         for problem in why.problems:
             print(f"jobctl: {problem}", file=sys.stderr)
         raise SystemExit(os.EX_CONFIG) from None
+    try:
+        _check_free(settings.controller.queue_directory)
+    except JobctlError as why:
+        print(f"jobctl: {why}", file=sys.stderr)
+        raise SystemExit(os.EX_TEMPFAIL) from None
     # SQLite's thread and the reactor's share the interpreter: shorter turns keep commits going under load.
     sys.setswitchinterval(0.0005)
     return JobctlService(settings, options["first-message"])

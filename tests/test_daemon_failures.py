@@ -126,4 +126,37 @@ def test_a_second_controller_on_the_same_queue_refuses_to_start(tmp_path):
         )
         assert done.returncode != 0
         assert "jobctl: " in done.stderr
+        in_background = subprocess.run(
+            [*TWISTD, "--pidfile", "second.pid", "--logfile", "second.log", "jobctl"],
+            cwd=tmp_path,
+            env=daemon.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert in_background.returncode == 75
+        assert "is in use by process" in in_background.stderr
+        assert not (tmp_path / "second.pid").exists()
         assert daemon.json("qm", "summarize")
+
+
+@pytest.mark.real
+def test_a_controller_in_the_background_that_cannot_start_says_why(tmp_path):
+    """Nobody reads its terminal, so the reason is in its log; its pidfile goes with it."""
+    import socket
+    import subprocess
+
+    from tests.daemon import TWISTD
+
+    daemon = Daemon(tmp_path, GATEWAY, GATEWAY=1)
+    with socket.create_server(("127.0.0.1", daemon.port)):
+        subprocess.run(
+            [*TWISTD, "--pidfile", "it.pid", "--logfile", "it.log", "jobctl"],
+            cwd=tmp_path,
+            env=daemon.environment,
+            check=True,
+            timeout=60,
+        )
+        until(lambda: (tmp_path / "it.log").exists() and "cannot start" in (tmp_path / "it.log").read_text())
+        until(lambda: not (tmp_path / "it.pid").exists())
+    assert "Address already in use" in (tmp_path / "it.log").read_text()
