@@ -124,7 +124,8 @@ class JobHandler:
             if job.journal is not None:
                 settled.addCallback(lambda _: job.journal.remove()).addErrback(_stays, job.id)
             # One that was told to stop, or was started by hand and left, says nothing about the next.
-            in_peace = how.stopped or (how.exit_status in (0, None) and how.signal is None)
+            told = how.stopped and not how.lost
+            in_peace = told or (how.exit_status in (0, None) and how.signal is None)
             if not how.worked and not in_peace and not ids:
                 self._died_idle(job, how)
         for watcher in list(self.end_watchers):

@@ -288,7 +288,14 @@ class Conversation(ABC):
         self._deaf = True
         self.end(reason)
 
-    def _over(self, exit_status: int | None, signal: int | None, text: str, stopped: bool = False) -> None:
+    def _over(
+        self,
+        exit_status: int | None,
+        signal: int | None,
+        text: str,
+        stopped: bool = False,
+        lost: bool = False,
+    ) -> None:
         """Tell the supervisor; nothing happens to this object after."""
         self._deaf = True
         self.over = True
@@ -302,5 +309,6 @@ class Conversation(ABC):
             worked=self.worked,
             text=self._reason or text,
             stopped=stopped and not self._reason,
+            lost=lost,
         )
         self._shared.ended(self, how)

@@ -25,6 +25,10 @@ __all__ = ["Ended", "Job", "JobSpec"]
 WORK, REPORT, SENT, LISTEN = 3, 4, 5, 6
 
 
+# Why a job was asked to stop, when it was not by us.
+LOST = "its connection was lost"
+
+
 class Job(Conversation):
     """
     A program in a process of its own.
@@ -113,7 +117,7 @@ class Job(Conversation):
 
     def connection_lost(self) -> None:
         """What its stdio was joined to is gone: it reads end-of-file, and has no more to do."""
-        self._ask_to_stop("its connection was lost", None)
+        self._ask_to_stop(LOST, None)
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call ``call`` once the job is over, before the handler hears of it."""
@@ -208,7 +212,7 @@ class Job(Conversation):
             text += f" after {self._stopping}"
         elif self._leaving and self._child.terminated:
             text += " after it closed a job pipe and did not exit"
-        self._over(status, signal, text, bool(self._stopping))
+        self._over(status, signal, text, bool(self._stopping), self._stopping == LOST)
 
     def _mark_sent(self, journal: Journal) -> None:
         try:

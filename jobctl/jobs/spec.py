@@ -39,7 +39,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     :ivar exit_status: ``None`` when a signal ended it, or when it was attached and just left.
     :ivar signal: The signal's number, or ``None``.
     :ivar greeted: It said hello; ``worked``: it gave a verdict or submitted mail.
-    :ivar stopped: It was asked to stop, by us or because its connection was lost.
+    :ivar stopped: It was asked to stop; ``lost``: because its connection was lost.
     :ivar text: In words that follow "channel program": ``was killed by SIGKILL``, ``exited with
         status 78: no such channel``, ``broke the protocol: ...``.
     """
@@ -50,6 +50,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     worked: bool
     text: str
     stopped: bool = False
+    lost: bool = False
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
