@@ -148,3 +148,17 @@ def test_by_hand_from_queue_to_queue(tmp_path):
         )
         assert b"by hand" in landed[0].read_bytes()
         assert daemon.summary()["x_line"]["messages"] == 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("command", ["/nonexistent/program", "/bin/false"])
+def test_a_program_that_cannot_work_is_told_to_the_operator(tmp_path, command):
+    """The reason is in ``qm history``, and ``jobctl run`` says that something waits: exit status 75."""
+    odd = COMMAND.replace("@PYTHON@ @SCRIPT@", command)
+    text = GATEWAY.replace("[rewrite]", odd + '[rewrite]\n"odd.example" = "test_smtp_command"')
+    with Daemon(tmp_path, text, GATEWAY=1) as daemon:
+        done = daemon.command("enqueue", "--from", "a@x.example", "--to", "b@odd.example", "-", input="hi\n")
+        history = until(lambda: daemon.json("qm", "history", done.stdout.strip()), 30, daemon.log[-1500:])
+        assert history[0]["text"].startswith("451 4.3.0")
+        assert daemon.command("run", "test_smtp_command").returncode == 75
+        assert daemon.summary()["test_smtp_command"]["messages"] == 1

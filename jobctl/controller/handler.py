@@ -151,9 +151,13 @@ class JobHandler:
                 if why.temporary:
                     # Of one that was bound to the host the schedule knows; then this only remembers it.
                     self._hosts.failed(channel, host, str(why), now)
-                ids = self._scheduler.claim(channel, host, 1 if why.temporary else CLAIM)
-                learnt = len(ids)
-                self._unattempted.unreachable(ids, why, spec.id)
+            else:
+                # Ours, so no recipient suffers for it: one entry tells the operator.
+                log.warn("{channel}: cannot start a job: {why}", channel=channel, why=str(why))
+                why = CannotStart(str(why), temporary=True, status="4.3.0")
+            ids = self._scheduler.claim(channel, host, 1 if why.temporary else CLAIM)
+            learnt = len(ids)
+            self._unattempted.unreachable(ids, why, spec.id)
         for watcher in list(self.failure_watchers):
             watcher(spec, why, learnt)
         self._dispatch.kick()

@@ -48,8 +48,10 @@ class Runs:
     def __init__(self, controller: Any) -> None:
         self._at = controller
         self._runs: dict[str, Run] = {}
+        self._jobs: dict[str, str] = {}
         self._last = 0
         controller.handler.log_watchers.append(self._logged)
+        controller.handler.spawn_watchers.append(self._job_began)
         controller.handler.end_watchers.append(self._job_ended)
         controller.handler.failure_watchers.append(self._start_failed)
         controller.attempts.watchers.append(self._attempted)
@@ -106,8 +108,8 @@ class Runs:
             run.stream.line(line)
 
     def _attempted(self, attempt: Any, dispositions: list[Disposition]) -> None:
-        job = self._at.jobs.get(attempt.job)
-        run = None if job is None else self._of(job.spec)
+        # By name, not through the running jobs: verdicts also come of a job's end.
+        run = self._runs.get(self._jobs.get(attempt.job, ""))
         if run is not None:
             run.count(dispositions, len(attempt.stored.envelope.recipients))
 
@@ -115,9 +117,18 @@ class Runs:
         for run in list(self._runs.values()):
             self._end_if_done(run)
 
+    def _job_began(self, job: Any) -> None:
+        if job.spec.run is not None:
+            self._jobs[job.id] = job.spec.run
+
     def _job_ended(self, job: Any, how: Any) -> None:
         run = self._of(job.spec)
+        self._jobs.pop(job.id, None)
         if run is not None:
+            died = how.signal is not None or how.exit_status not in (0, None)
+            if died and not how.worked and not any(run.result().values()):
+                # It died before its first work: what it was started for waits.
+                run.deferred = 1
             if run.stream is not None and how.exit_status != 0:
                 run.stream.line(f"{job.spec.channel.name}: job {job.id} {how.text}")
             self._end_if_done(run)
