@@ -145,6 +145,7 @@ class FakeJob:
             whole = b"".join(pieces)
             content.close()
             content = whole
+        self._world.on_assign(self, frame)
         self.held[frame.id] = Assignment(frame)
         self.assigned.append(frame)
         self.contents[frame.id] = content
@@ -267,7 +268,13 @@ class Terminal:
 
 
 class World:
-    """One controller, begun and serving nothing; ``disk`` is that of a former life."""
+    """
+    One controller at work.
+
+    :param disk: Of a former life.
+    :param slow: As :class:`Store` has it.
+    :ivar on_assign: Called before a job gets a message.
+    """
 
     def __init__(
         self,
@@ -278,6 +285,7 @@ class World:
         slow: frozenset[str] = frozenset(),
     ) -> None:
         self.clock = clock or Clock()
+        self.on_assign: Callable[[FakeJob, Message], None] = lambda job, frame: None
         if clock is None:
             self.clock.advance(START)
         text = configuration.replace("@DIRECTORY@", str(directory))
