@@ -113,8 +113,9 @@ class JobctlService(Service):
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
-        if self._control is not None:
+        if self._control_port is not None:
             await maybeDeferred(self._control_port.stopListening)
+        if self._control is not None:
             self._control.drop_all()
         if self.controller is not None:
             await self.controller.stop()

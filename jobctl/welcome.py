@@ -3,8 +3,14 @@
 from email.utils import formatdate
 from typing import Any, TextIO
 
+from twisted.logger import Logger
+
+from jobctl.config.settings import Settings
+from jobctl.errors import JobctlError
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.mail.trace import new_envelope_id
+
+log = Logger()
 
 SENDER = "postmaster@mail.example.org"
 RECIPIENT = "newcomer@partner.example"
@@ -36,7 +42,13 @@ class Welcome:
         settings = self._at.settings
         generic = [c for c in settings.channels.values() if c.transport is not None and c.master_command]
         if generic:
-            await self._send(generic[0].name)
+            try:
+                await self._send(generic[0].name)
+            except Exception as why:
+                # The daemon serves all the same.
+                self._say(f"It could not be sent: {why}")
+                if not isinstance(why, JobctlError):
+                    log.failure("unexpected, with the first message")
         self._say("")
         for service in settings.services.values():
             self._say(f"Mail comes in at {', '.join(service.listen)} (channel {service.channel}).")
@@ -60,6 +72,7 @@ class Welcome:
             "It went from one queue to another through the generic SMTP channel.\r\n"
         ).encode("ascii")
         self._say(f"The first message goes from channel {channel} through its SMTP dialogue:")
+        stopped = await self._at.store.stopped()
         # Stopped, so that no ordinary job takes it before ours does in sight.
         self._at.scheduler.stop(channel)
         try:
@@ -73,14 +86,15 @@ class Welcome:
             )
             counts = await self._at.operations.begin_run(self._at.settings.channels[channel], self)
         finally:
-            self._at.scheduler.start(channel, self._at.reactor.seconds())
-            self._at.dispatch.kick()
+            if channel not in stopped:
+                self._at.scheduler.start(channel, self._at.reactor.seconds())
+                self._at.dispatch.kick()
         self._say(
             f"Delivered: {counts['delivered']}, deferred: {counts['deferred']}, failed: {counts['failed']}."
         )
 
 
-def _first_port(settings: Any) -> str:
+def _first_port(settings: Settings) -> str:
     for service in settings.services.values():
         for listen in service.listen:
             fields = listen.split(":")
