@@ -17,8 +17,9 @@ class Run:
     :ivar done: Fires with ``{delivered, deferred, failed}`` (recipients) when all has been tried.
     """
 
-    def __init__(self, name: str, stream: Any) -> None:
+    def __init__(self, name: str, channel: str, stream: Any) -> None:
         self.name = name
+        self.channel = channel
         self.stream = stream
         self.done: Deferred[dict[str, int]] = Deferred()
         self.delivered = 0
@@ -91,7 +92,7 @@ class Runs:
         :param starts: Whether the schedule starts jobs for it; else one has come by itself.
         """
         self._last += 1
-        run = Run(f"run-{self._last}", stream)
+        run = Run(f"run-{self._last}", channel, stream)
         self._runs[run.name] = run
         self._at.scheduler.run(channel, run.name, self._at.reactor.seconds(), starts)
         return run
@@ -152,4 +153,8 @@ class Runs:
             job.stop()
         if not mine and not any(spec.run == run.name for spec in self._at.starting.values()):
             self._runs.pop(run.name, None)
+            if not any(run.result().values()):
+                # Nothing was left for it to try: what there is was in other hands, and still waits.
+                counts = self._at.scheduler.counts(run.channel)
+                run.deferred = counts.ready + counts.active + counts.delayed
             run.done.callback(run.result())
