@@ -187,24 +187,35 @@ def test_one_decision_that_fails_is_not_the_last(world, monkeypatch):
     assert ids_of(world.job().assigned) == [id]
 
 
+def hot(number: int, octets: int, at: float = 0.0) -> HotMessage:
+    entry = QueueEntry(f"Q{number}", "out", "h", Priority.NORMAL, octets, at, at)
+    return HotMessage(StoredEntry(entry, 0, Lasting.QUEUED, ANN, Source("in")), b"x" * octets)
+
+
 def test_hot_messages_have_a_limit():
-    """The oldest go first; small messages count with what they take beside their content."""
-
-    def hot(number: int, octets: int) -> HotMessage:
-        entry = QueueEntry(f"Q{number}", "out", "h", Priority.NORMAL, octets, 0.0, 0.0)
-        return HotMessage(StoredEntry(entry, 0, Lasting.QUEUED, ANN, Source("in")), b"x" * octets)
-
+    """The first are kept, they go out first; small ones count with what they take beside their content."""
     kept = HotMessages(limit=100_000)
     for number in range(3):
         kept.put(hot(number, 45_000))
-    assert kept.get("Q0") is None and kept.get("Q2") is not None
+    assert kept.get("Q0") is not None and kept.get("Q2") is None
     kept = HotMessages(limit=100_000)
     for number in range(1000):
         kept.put(hot(number, 10))
-    assert kept.get("Q0") is None and kept.get("Q999") is not None
-    kept.drop("Q999")
-    kept.drop("Q999")
-    assert kept.get("Q999") is None
+    assert kept.get("Q0") is not None and kept.get("Q100") is None
+    kept.drop("Q0")
+    kept.drop("Q0")
+    assert kept.get("Q0") is None
+    kept.put(hot(2000, 10))
+    assert kept.get("Q2000") is not None
+
+
+def test_what_waits_for_long_makes_place_for_fresh_mail():
+    """Mail of a stopped channel does not keep all other mail from being at hand."""
+    kept = HotMessages(limit=100_000)
+    kept.put(hot(0, 45_000))
+    kept.put(hot(1, 45_000, at=20.0))
+    kept.put(hot(2, 45_000, at=40.0))
+    assert [kept.get(f"Q{number}") is not None for number in range(3)] == [False, True, True]
 
 
 def test_a_tally_of_jobs():

@@ -4,6 +4,8 @@ import msgspec
 
 from jobctl.mail.entry import StoredEntry
 
+# Seconds after which fresh mail is not fresh any more.
+LONG = 30.0
 # What an entry and one of its recipients take beside the content, in octets.
 _ENTRY, _RECIPIENT = 1500, 250
 
@@ -24,7 +26,11 @@ class HotMessages:
     """
     A bounded memory of entries by id.
 
-    :param limit: Octets kept; the oldest go first.
+    When it is full, what comes next is left out, since the oldest are the first
+    to be handed out; but what has been here for long waits for something else
+    and makes place.
+
+    :param limit: Octets kept.
     """
 
     def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
@@ -33,12 +39,13 @@ class HotMessages:
         self._kept: dict[str, HotMessage] = {}
 
     def put(self, hot: HotMessage) -> None:
-        """Keep an entry, letting go of the oldest to make room."""
-        self._kept[hot.stored.entry.id] = hot
+        """Keep an entry if there is room for it."""
+        entry = hot.stored.entry
         self._octets += hot.weight
+        self._kept[entry.id] = hot
         while self._octets > self._limit:
-            oldest = next(iter(self._kept))
-            self.drop(oldest)
+            oldest = next(iter(self._kept.values())).stored.entry
+            self.drop(oldest.id if entry.enqueued - oldest.enqueued > LONG else entry.id)
 
     def get(self, entry_id: str) -> HotMessage | None:
         """The entry, if it is still here."""

@@ -48,6 +48,11 @@ class Intake:
         self._hot = hot
         self._stored = stored
         self._seconds = seconds
+        self._most_of_all = _smallest(settings.mta.block_limit)
+        self._most = {
+            channel.name: _smallest(settings.mta.block_limit, (channel.sourceblocklimit or 0) * BLOCK)
+            for channel in settings.channels.values()
+        }
 
     def accept(
         self,
@@ -139,11 +144,7 @@ class Intake:
 
     def most_octets(self, source_channel: str) -> int:
         """The largest content that is taken, with the trace field that its program added; 0 = no limit."""
-        limits = [self.settings.mta.block_limit]
-        source = self.settings.channels.get(source_channel)
-        if source is not None and source.sourceblocklimit:
-            limits.append(source.sourceblocklimit * BLOCK)
-        return min((limit + TRACE_ROOM for limit in limits if limit), default=0)
+        return self._most.get(source_channel, self._most_of_all)
 
     def check_loop(self, beginning: bytes) -> None:
         """
@@ -198,6 +199,10 @@ class Intake:
 
     def _not_stored(self, why: Failure) -> None:
         raise refusal_for(why.value) from None
+
+
+def _smallest(*limits: int) -> int:
+    return min((limit + TRACE_ROOM for limit in limits if limit), default=0)
 
 
 def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredEntry:

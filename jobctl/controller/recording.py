@@ -90,7 +90,7 @@ class Recorder:
         self._on_way += 1
         done: Deferred[Any] = self._store.settle(settlement)
         done.addCallbacks(self._committed, refused, (result, settlement), {}, (result,))
-        done.addErrback(_bug).addCallback(self._landed)
+        done.addBoth(self._landed)
 
     def _committed(self, notice_ids: list[list[str]], result: _Result, settlement: Settlement) -> None:
         now = self._reactor.seconds()
@@ -143,14 +143,13 @@ class Recorder:
         for result in list(self._failed.values()):
             self._try(result, result.settlement, self._refused)
 
-    def _landed(self, _: None) -> None:
+    def _landed(self, result: Failure | None) -> None:
+        if result is not None:
+            log.failure("bug while a result is recorded", failure=result)
         self._on_way -= 1
-        self._end_if_finished()
+        if self._finishing is not None:
+            self._end_if_finished()
 
     def _end_if_finished(self) -> None:
         if self._finishing is not None and not self._on_way and not self._finishing.called:
             self._finishing.callback(None)
-
-
-def _bug(why: Failure) -> None:
-    log.failure("unexpected", failure=why)
