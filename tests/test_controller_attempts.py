@@ -436,3 +436,12 @@ def test_mail_of_a_channel_that_is_no_longer_configured_can_expire(world):
     assert again.stored(id) is None
     assert [one.envelope.sender for one in again.queued()] == [""]
     again.balance()
+
+
+def test_a_sender_without_a_route_cannot_be_told(world):
+    """The message fails all the same, and no notification is left over."""
+    (id,) = world.accept(sender="ann@nowhere.test")
+    world.job().report(id, "failed", "550 5.1.1 no")
+    world.turn()
+    assert not world.queued()
+    world.balance()

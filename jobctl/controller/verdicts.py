@@ -3,6 +3,8 @@
 import random as _random
 from collections.abc import Callable, Iterable
 
+from twisted.logger import Logger
+
 from jobctl.config.settings import Settings
 from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal
@@ -11,6 +13,8 @@ from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement, Stored
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.mail.notification import Undelivered, failure_notice, wants_failure_notice
 from jobctl.schedule.backoff import next_attempt
+
+log = Logger()
 
 _LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdict.FAILED: Loss.FAILED}
 # A message that was in the hands of so many programs when they died is set aside.
@@ -204,8 +208,11 @@ class Verdicts:
                     origin=Origin.GENERATED,
                 ),
             )
-        except Refusal:
+        except Refusal as why:
             # The sender's address has no route: there is nobody to tell (RFC 5321 section 6.1).
+            log.warn(
+                "{entry} fails and its sender cannot be told: {why}", entry=stored.entry.id, why=why.text
+            )
             return ()
 
 
