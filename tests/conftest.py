@@ -20,6 +20,12 @@ def elsewhere(tmp_path_factory):
     os.chdir(before)
 
 
+@pytest.fixture(autouse=True)
+def no_configuration_named():
+    """A daemon made within a test names its configuration for its children; the next test has none."""
+    os.environ.pop("JOBCTL_CONFIG", None)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Where nothing may be skipped (continuous integration), a skip is a failure that says what is missing."""
