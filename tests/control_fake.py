@@ -215,10 +215,13 @@ class FakeOperations:
             raise ZeroDivisionError("secret detail")
         if "config" in request.ids:
             raise ConfigError(["a.toml:1: x: wrong"])
-        if "nosuch" in request.ids:
-            raise unknown_id("nosuch")
-        busy = [{"id": entry, "text": "a job has it"} for entry in request.ids if entry == "busy"]
-        return {"done": [entry for entry in request.ids if entry != "busy"], "failed": busy}
+        cannot = {"busy": ("a job has it", 75), "nosuch": (str(unknown_id("nosuch")), 66)}
+        failed = [
+            {"id": entry, "text": cannot[entry][0], "exit": cannot[entry][1]}
+            for entry in request.ids
+            if entry in cannot
+        ]
+        return {"done": [entry for entry in request.ids if entry not in cannot], "failed": failed}
 
     qm_release = qm_hold
     qm_return = qm_hold
@@ -237,8 +240,11 @@ class FakeOperations:
     def qm_history(self, request: Any, caller: Any, stream: Any) -> Any:
         if "nosuch" in request.ids:
             raise unknown_id("nosuch")
-        keys = ("id", "when", "what", "text", "recipient", "job")
-        values = [(entry, NOW, "deferred", "451 later", "bob@b.example", "j1") for entry in request.ids]
+        keys = ("id", "when", "what", "text", "recipient", "host", "job")
+        values = [
+            (entry, NOW, "deferred", "451 later", "bob@b.example", "mx.b.example", "j1")
+            for entry in request.ids
+        ]
         return [dict(zip(keys, line, strict=True)) for line in values]
 
     def _channel(self, name: str) -> None:

@@ -260,6 +260,9 @@ def test_changes(jobctl, verb, done):
         ["jobctl: busy: a job has it"],
     )
     assert jobctl("qm", verb, "-nolog", "a1") == (0, [], [])
+    status, out, err = jobctl("qm", verb, "nosuch", "a1")
+    assert (status, out) == (exits.NO_INPUT, [f"{done} a1"]) and "no message nosuch" in err[0]
+    assert jobctl("qm", verb, "nosuch", "busy")[0] == exits.TEMPORARY
     assert json.loads("".join(jobctl("qm", verb, "--json", "a1")[1])) == {"done": ["a1"], "failed": []}
 
 

@@ -10,7 +10,7 @@ from jobctl.commands import exits
 from jobctl.commands.main import main
 from jobctl.commands.queue_rows import directory_rows, message_rows, summary_rows
 from jobctl.control.requests import QmDirectory
-from jobctl.mail.entry import Lasting, QueueEntry, StoredEntry
+from jobctl.mail.entry import Attempt, Lasting, QueueEntry, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.store.offline import OfflineQueue
 
@@ -73,7 +73,7 @@ class FakeQueue:
         return [entry("a1"), entry("a2", due=NOW * 2), entry("a3", held=True)]
 
     def history(self, id):
-        return []
+        return [Attempt(NOW, "deferred", "451 later")] if id == "a2" else []
 
     def stopped(self):
         return self.marked
@@ -129,7 +129,7 @@ def test_lists(fake, capsys):
     assert json.loads("".join(run(capsys, "qm", "held", "--json")[1]))[0]["reason"] == "by root"
     assert run(capsys, "qm", "messages", "tcp_local")[1][1].split() == ["b.example", "1", "1"]
     assert run(capsys, "qm", "history", "a1")[0] == 0
-    assert run(capsys, "qm", "history", "-channel=tcp_*", "-all")[0] == 0
+    assert "451" in run(capsys, "qm", "history", "-channel=tcp_*", "-all")[1][1]
     assert run(capsys, "qm", "history", "nosuch")[0] == exits.NO_INPUT
 
 

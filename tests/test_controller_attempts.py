@@ -3,11 +3,12 @@
 import pytest
 from twisted.internet.defer import succeed
 
+from jobctl.control.requests import QmHistory
 from jobctl.errors import StoreError, StoreFull
 from jobctl.jobprotocol.frames import Ask, Report
-from jobctl.mail.disposition import Verdict
+from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Lasting
-from tests.controller_case import CHANGES, DISK_FULL, START, FakeJob, World, ids_of
+from tests.controller_case import CHANGES, DISK_FULL, START, FakeJob, Terminal, World, ids_of
 
 
 class Damaged:
@@ -125,6 +126,49 @@ def test_damaged_content_does_not_keep_a_verdict_from_being_recorded(world):
     (notice,) = world.queued()
     assert notice.envelope.sender == "" and notice.envelope.recipients[0].address == "ann@a.example"
     world.balance()
+
+
+def test_history_names_those_who_were_reached(world):
+    """After a partial success the history says who was delivered, by which host, with which reply."""
+    (id,) = world.accept("a@b.example", "c@b.example")
+    job = world.job()
+    job.says(
+        Report(
+            id=id,
+            results=(
+                Disposition("c@b.example", Verdict.DEFERRED, reply="450 4.2.1 busy", remote="mx.b.example"),
+                Disposition("a@b.example", Verdict.RELAYED, reply="250 2.0.0 Q7", remote="mx.b.example"),
+            ),
+        )
+    )
+    world.turn()
+    request, seen = QmHistory(ids=(id,)), Terminal()
+    world.do(world.operate("qm_history", request, seen))
+    assert [(row["what"], row["recipient"], row["text"], row["host"], row["job"]) for row in seen.items] == [
+        ("relayed", "a@b.example", "250 2.0.0 Q7", "mx.b.example", job.id),
+        ("deferred", "c@b.example", "450 4.2.1 busy", "mx.b.example", job.id),
+    ]
+
+
+def test_history_of_a_program_that_died_after_reaching_some(world):
+    """Verdicts given before a program died stay visible."""
+    (id,) = world.accept("a@b.example", "c@b.example")
+    job = world.job()
+    job.results(id, a="relayed")
+    job.end(signal=9)
+    world.turn()
+    assert world.history(id) == ["relayed", "interrupted"]
+
+
+def test_history_of_a_long_list_keeps_those_who_wait(world):
+    """Of a hundred recipients reached not all are named; the one who was not, is."""
+    (id,) = world.accept(*(f"r{n}@b.example" for n in range(120)))
+    job = world.job()
+    job.results(id, **{f"r{n}": "deferred" if n == 7 else "delivered" for n in range(120)})
+    world.turn()
+    lines = world.do(world.store.memory.history(id))
+    assert lines[-1].recipient == "r7@b.example" and lines[-1].what == "deferred"
+    assert lines[-2].text == "89 more recipients" and len(lines) == 32
 
 
 def test_an_unexpected_error_with_a_verdict_holds_the_message(world, monkeypatch):

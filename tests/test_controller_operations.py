@@ -1,5 +1,7 @@
 """What operators do and see, while jobs work, the store is slow and the store fails."""
 
+import os
+
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
@@ -103,14 +105,39 @@ def test_each_change_says_why_it_cannot_be(world):
     ):
         answer = world.do(world.operate(operation, request))
         assert not answer["done"] and "a job is delivering it" in answer["failed"][0]["text"]
-    with pytest.raises(UsageError, match="no message Q99"):
-        hold(world, "Q99")
-    with pytest.raises(UsageError, match="queued to out, not to gate"):
-        hold(world, one, channel="gate")
+    (failure,) = hold(world, one, channel="gate")["failed"]
+    assert "queued to out, not to gate" in failure["text"] and failure["exit"] == os.EX_NOINPUT
     with pytest.raises(UsageError, match="-channel"):
         hold(world, all=True)
     with pytest.raises(UsageError, match="not configured"):
         hold(world, all=True, channel="nonsense*")
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_type"),
+    [("qm_hold", QmHold), ("qm_release", QmRelease), ("qm_return", QmReturn), ("qm_delete", QmDelete)],
+)
+def test_an_unknown_id_does_not_keep_the_others(world, operation, request_type):
+    """One of the ids given is mistyped: the others are done, and that one is told of, as not there."""
+    (id,) = world.accept()
+    if request_type is QmRelease:
+        hold(world, id)
+    answer = world.do(world.operate(operation, request_type(ids=("Q99", id, "Q99", "no id"))))
+    assert answer["done"] == [id]
+    assert [failure["id"] for failure in answer["failed"]] == ["Q99", "no id"]
+    assert all(failure["exit"] == os.EX_NOINPUT for failure in answer["failed"])
+    assert "no message Q99" in answer["failed"][0]["text"]
+
+
+def test_what_passes_and_what_does_not_are_told_apart(world):
+    """A message in a job's hands may be changed later, one that is gone never."""
+    (id,) = world.accept()
+    world.job()
+    answer = world.do(world.operate("qm_hold", QmHold(ids=(id, "Q99"))))
+    assert {failure["id"]: failure["exit"] for failure in answer["failed"]} == {
+        id: os.EX_TEMPFAIL,
+        "Q99": os.EX_NOINPUT,
+    }
 
 
 def test_a_verdict_on_its_way_to_the_disk_is_not_overtaken(world):

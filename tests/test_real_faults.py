@@ -152,6 +152,9 @@ def test_of_several_recipients_only_the_one_put_off_stays(tmp_path):
             assert {("later@fast.example", "deferred"), ("bad@fast.example", "failed")} <= {
                 (line["recipient"], line["what"]) for line in history
             }
+            reached = next(line for line in history if line["recipient"] == "good@fast.example")
+            assert reached["what"] in ("delivered", "relayed") and reached["text"].startswith("250 ")
+            assert reached["host"] and reached["job"]
             busy = False
             until(lambda: daemon.summary()["tcp_gateway"]["messages"] == 0, 60, daemon.log[-2000:])
             assert [taken.recipients for taken in sink.taken] == [

@@ -104,7 +104,13 @@ def change(context: Context) -> int:
             write("no messages")
     for failure in result["failed"]:
         print(f"jobctl: {failure['id']}: {printable(failure['text'])}", file=sys.stderr)
-    return exits.TEMPORARY if result["failed"] else exits.OK
+    return exit_of(result["failed"])
+
+
+def exit_of(failed: list[dict[str, Any]]) -> int:
+    """Of a change that was not made to all: when one of them may work later, that is worth another try."""
+    statuses = {failure["exit"] for failure in failed}
+    return exits.TEMPORARY if exits.TEMPORARY in statuses else max(statuses, default=exits.OK)
 
 
 def _confirm(args: argparse.Namespace) -> None:

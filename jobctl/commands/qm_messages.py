@@ -12,6 +12,7 @@ from jobctl.commands.output import Column, printable, sender, text, when, write,
 from jobctl.commands.parser import Commands, command
 from jobctl.commands.without_daemon import ask_or_read
 from jobctl.control.refusals import unknown_id
+from jobctl.control.selection import channel_matches
 from jobctl.errors import UsageError
 
 _HISTORY = (
@@ -19,6 +20,7 @@ _HISTORY = (
     Column("When", "when", when),
     Column("What", "what"),
     Column("Recipient", "recipient", text),
+    Column("Host", "host", text),
     Column("Job", "job", text),
     Column("Text", "text", text),
 )
@@ -62,7 +64,9 @@ def history(context: Context) -> int:
         from jobctl.commands.queue_rows import history_rows
 
         there = {stored.entry.id: stored.entry.channel for stored in store.directory()}
-        ids = [entry for entry in there if there[entry] == args.channel] if args.all else args.ids
+        ids = args.ids
+        if args.all:
+            ids = [entry for entry, name in there.items() if channel_matches(args.channel, name)]
         rows: list[dict[str, Any]] = []
         for entry in ids:
             if entry not in there:

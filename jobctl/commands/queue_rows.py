@@ -68,6 +68,7 @@ def history_rows(entry: str, attempts: Iterable[Attempt]) -> list[dict[str, Any]
             "what": line.what,
             "text": line.text,
             "recipient": line.recipient,
+            "host": line.host,
             "job": line.job,
         }
         for line in attempts

@@ -160,7 +160,7 @@ class IOperations(Interface):
         """:return: ``{channels: [...]}`` those that are stopped now."""
 
     def qm_hold(request, caller, stream):
-        """:return: ``{done: [ids], failed: [{id, text}]}``."""
+        """:return: ``{done: [ids], failed: [{id, text, exit}]}``."""
 
     def qm_release(request, caller, stream):
         """:return: As :meth:`qm_hold`."""
@@ -179,4 +179,4 @@ class IOperations(Interface):
         """
 
     def qm_history(request, caller, stream):
-        """:return: As :meth:`qm_directory`: ``{id, when, what, text, recipient, job}``, oldest first."""
+        """:return: As :meth:`qm_directory`: ``{id, when, what, text, recipient, host, job}``, oldest first."""

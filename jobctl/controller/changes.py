@@ -1,5 +1,6 @@
 """What an operator does to the queue: stop and start channels; hold, release, return and delete messages."""
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -119,12 +120,11 @@ class Changes:
     ) -> dict[str, Any]:
         """:param of_all: Which messages ``all`` means: ``True`` those held, ``False`` the others."""
         done: list[str] = []
-        failed: list[dict[str, str]] = []
-        chosen = await self._chosen(request, of_all)
+        chosen, failed = await self._chosen(request, of_all)
         for at in range(0, len(chosen), TOGETHER):
             for entry_id, why in (await self._some(chosen[at : at + TOGETHER], change)).items():
                 if why:
-                    failed.append({"id": entry_id, "text": why})
+                    failed.append(_failure(entry_id, why, os.EX_NOINPUT if why == _GONE else os.EX_TEMPFAIL))
                 else:
                     done.append(entry_id)
             self._at.dispatch.kick()
@@ -184,8 +184,10 @@ class Changes:
         self._at.scheduler.add(entry, now)
         self._at.scheduler.promote(entry.id, now, entry)
 
-    async def _chosen(self, request: Any, of_all: bool | None) -> list[tuple[QueueEntry, bool]]:
-        """Entries, and whether each is held."""
+    async def _chosen(
+        self, request: Any, of_all: bool | None
+    ) -> tuple[list[tuple[QueueEntry, bool]], list[dict[str, Any]]]:
+        """Entries, and whether each is held; and those asked for by id that cannot be meant."""
         if request.all:
             if request.channel is None:
                 raise UsageError("say which channel's messages are meant: -channel=NAME with -all")
@@ -193,17 +195,22 @@ class Changes:
                 (stored.entry, stored.state is Lasting.HELD)
                 async for page in self._looks.pages(request.channel, of_all)
                 for stored in page
-            ]
+            ], []
         found = {stored.entry.id: stored for stored in await self._at.store.fetch(list(request.ids))}
         names = None if request.channel is None else self._looks.channels(request.channel)
-        chosen = {}
-        for entry_id in request.ids:
+        chosen = []
+        failed = []
+        for entry_id in dict.fromkeys(request.ids):
             stored = found.get(entry_id)
             if stored is None:
-                raise unknown_id(entry_id)
-            if names is not None and stored.entry.channel not in names:
-                raise UsageError(
-                    f"message {entry_id} is queued to {stored.entry.channel}, not to {request.channel}"
-                )
-            chosen[entry_id] = (stored.entry, stored.state is Lasting.HELD)
-        return list(chosen.values())
+                failed.append(_failure(entry_id, str(unknown_id(entry_id)), os.EX_NOINPUT))
+            elif names is not None and stored.entry.channel not in names:
+                why = f"it is queued to {stored.entry.channel}, not to {request.channel}"
+                failed.append(_failure(entry_id, why, os.EX_NOINPUT))
+            else:
+                chosen.append((stored.entry, stored.state is Lasting.HELD))
+        return chosen, failed
+
+
+def _failure(entry_id: str, why: str, exit_status: int) -> dict[str, Any]:
+    return {"id": entry_id, "text": why, "exit": exit_status}

@@ -180,6 +180,7 @@ class Looks:
                     "what": line.what,
                     "text": line.text,
                     "recipient": line.recipient,
+                    "host": line.host,
                     "job": line.job,
                 }
                 for line in await self._at.store.history(entry_id)

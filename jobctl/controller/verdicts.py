@@ -19,6 +19,9 @@ log = Logger()
 _LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdict.FAILED: Loss.FAILED}
 # A message that was in the hands of so many programs when they died is set aside.
 DEADLY = 3
+# Recipients of one attempt that are told one by one as reached: a history has room for a hundred lines.
+MOST_TOLD = 30
+REACHED = frozenset({Verdict.DELIVERED, Verdict.RELAYED})
 # How soon work is offered again that a job gave back or lost through no fault of the message.
 GIVEN_BACK = 5.0
 # A next hop's wish for the next attempt is not granted beyond this: programs may say anything.
@@ -75,12 +78,7 @@ class Verdicts:
             due=due,
             attempts=attempts,
             last_reply=last_reply,
-            history=tuple(
-                Attempt(
-                    when=now, what=d.verdict.value, text=d.reply or d.status, recipient=d.recipient, job=job
-                )
-                for d in (*failed, *left)
-            ),
+            history=tuple(_lines(dispositions, job, now)) if left else (),
             notifications=self.notices(stored, failed, expired=False, now=now, content=content),
         )
 
@@ -150,7 +148,10 @@ class Verdicts:
             losses=losses_of(dispositions),
             due=now + GIVEN_BACK,
             last_reply=text,
-            history=(Attempt(when=now, what="interrupted", text=text, job=job),),
+            history=(
+                *_lines(dispositions, job, now),
+                Attempt(when=now, what="interrupted", text=text, job=job),
+            ),
             deaths=deaths if deadly else None,
             suspect=stored.suspect + 1 if sent else None,
             state=Lasting.HELD if held else None,
@@ -219,6 +220,25 @@ class Verdicts:
 def losses_of(dispositions: Iterable[Disposition]) -> tuple[tuple[str, Loss], ...]:
     """Who leaves the queue, and how."""
     return tuple((d.recipient, _LOSS[d.verdict]) for d in dispositions if d.verdict.final)
+
+
+def _lines(dispositions: Iterable[Disposition], job: str, now: float) -> list[Attempt]:
+    """
+    What an attempt adds to the history of an entry that stays.
+
+    Also who was reached, and by whom; those who were not come last, as they may not be crowded out.
+    """
+    given = list(dispositions)
+    reached = [d for d in given if d.verdict in REACHED]
+    others = [d for d in given if d.verdict not in REACHED]
+    lines = [
+        Attempt(now, d.verdict.value, d.reply or d.status, d.recipient, job, d.remote)
+        for d in (*reached[:MOST_TOLD], *others)
+    ]
+    if len(reached) > MOST_TOLD:
+        text = f"{len(reached) - MOST_TOLD} more recipients"
+        lines.insert(MOST_TOLD, Attempt(now, Verdict.DELIVERED.value, text, job=job))
+    return lines
 
 
 def aside(settlement: Settlement, reason: str, now: float) -> Settlement:

@@ -96,13 +96,21 @@ class StoredEntry(msgspec.Struct):
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of an entry's history, as ``qm history`` shows it; ``when`` in epoch seconds."""
+    """
+    One line of an entry's history, as ``qm history`` shows it.
+
+    :ivar when: Epoch seconds.
+    :ivar what: A verdict, or what else happened to the entry.
+    :ivar text: The next hop's words, or why.
+    :ivar host: Who spoke, ``""`` when nobody did.
+    """
 
     when: float
     what: str
     text: str
     recipient: str = ""
     job: str = ""
+    host: str = ""
 
 
 class Submission(msgspec.Struct, frozen=True):
