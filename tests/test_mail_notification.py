@@ -11,10 +11,12 @@ from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.notification import (
     QUOTE_LIMIT,
-    Undelivered,
+    Kind,
+    Notice,
+    Original,
     decode_xtext,
-    failure_notice,
-    wants_failure_notice,
+    report,
+    wants,
 )
 
 ORIGINAL = (
@@ -41,9 +43,9 @@ def case(**changes):
                 "TCP|192.0.2.1|4000|192.0.2.2|25",
             ),
         ),
-        "content": ORIGINAL,
+        "original": Original(ORIGINAL),
         "octets": len(ORIGINAL),
-        "expired": False,
+        "kind": Kind.FAILED,
         "arrived": 1_700_000_000.0,
         "now": 1_700_400_000.0,
         "local_host": "mail.example.org",
@@ -53,12 +55,12 @@ def case(**changes):
         "unique": "N1",
     }
     given.update(changes)
-    return Undelivered(**given)
+    return Notice(**given)
 
 
-def parsed(undelivered):
+def parsed(notice):
     """The notification as Python's parser sees it."""
-    return email.message_from_bytes(failure_notice(undelivered), policy=email.policy.default)
+    return email.message_from_bytes(report(notice), policy=email.policy.default)
 
 
 def status_groups(message):
@@ -98,7 +100,7 @@ def test_no_envelope_id_is_invented():
 
 def test_the_original_is_quoted_octet_for_octet():
     """What could not be delivered comes back unchanged."""
-    assert ORIGINAL in failure_notice(case())
+    assert ORIGINAL in report(case())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_the_original_is_quoted_octet_for_octet():
 )
 def test_header_only(changes):
     """RET=HDRS, or a large message, brings back the header and nothing of the body."""
-    text = failure_notice(case(**changes))
+    text = report(case(**changes))
     assert b"text/rfc822-headers" in text
     assert b"Subject: a\r\n folded one" in text
     assert b"leading dot" not in text
@@ -118,7 +120,7 @@ def test_header_only(changes):
 
 def test_expiry_says_for_how_long_it_was_tried():
     """A message that timed out says so in subject, text and status 4.4.7."""
-    message = parsed(case(expired=True))
+    message = parsed(case(kind=Kind.TIMEDOUT))
     assert message["Subject"] == "Delivery Notification: Delivery has timed out and failed"
     _, one = status_groups(message)
     assert one["Status"].startswith("4.4.7")
@@ -127,20 +129,22 @@ def test_expiry_says_for_how_long_it_was_tried():
 
 
 @pytest.mark.parametrize(
-    ("sender", "notify", "wanted"),
+    ("notify", "kinds"),
     [
-        ("ann@a.example", None, True),
-        ("ann@a.example", "SUCCESS,FAILURE", True),
-        ("ann@a.example", "SUCCESS", False),
-        ("ann@a.example", "NEVER", False),
-        ("", None, False),
-        ("", "FAILURE", False),
+        (None, "failed timedout bounced delayed"),
+        ("FAILURE", "failed timedout bounced"),
+        ("success,failure", "failed timedout bounced delivered relayed"),
+        ("SUCCESS", "delivered relayed"),
+        ("DELAY", "delayed"),
+        ("NEVER", ""),
     ],
 )
-def test_who_is_told(sender, notify, wanted):
-    """NOTIFY decides, and an empty sender is never told anything."""
+def test_who_is_told(notify, kinds):
+    """NOTIFY decides what a sender hears of, and an empty sender is never told anything."""
     recipient = Recipient("bob@b.example", notify=notify)
-    assert wants_failure_notice(Envelope(sender, (recipient,)), recipient) is wanted
+    told = [kind for kind in Kind if wants(Envelope("ann@a.example", (recipient,)), recipient, kind)]
+    assert told == [Kind(word) for word in kinds.split()]
+    assert not any(wants(Envelope("", (recipient,)), recipient, kind) for kind in Kind)
 
 
 @settings(max_examples=100, deadline=None)
@@ -148,7 +152,7 @@ def test_who_is_told(sender, notify, wanted):
 def test_a_remote_cannot_add_fields(reply, remote):
     """Whatever a remote says, the notification has the same fields, and only ASCII before the original."""
     hostile = Disposition("bob@b.example", Verdict.FAILED, "5.1.1", reply + "\r\nX-Evil: yes\n\nhi", remote)
-    text = failure_notice(case(verdicts=(hostile,)))
+    text = report(case(verdicts=(hostile,)))
     message = email.message_from_bytes(text, policy=email.policy.default)
     assert len(message.get_payload()) == 3
     groups = status_groups(message)

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from jobctl.controller.hosts import Hosts
+from jobctl.controller.notices import NOTHING
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
 from jobctl.controller.verdicts import GIVEN_BACK, Verdicts, aside, losses_of
@@ -17,6 +18,7 @@ from jobctl.jobs.assignment import Assignment
 from jobctl.jobs.spec import Ended
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Settlement, StoredEntry
+from jobctl.mail.notification import Original
 
 log = Logger()
 
@@ -109,14 +111,14 @@ class Attempts:
         self._tell(attempt, dispositions)
         counted = frame.scope == "recipient"
         retry = self._learn(attempt, dispositions, frame)
-        if attempt.content is None and any(d.verdict is Verdict.FAILED for d in dispositions):
-            quoting: Deferred[None] = self._quotes.of(attempt.stored).addCallback(
+        if self._verdicts.notices.told_of(attempt.stored, dispositions):
+            quoting: Deferred[None] = self._quotes.of(attempt.stored, attempt.content).addCallback(
                 self._settle, attempt, dispositions, counted, retry
             )
             self._quoting.add(quoting)
             quoting.addBoth(lambda _: self._quoting.discard(quoting))
         else:
-            self._settle(attempt.content, attempt, dispositions, counted, retry)
+            self._settle(NOTHING, attempt, dispositions, counted, retry)
 
     def _tell(self, attempt: UnderWay, dispositions: list[Disposition]) -> None:
         for watcher in self.watchers:
@@ -149,7 +151,7 @@ class Attempts:
 
     def _settle(
         self,
-        content: bytes | None,
+        original: Original,
         attempt: UnderWay,
         dispositions: list[Disposition],
         counted: bool,
@@ -160,7 +162,13 @@ class Attempts:
         now = self._seconds()
         try:
             settlement = self._verdicts.tried(
-                stored, dispositions, counted=counted, retry=retry, job=attempt.job, now=now, content=content
+                stored,
+                dispositions,
+                counted=counted,
+                retry=retry,
+                job=attempt.job,
+                now=now,
+                original=original,
             )
         except Exception as why:
             log.failure("{entry}: bug while acting on its verdicts", entry=stored.entry.id)

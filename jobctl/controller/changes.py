@@ -100,9 +100,9 @@ class Changes:
         reason = request.reason or "returned by the postmaster"
 
         async def give_back(stored: StoredEntry) -> Settlement:
-            content = await self._at.quotes.of(stored)
+            original = await self._at.quotes.of(stored)
             settlement: Settlement = self._at.verdicts.returned(
-                stored, reason, self._at.reactor.seconds(), content
+                stored, reason, self._at.reactor.seconds(), original
             )
             return settlement
 

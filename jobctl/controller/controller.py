@@ -17,6 +17,7 @@ from jobctl.controller.handler import JobHandler
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
 from jobctl.controller.intake import Intake
+from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
@@ -65,12 +66,12 @@ class Controller:
             reactor, settings, self.store, self.scheduler, self.hot, self.jobs, self.start_job
         )
         self.intake = Intake(settings, self.router, self.store, self.hot, self._stored, reactor.seconds)
-        self.verdicts = Verdicts(
+        self.notices = Notices(
             settings,
             self.intake,
             lambda: new_envelope_id(reactor.seconds(), settings.local_host).split("@")[0],
-            random.Random(),
         )
+        self.verdicts = Verdicts(settings, self.notices, random.Random())
         self.recorder = Recorder(
             self.store,
             self.scheduler,

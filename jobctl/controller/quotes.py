@@ -1,15 +1,14 @@
-"""What a notification quotes of the original."""
+"""What a notification quotes: the original, and what was tried with it before."""
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from jobctl.errors import StoreError
 from jobctl.interfaces import IContent
-from jobctl.mail.entry import StoredEntry
-from jobctl.mail.notification import QUOTE_LIMIT
+from jobctl.mail.entry import Attempt, StoredEntry
+from jobctl.mail.notification import QUOTE_LIMIT, Original
 
 log = Logger()
 
@@ -18,7 +17,7 @@ _CHUNK = 64 * 1024
 
 class Quotes:
     """
-    Reads originals.
+    Reads originals and their history.
 
     :param store: jobctl.interfaces.IMessageStore
     """
@@ -26,24 +25,47 @@ class Quotes:
     def __init__(self, store: Any) -> None:
         self._store = store
 
-    def of(self, stored: StoredEntry) -> Deferred[bytes]:
-        """The original or its beginning; ``b""`` when it cannot be read any more.  Never fails."""
-        reading: Deferred[IContent] = self._store.content(stored.message)
-        return reading.addCallback(_beginning).addErrback(_unreadable, stored.entry.id)
+    def of(self, stored: StoredEntry, content: bytes | None = None) -> Deferred[Original]:
+        """
+        :param content: The whole content where it is at hand.
+        :return: Without what cannot be read any more.  Never fails; fires at once when there is
+            nothing to be read.
+        """
+        return ensureDeferred(self._read(stored, content))
+
+    async def _read(self, stored: StoredEntry, content: bytes | None) -> Original:
+        if content is None:
+            content = await self._content(stored)
+        # A first attempt has nothing behind it.
+        tried = stored.entry.attempts or stored.last_reply
+        return Original(content, await self._history(stored) if tried else ())
+
+    async def _content(self, stored: StoredEntry) -> bytes:
+        try:
+            opened: IContent = await self._store.content(stored.message)
+            try:
+                return _beginning(opened)
+            finally:
+                opened.close()
+        except StoreError:
+            return b""
+        except Exception:
+            log.failure("{entry}: its content cannot be quoted", entry=stored.entry.id)
+            return b""
+
+    async def _history(self, stored: StoredEntry) -> tuple[Attempt, ...]:
+        try:
+            return tuple(await self._store.history(stored.entry.id))
+        except StoreError:
+            return ()
+        except Exception:
+            log.failure("{entry}: its history cannot be quoted", entry=stored.entry.id)
+            return ()
 
 
 def _beginning(content: IContent) -> bytes:
-    try:
-        pieces, left = [], QUOTE_LIMIT
-        while left > 0 and (piece := content.read(min(left, _CHUNK))):
-            pieces.append(piece)
-            left -= len(piece)
-        return b"".join(pieces)
-    finally:
-        content.close()
-
-
-def _unreadable(why: Failure, entry: str) -> bytes:
-    if not why.check(StoreError):
-        log.failure("{entry}: its content cannot be quoted", failure=why, entry=entry)
-    return b""
+    pieces, left = [], QUOTE_LIMIT
+    while left > 0 and (piece := content.read(min(left, _CHUNK))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)

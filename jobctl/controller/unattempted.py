@@ -6,12 +6,14 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 
+from jobctl.controller.notices import NOTHING
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
 from jobctl.controller.verdicts import Verdicts, aside
 from jobctl.jobs.environment import CannotStart
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Lasting, Settlement, StoredEntry
+from jobctl.mail.notification import Original
 
 log = Logger()
 
@@ -20,8 +22,8 @@ TOGETHER = 50
 # Seconds until entries that cannot be read are read again.
 PAUSE = 60.0
 
-# What to record of an entry, given it, the original or None, and the time.
-_Settle = Callable[[StoredEntry, bytes | None, float], Settlement]
+# What to record of an entry, given it, what can be quoted of it, and the time.
+_Settle = Callable[[StoredEntry, Original, float], Settlement]
 
 
 class Unattempted:
@@ -50,7 +52,7 @@ class Unattempted:
     def expire(self, entry_ids: list[str]) -> None:
         """Their age has reached the last of ``notices``."""
 
-        def settle(stored: StoredEntry, original: bytes | None, now: float) -> Settlement:
+        def settle(stored: StoredEntry, original: Original, now: float) -> Settlement:
             log.info("{entry}: expired after its last age of notices", entry=stored.entry.id)
             return self._verdicts.expired(stored, now, original)
 
@@ -66,13 +68,13 @@ class Unattempted:
         verdict = Verdict.DEFERRED if why.temporary else Verdict.FAILED
         reply = f"{451 if why.temporary else 550} {why.status} {why}"
 
-        def settle(stored: StoredEntry, original: bytes | None, now: float) -> Settlement:
+        def settle(stored: StoredEntry, original: Original, now: float) -> Settlement:
             dispositions = [
                 Disposition(recipient.address, verdict, why.status, reply)
                 for recipient in stored.envelope.recipients
             ]
             return self._verdicts.tried(
-                stored, dispositions, counted=False, retry=None, job=job, now=now, content=original
+                stored, dispositions, counted=False, retry=None, job=job, now=now, original=original
             )
 
         self._begin(entry_ids, settle, verdict is Verdict.FAILED)
@@ -97,7 +99,7 @@ class Unattempted:
             if entry_id not in there:
                 self._scheduler.settled(entry_id, self._reactor.seconds())
         for stored in there.values():
-            original = await self._quotes.of(stored) if quoting else None
+            original = await self._quotes.of(stored) if quoting else NOTHING
             now = self._reactor.seconds()
             try:
                 settlement = settle(stored, original, now)

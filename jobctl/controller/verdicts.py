@@ -1,20 +1,14 @@
 """What an attempt's verdicts mean for a queue entry: who leaves, when the rest is tried again, who is told."""
 
 import random as _random
-from collections.abc import Callable, Iterable
-
-from twisted.logger import Logger
+from collections.abc import Iterable
 
 from jobctl.config.settings import Settings
-from jobctl.controller.intake import Intake
-from jobctl.controller.refusals import Refusal
+from jobctl.controller.notices import NOTHING, Notices
 from jobctl.mail.disposition import Disposition, Verdict
-from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement, StoredEntry, Submission
-from jobctl.mail.envelope import Envelope, Recipient, Source
-from jobctl.mail.notification import Undelivered, failure_notice, wants_failure_notice
+from jobctl.mail.entry import Attempt, Lasting, Loss, Settlement, StoredEntry
+from jobctl.mail.notification import Kind, Original
 from jobctl.schedule.backoff import next_attempt
-
-log = Logger()
 
 _LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdict.FAILED: Loss.FAILED}
 # A message that was in the hands of so many programs when they died is set aside.
@@ -32,15 +26,12 @@ class Verdicts:
     """
     Turns what jobs report into :class:`Settlement` values; does nothing else.
 
-    :param unique: Gives a text never used before, for notifications.
+    :param notices: Makes the notifications that they carry.
     """
 
-    def __init__(
-        self, settings: Settings, intake: Intake, unique: Callable[[], str], random: _random.Random
-    ) -> None:
+    def __init__(self, settings: Settings, notices: Notices, random: _random.Random) -> None:
         self.settings = settings
-        self._intake = intake
-        self._unique = unique
+        self.notices = notices
         self._random = random
 
     def tried(
@@ -52,7 +43,7 @@ class Verdicts:
         retry: float | None,
         job: str,
         now: float,
-        content: bytes | None,
+        original: Original,
     ) -> Settlement:
         """
         One attempt is over.
@@ -60,26 +51,21 @@ class Verdicts:
         :param dispositions: One for every recipient of the entry.
         :param counted: Whether the attempt counts for those that are deferred.
         :param retry: The next hop's wish for the next attempt, seconds from now.
-        :param content: The original or its beginning, for a notification; ``None`` when no recipient failed.
+        :param original: For a notification; only where :meth:`Notices.told_of` says so.
         """
         losses = losses_of(dispositions)
-        failed = [d for d in dispositions if d.verdict is Verdict.FAILED]
         left = [d for d in dispositions if d.verdict is Verdict.DEFERRED]
-        if not left and not failed:
-            return Settlement(id=stored.entry.id, losses=losses)
-        due = attempts = last_reply = None
-        if left:
-            attempts = stored.entry.attempts + 1 if counted else None
-            due = self._due(stored, retry, counted, partial=bool(losses), now=now)
-            last_reply = left[-1].reply
+        notifications = self.notices.attempted(stored, dispositions, now=now, original=original)
+        if not left:
+            return Settlement(id=stored.entry.id, losses=losses, notifications=notifications)
         return Settlement(
             id=stored.entry.id,
             losses=losses,
-            due=due,
-            attempts=attempts,
-            last_reply=last_reply,
-            history=tuple(_lines(dispositions, job, now)) if left else (),
-            notifications=self.notices(stored, failed, expired=False, now=now, content=content),
+            due=self._due(stored, retry, counted, partial=bool(losses), now=now),
+            attempts=stored.entry.attempts + 1 if counted else None,
+            last_reply=left[-1].reply,
+            history=tuple(_lines(dispositions, job, now)),
+            notifications=notifications,
         )
 
     def _due(
@@ -93,7 +79,7 @@ class Verdicts:
         channel = self.settings.channels[entry.channel]
         return max(wish, next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random))
 
-    def expired(self, stored: StoredEntry, now: float, content: bytes | None) -> Settlement:
+    def expired(self, stored: StoredEntry, now: float, original: Original) -> Settlement:
         """Its age has reached the last of ``notices``: the sender is told, and it leaves the queue."""
         reply = (
             stored.last_reply
@@ -106,10 +92,10 @@ class Verdicts:
         return Settlement(
             id=stored.entry.id,
             losses=tuple((recipient.address, Loss.EXPIRED) for recipient in stored.envelope.recipients),
-            notifications=self.notices(stored, failed, expired=True, now=now, content=content),
+            notifications=self.notices.failed(stored, failed, Kind.TIMEDOUT, now=now, original=original),
         )
 
-    def returned(self, stored: StoredEntry, reason: str, now: float, content: bytes | None) -> Settlement:
+    def returned(self, stored: StoredEntry, reason: str, now: float, original: Original) -> Settlement:
         """An operator gives it back as undeliverable."""
         failed = [
             Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status="5.0.0", reply=reason)
@@ -118,7 +104,7 @@ class Verdicts:
         return Settlement(
             id=stored.entry.id,
             losses=tuple((recipient.address, Loss.FAILED) for recipient in stored.envelope.recipients),
-            notifications=self.notices(stored, failed, expired=False, now=now, content=content),
+            notifications=self.notices.failed(stored, failed, Kind.BOUNCED, now=now, original=original),
         )
 
     def interrupted(
@@ -156,65 +142,8 @@ class Verdicts:
             suspect=stored.suspect + 1 if sent else None,
             state=Lasting.HELD if held else None,
             reason=reason,
+            notifications=self.notices.attempted(stored, dispositions, now=now, original=NOTHING),
         )
-
-    def notices(
-        self,
-        stored: StoredEntry,
-        failed: list[Disposition],
-        *,
-        expired: bool,
-        now: float,
-        content: bytes | None,
-    ) -> tuple[Submission, ...]:
-        """The notification for these recipients, routed, or nothing when nobody is to be told."""
-        by_address = {recipient.address: recipient for recipient in stored.envelope.recipients}
-        told = tuple(d for d in failed if wants_failure_notice(stored.envelope, by_address[d.recipient]))
-        if not told:
-            return ()
-        mta = self.settings.mta
-        local_host = self.settings.local_host
-        # The channel may have left the configuration since.
-        channel = self.settings.channels.get(stored.entry.channel)
-        unique = self._unique()
-        notice = failure_notice(
-            Undelivered(
-                envelope=stored.envelope,
-                verdicts=told,
-                content=content or b"",
-                octets=stored.entry.size,
-                expired=expired,
-                arrived=stored.entry.enqueued,
-                now=now,
-                local_host=local_host,
-                channel_host=stored.entry.channel if channel is None else channel.official_host_name,
-                postmaster=mta.postmaster or f"postmaster@{local_host}",
-                envelope_id=stored.envelope_id,
-                unique=unique,
-            )
-        )
-        envelope = Envelope(
-            sender="",
-            recipients=(Recipient(stored.envelope.sender, notify="NEVER"),),
-            body=None if notice.isascii() else "8BITMIME",
-        )
-        try:
-            return (
-                self._intake.submission(
-                    envelope,
-                    Source("process"),
-                    notice,
-                    len(notice),
-                    envelope_id=unique,
-                    origin=Origin.GENERATED,
-                ),
-            )
-        except Refusal as why:
-            # The sender's address has no route: there is nobody to tell (RFC 5321 section 6.1).
-            log.warn(
-                "{entry} fails and its sender cannot be told: {why}", entry=stored.entry.id, why=why.text
-            )
-            return ()
 
 
 def losses_of(dispositions: Iterable[Disposition]) -> tuple[tuple[str, Loss], ...]:

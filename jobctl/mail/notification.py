@@ -1,5 +1,5 @@
 """
-Delivery status notifications: what a sender is told about recipients that were given up.
+Delivery status notifications: what a sender is told about recipients.
 
 The format is RFC 3464 (``message/delivery-status``) inside RFC 6522
 (``multipart/report``).  The original is quoted octet for octet and never
@@ -8,10 +8,12 @@ parsed beyond its header's end.
 
 import re
 from email.utils import formatdate
+from enum import StrEnum
 
 import msgspec
 
 from jobctl.mail.disposition import Disposition
+from jobctl.mail.entry import Attempt
 from jobctl.mail.envelope import Envelope, Recipient
 
 # Above this the original is quoted by its header alone, as if RET=HDRS had been asked
@@ -23,25 +25,76 @@ _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _WIDTH = 76
 
 
-class Undelivered(msgspec.Struct, frozen=True):
+class Kind(StrEnum):
+    """
+    What a notification tells.
+
+    The first three are failures: refused, too old, given back by an operator.
+    ``relayed`` went to a system that will tell nothing more (RFC 3464 section 2.3.3).
+    """
+
+    FAILED = "failed"
+    TIMEDOUT = "timedout"
+    BOUNCED = "bounced"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+
+    @property
+    def failure(self) -> bool:
+        """Recipients are given up."""
+        return self in _FAILURES
+
+
+_FAILURES = frozenset({Kind.FAILED, Kind.TIMEDOUT, Kind.BOUNCED})
+_WORD = {Kind.DELAYED: "DELAY", Kind.DELIVERED: "SUCCESS", Kind.RELAYED: "SUCCESS"}
+_SUBJECT = {
+    Kind.FAILED: "Delivery has failed",
+    Kind.TIMEDOUT: "Delivery has timed out and failed",
+    Kind.BOUNCED: "Delivery has been manually aborted",
+    Kind.DELAYED: "Delivery has been delayed",
+    Kind.DELIVERED: "Delivery has been successful",
+    Kind.RELAYED: "Message has been relayed",
+}
+_ACTION = {Kind.DELAYED: "delayed", Kind.DELIVERED: "delivered", Kind.RELAYED: "relayed"}
+_SENTENCE = {
+    Kind.FAILED: "It could not be delivered to the following recipients, and will not be tried again:",
+    Kind.DELAYED: "It has not been delivered to the following recipients yet. It is still tried:",
+    Kind.DELIVERED: "It has been delivered to the following recipients:",
+    Kind.RELAYED: "It has been passed on to a system that will not report on these recipients:",
+}
+
+
+class Original(msgspec.Struct, frozen=True):
+    """
+    What is known of the message that a notification is about.
+
+    :ivar content: The whole of it or at least its header.
+    :ivar history: What was tried before, oldest first.
+    """
+
+    content: bytes = b""
+    history: tuple[Attempt, ...] = ()
+
+
+class Notice(msgspec.Struct, frozen=True):
     """
     All that a notification tells about one message.
 
     :ivar envelope: As it was queued; ``sender`` is whom to tell.
-    :ivar verdicts: The recipients that are given up, with why.
-    :ivar content: The whole original or at least its header; ``octets`` the original's whole size.
-    :ivar expired: They are given up because of age, not because of a refusal.
-    :ivar arrived: Epoch seconds, as is ``now``.
+    :ivar verdicts: The recipients that it is about, with what became of each.
+    :ivar octets: The original's whole size.
+    :ivar arrived: Epoch seconds, as are ``now`` and ``until``, when it will be given up.
     :ivar channel_host: Official host name of the channel, a comment beside our name.
     :ivar envelope_id: Our own id of its arrival, for the reader who asks us about it.
     :ivar unique: Text for Message-ID and boundary, ``[0-9A-Za-z.]+``; never used before.
     """
 
+    kind: Kind
     envelope: Envelope
     verdicts: tuple[Disposition, ...]
-    content: bytes
+    original: Original
     octets: int
-    expired: bool
     arrived: float
     now: float
     local_host: str
@@ -49,13 +102,21 @@ class Undelivered(msgspec.Struct, frozen=True):
     postmaster: str
     envelope_id: str
     unique: str
+    until: float | None = None
 
 
-def wants_failure_notice(envelope: Envelope, recipient: Recipient) -> bool:
-    """Whether the sender is to hear of this recipient's failure: RFC 3461 section 4.1, RFC 5321 section 6.1."""
+def wants(envelope: Envelope, recipient: Recipient, kind: Kind) -> bool:
+    """
+    Whether the sender is to hear of it (RFC 3461 section 4.1, RFC 5321 section 6.1).
+
+    Failures and delays are told unless NOTIFY says otherwise, success only where it asks for it.
+    """
     if not envelope.sender:
         return False
-    return recipient.notify is None or "FAILURE" in recipient.notify.upper().split(",")
+    word = _WORD.get(kind, "FAILURE")
+    if recipient.notify is None:
+        return word != "SUCCESS"
+    return word in recipient.notify.upper().split(",")
 
 
 def header_of(content: bytes) -> bytes:
@@ -66,7 +127,7 @@ def header_of(content: bytes) -> bytes:
     return content if end < 0 else content[: end + 2]
 
 
-def failure_notice(case: Undelivered) -> bytes:
+def report(case: Notice) -> bytes:
     """
     The content of the notification, CRLF line ends.
 
@@ -74,8 +135,14 @@ def failure_notice(case: Undelivered) -> bytes:
     when it has octets above 127, as 8BITMIME.
     """
     boundary = f"Boundary_(ID_{case.unique})"
-    whole = case.envelope.ret != "HDRS" and case.octets <= QUOTE_LIMIT and len(case.content) == case.octets
-    quoted = case.content if whole else header_of(case.content)
+    # RET is about failures; nothing else brings more than the header back (RFC 3461 section 4.3).
+    whole = (
+        case.kind.failure
+        and case.envelope.ret != "HDRS"
+        and case.octets <= QUOTE_LIMIT
+        and len(case.original.content) == case.octets
+    )
+    quoted = case.original.content if whole else header_of(case.original.content)
     if quoted and not quoted.endswith(b"\r\n"):
         quoted += b"\r\n"
     eight = not quoted.isascii()
@@ -85,12 +152,11 @@ def failure_notice(case: Undelivered) -> bytes:
     )
     last = "message/rfc822" if whole else "text/rfc822-headers"
     encoding = "Content-Transfer-Encoding: 8bit\r\n" if eight else ""
-    subject = "Delivery has timed out and failed" if case.expired else "Delivery has failed"
     top = (
         f"Date: {formatdate(case.now)}\r\n"
         f"From: Internet Mail Delivery <{_clean(case.postmaster)}>\r\n"
         f"To: {_clean(case.envelope.sender)}\r\n"
-        f"Subject: Delivery Notification: {subject}\r\n"
+        f"Subject: Delivery Notification: {_SUBJECT[case.kind]}\r\n"
         f"Message-ID: <{case.unique}@{case.local_host}>\r\n"
         "Auto-Submitted: auto-replied\r\n"
         "MIME-Version: 1.0\r\n"
@@ -113,14 +179,14 @@ def _part(boundary: str, kind: str, text: str) -> bytes:
     return f"--{boundary}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n".encode("ascii")
 
 
-def _human_text(case: Undelivered) -> str:
-    header = header_of(case.content)
+def _human_text(case: Notice) -> str:
+    header = header_of(case.original.content)
     lines = ["This report is about a message you sent with these header fields:", ""]
     for name in ("Message-ID", "Date", "From", "To", "Subject"):
         value = _field(header, name)
         if value:
             lines.append(f"  {name}: {value}")
-    lines += ["", "It could not be delivered to the following recipients, and will not be tried again:"]
+    lines += ["", _SENTENCE.get(case.kind, _SENTENCE[Kind.FAILED])]
     for verdict in case.verdicts:
         lines += ["", f"  Recipient address: {_clean(verdict.recipient)}"]
         lines.append(f"  Reason: {_reason(case, verdict)}")
@@ -132,17 +198,21 @@ def _human_text(case: Undelivered) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _reason(case: Undelivered, verdict: Disposition) -> str:
-    if case.expired:
+def _reason(case: Notice, verdict: Disposition) -> str:
+    if case.kind in (Kind.TIMEDOUT, Kind.DELAYED):
         days = (case.now - case.arrived) / 86400
         age = f"{days:.0f} days" if days >= 2 else f"{(case.now - case.arrived) / 3600:.0f} hours"
         return f"unable to deliver this message after {age}"
+    if case.kind is Kind.BOUNCED:
+        return "given back by the postmaster of this host"
+    if not case.kind.failure:
+        return "the message was taken"
     if verdict.remote:
         return "the remote system has rejected the address or the message"
     return "the address or the message is not acceptable"
 
 
-def _status_text(case: Undelivered) -> str:
+def _status_text(case: Notice) -> str:
     originals = {recipient.address: recipient for recipient in case.envelope.recipients}
     lines = []
     if case.envelope.envid is not None:
@@ -155,20 +225,23 @@ def _status_text(case: Undelivered) -> str:
         if original is not None and original.orcpt:
             lines.append(f"Original-Recipient: {_clean(decode_xtext(original.orcpt))}")
         lines.append(f"Final-Recipient: rfc822;{_clean(verdict.recipient)}")
-        lines.append("Action: failed")
+        lines.append(f"Action: {_ACTION.get(case.kind, 'failed')}")
         lines.append(f"Status: {_status(case, verdict)} ({_reason(case, verdict)})")
         if verdict.remote:
             lines.append(f"Remote-MTA: dns;{_remote(verdict)}")
         if verdict.reply:
             lines.append(f"Diagnostic-Code: {_diagnostic(verdict)}")
+        if case.until is not None and case.kind is Kind.DELAYED:
+            lines.append(f"Will-Retry-Until: {formatdate(case.until)}")
     return "\r\n".join(_fold(line) for line in lines) + "\r\n"
 
 
-def _status(case: Undelivered, verdict: Disposition) -> str:
+def _status(case: Notice, verdict: Disposition) -> str:
     """A failed Action needs class 5; what ran out of time may keep class 4 (RFC 3464 section 2.3.4)."""
-    if case.expired:
+    if case.kind in (Kind.TIMEDOUT, Kind.DELAYED):
         return "4.4.7"
-    return verdict.status if verdict.status.startswith("5.") else "5.0.0"
+    kind = "5" if case.kind.failure else "2"
+    return verdict.status if verdict.status.startswith(f"{kind}.") else f"{kind}.0.0"
 
 
 def _diagnostic(verdict: Disposition) -> str:
