@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobctl.config.durations import parse_duration
+from jobctl.mail.durations import parse_duration
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jobctl.config.durations import parse_duration
 from jobctl.config.keys import Key, Kind, did_you_mean
+from jobctl.mail.durations import parse_duration
 
 _BASED = re.compile(r"(\d{1,2})%([0-9A-Za-z]{1,30})", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,18}", re.ASCII)

@@ -1,0 +1,19 @@
+"""What is wrong with a selector, told so that it can be mended at a glance."""
+
+from jobctl.errors import UsageError
+
+
+class SelectorError(UsageError):
+    """
+    A selector that cannot be understood; nothing was selected.
+
+    :ivar position: Where in the text, counted from 0; its length when it ends too early.
+    :ivar problem: What is wrong there and what would be right.
+    """
+
+    def __init__(self, text: str, position: int, problem: str) -> None:
+        near = text[position : position + 20].split(maxsplit=1)
+        place = f'at "{near[0]}"' if near else "at its end"
+        super().__init__(f"selector, column {position + 1}, {place}: {problem}")
+        self.position = position
+        self.problem = problem
