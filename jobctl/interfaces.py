@@ -151,6 +151,18 @@ class IMessageStore(Interface):
     def stopped():
         """Deferred[dict[str, tuple[str, float]]]: stopped channel to (author, since)."""
 
+    def remember(topic, key, value):
+        """
+        Keep what an operator has set.
+
+        :param topic: Whose it is: ``setting``, for one.
+        :param value: JSON text; ``None`` forgets it.
+        :return: Deferred[None]
+        """
+
+    def remembered(topic):
+        """Deferred[dict[str, str]]: key to JSON text."""
+
     def set_host_backoff(channel, host, failures, until, reply):
         """Remember a destination's connection failures; ``failures`` 0 forgets. Deferred[None]."""
 

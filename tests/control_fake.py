@@ -153,6 +153,25 @@ class FakeOperations:
         keys = ("id", "channel", "host", "priority", "size", "attempts")
         return [{**{key: line[key] for key in keys}, "due": NOW, "state": "ready"} for line in ROWS[:2]]
 
+    def cache_change(self, request: Any, caller: Any, stream: Any) -> Any:
+        if request.name:
+            self._channel(request.name)
+        return [
+            self._change(request.scope, request.name, option, value, request.persistent)
+            for option, value in request.set.items()
+        ]
+
+    def cache_revert(self, request: Any, caller: Any, stream: Any) -> Any:
+        options = request.options or ("job_limit",)
+        return [self._change(request.scope, request.name, option, "7", False) for option in options]
+
+    def cache_changes(self, request: Any, caller: Any, stream: Any) -> Any:
+        return [self._change("global", "", "max_messages", "500", True)]
+
+    def _change(self, scope: str, name: str, option: str, value: str, persistent: bool) -> Any:
+        change = {"scope": scope, "name": name, "option": option, "value": value}
+        return {**change, "author": "root", "since": NOW, "persistent": persistent}
+
     def qm_summarize(self, request: Any, caller: Any, stream: Any) -> Any:
         keys = ("channel", "messages", "ready", "active", "delayed", "held", "size", "oldest", "stopped")
         return [

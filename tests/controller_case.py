@@ -48,11 +48,11 @@ transport = "tcp"
 """
 ANN = Envelope("ann@a.example", (Recipient("bob@b.example"),))
 CONTENT = b"Subject: s\r\n\r\nhello\r\n"
-CHANGES = frozenset({"enqueue", "settle", "set_stopped", "set_host_backoff"})
+CHANGES = frozenset({"enqueue", "settle", "set_stopped", "set_host_backoff", "remember"})
 READS = frozenset(
     {
         *("fetch", "fetch_whole", "content", "window", "backlog", "directory"),
-        *("summarize", "history", "stopped", "host_backoffs"),
+        *("summarize", "history", "stopped", "host_backoffs", "remembered"),
     }
 )
 

@@ -470,6 +470,23 @@ class MessageStoreContract:
         self.reopen()
         self.assertEqual(self.wait(self.store.stopped()), {"tcp_local": ("ann", NOW)})
 
+    def test_remembered(self) -> None:
+        """What operators set is there after a restart, the last word of each topic and key, until forgotten."""
+        for topic, key, value in (
+            ("setting", "a", "1"),
+            ("setting", "b", '{"é\\u0000":"\'"}'),
+            ("other", "a", "3"),
+            ("setting", "a", "2"),
+            ("setting", "gone", "4"),
+            ("setting", "gone", None),
+        ):
+            self.wait(self.store.remember(topic, key, value))
+        self.reopen()
+        self.assertEqual(self.wait(self.store.remembered("setting")), {"a": "2", "b": '{"é\\u0000":"\'"}'})
+        self.assertEqual(self.wait(self.store.remembered("other")), {"a": "3"})
+        with self.assertRaises(StoreError):
+            self.wait(self.store.remember("setting", "a\0b", "1"))
+
     def test_host_backoffs(self) -> None:
         """Failures of destinations are remembered over restarts until they are forgotten."""
         for host, failures in (("a.example", 1), ("b.example", 2), ("a.example", 3), ("b.example", 0)):

@@ -290,6 +290,38 @@ def test_cache_view(jobctl):
     assert len(json.loads("".join(jobctl("cache", "view", "--json")[1]))) == 2
 
 
+CHANGES = [
+    ("-global -max_messages=500 -debug", {"max_messages": "500", "debug": "1"}),
+    ("--global --debug=5 --persistent", {"debug": "5"}),
+    ("-channel=tcp_local -job_limit=3 -thread_depth=4", {"job_limit": "3", "thread_depth": "4"}),
+    ("-channel=tcp_local -master_debug -noslave_debug", {"master_debug": "1", "slave_debug": "0"}),
+    ("--channel tcp_local --master-job ./x", {"master_job": "./x"}),
+    ("-template=l -slave_job=y", {"slave_job": "y"}),
+    ("-channel_template=l -slave_j=y", {"slave_job": "y"}),
+]
+
+
+@pytest.mark.parametrize(("words", "values"), CHANGES, ids=[words for words, _ in CHANGES])
+def test_cache_change(jobctl, words, values):
+    """Values are set in the running Job Controller, in either spelling."""
+    status, out, _ = jobctl("cache", "-change", *words.split(), "--json")
+    rows = json.loads("".join(out))
+    assert status == 0 and {row["option"]: row["value"] for row in rows} == values
+    assert {row["persistent"] for row in rows} == {"persistent" in words}
+    scope = words.lstrip("-").split("_template")[0].split("=")[0].split()[0]
+    assert {row["scope"] for row in rows} <= {scope, "template"}
+
+
+def test_cache_changes(jobctl):
+    """What is in force is shown with who set it, and can be taken back."""
+    out = jobctl("cache", "-view", "-changes")[1]
+    assert out[0].split() == ["Scope", "Name", "Option", "Value", "By", "Since", "Persistent"]
+    assert "max_messages" in out[1] and "root" in out[1]
+    assert "job_limit" in jobctl("cache", "revert", "--channel", "tcp_local", "job-limit")[1][1]
+    assert "job_limit" in jobctl("cache", "-revert", "-all")[1][1]
+    assert "never rebuilt" in jobctl("cache", "-change", "-global", "-noinorder_rebuild")[1][0]
+
+
 def test_process(jobctl):
     """The daemon with what the system knows of it; a job that has just ended is shown as gone."""
     out = jobctl("process")[1]
@@ -358,6 +390,10 @@ TROUBLE = [
     (("submit", "zzz"), exits.CONFIG, "not configured"),
     (("qm", "dir", "--limit", "x"), exits.USAGE, "--help"),
     (("qm", "h", "a1"), exits.USAGE, "could be"),
+    (("cache", "change", "--job-limit=3"), exits.USAGE, "--channel"),
+    (("cache", "change", "--global", "--channel=l"), exits.USAGE, "not allowed"),
+    (("cache", "change", "--channel=tcp_locl", "--job-limit=3"), exits.CONFIG, "tcp_local"),
+    (("cache", "revert"), exits.USAGE, "--all"),
     (("frobnicate",), exits.USAGE, "--help"),
     ((), exits.USAGE, "--help"),
     (("enqueue", "--to", "b@b.example"), exits.USAGE, "--from"),

@@ -1,6 +1,6 @@
-"""``jobctl cache -view``: what the schedule has in memory."""
+"""``jobctl cache``: what the schedule has in memory, and what was set in the running Job Controller."""
 
-from jobctl.commands import exits
+from jobctl.commands import cache_changes, exits
 from jobctl.commands.context import Context
 from jobctl.commands.output import Column, count, kilobytes, when, write, write_json, write_table
 from jobctl.commands.parser import Commands, command, family
@@ -22,8 +22,9 @@ def register(commands: Commands) -> None:
     subcommands = family(
         commands,
         "cache",
-        "look at the schedule in memory",
-        "  jobctl cache view\n  imsimta cache -view tcp_local",
+        "look at the schedule in memory, change limits and programs on the fly",
+        "  jobctl cache view\n  imsimta cache -view tcp_local\n"
+        "  jobctl cache change --channel tcp_local --job-limit 3\n  jobctl cache view --changes",
     )
     parser = command(
         subcommands,
@@ -34,10 +35,14 @@ def register(commands: Commands) -> None:
         description="Show the messages that the schedule has in memory; held ones are not among them.",
     )
     parser.add_argument("channel", nargs="?", metavar="CHANNEL", help="wildcards * and ?")
+    parser.add_argument("--changes", action="store_true", help="show what 'cache change' has set, instead")
+    cache_changes.register(subcommands)
 
 
 def view(context: Context) -> int:
     """The window of the queue that is in memory."""
+    if context.args.changes:
+        return cache_changes.show(context)
     rows = context.call("cache.view", channel=context.args.channel)
     if context.json:
         write_json(rows)

@@ -20,6 +20,7 @@ from jobctl.config.values import is_host
 
 _NAME = re.compile(r"[a-z0-9_$-]{1,32}", re.ASCII)
 MAX_OFFICIAL = 128
+_PROGRAMS = ("master_command", "slave_command")
 
 
 class Surroundings(NamedTuple):
@@ -142,6 +143,8 @@ def _channel(
     program = class_of(name, around.classes)
     fields: dict[str, Any] = {
         "local_host": local_host,
+        "channel_class": program.pattern,
+        "own_programs": tuple(field for field in _PROGRAMS if field in _plain_fields(section.own)),
         "master_command": program.master_command,
         "slave_command": program.slave_command,
         "transport": program.transport,

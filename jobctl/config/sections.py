@@ -110,8 +110,12 @@ CONTROLLER = KeyTable(
             _NO_SCAN,
             ("rebuild_parallel_channel",),
         ),
-        _inert(
-            "debug", Kind.INTEGER, "Bits: what the controller logs.", "the log shows what happened always"
+        _key(
+            "debug",
+            Kind.INTEGER,
+            "Bits: what more is logged: 1 frames of programs, 2 with their keys, 4 the schedule's decisions.",
+            "0",
+            0,
         ),
         _inert("use_nslog", Kind.SWITCH, "Log through another log.", "the controller has its own log"),
         *(

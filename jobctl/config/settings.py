@@ -99,6 +99,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar gateway: ``daemon`` resolved: a name or ``[address]``; ``None`` connects to the recipient's host.
     :ivar copies: ``single``, ``single_sys`` or ``multiple``: one entry per recipient, host, channel.
     :ivar master_command: Argument vector of the class (or the channel); ``()``: none.
+    :ivar channel_class: Pattern of its class, ``*`` for none; ``own_programs``: which of the commands its
+        own section gives.
     :ivar transport: ``tcp``, ``command:...`` or ``channel:NAME`` for programs that speak on stdio; ``None``
         for programs with sockets of their own.
     :ivar notices: Ages in seconds by priority name; the last one ends the message's life.
@@ -124,6 +126,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     long_lines: str = "truncatesmtplonglines"  # wrapsmtplonglines, rejectsmtplonglines
     maildir: str | None = None  # where a maildir channel delivers
     # programs
+    channel_class: str = "*"
+    own_programs: tuple[str, ...] = ()
     transport: str | None = None
     master_command: tuple[str, ...] = ()
     slave_command: tuple[str, ...] = ()
@@ -192,6 +196,7 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     The ``[job_controller]`` section; paths are absolute.
 
+    :ivar debug: Bits, see :mod:`jobctl.controller.debugging`.
     :ivar free_space: Octets that must stay free on the queue's disk for new mail to be accepted.
     """
 
@@ -199,6 +204,7 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     control_socket: str
     log_directory: str
     max_cache_messages: int = 100_000
+    debug: int = 0
     free_space: int = 64 * 1024 * 1024
     control_group: str | None = None
     control_readers: tuple[str, ...] = ()

@@ -126,6 +126,15 @@ class IOperations(Interface):
     def cache_view(request, caller, stream):
         """:return: As :meth:`qm_directory`: ``{id, channel, host, priority, size, attempts, due, state}``."""
 
+    def cache_change(request, caller, stream):
+        """:return: A list of :class:`jobctl.config.overlay.Change`, those made."""
+
+    def cache_revert(request, caller, stream):
+        """:return: As :meth:`cache_change`, those taken back."""
+
+    def cache_changes(request, caller, stream):
+        """:return: As :meth:`cache_change`, those in force."""
+
     def qm_summarize(request, caller, stream):
         """
         :return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``,

@@ -126,6 +126,41 @@ class CacheView(Request, tag="cache.view", frozen=True):
     channel: str | None = None
 
 
+class CacheChange(Request, tag="cache.change", frozen=True):
+    """
+    Set values in the running Job Controller, all or none of them.
+
+    :ivar scope: ``global``, ``channel`` or ``template``; ``name``: which.
+    :ivar set: Option to value, as in :data:`jobctl.config.overlay.OPTIONS`.
+    :ivar persistent: Over restarts, too.
+    """
+
+    right: ClassVar[str] = CHANGE
+    scope: str
+    set: dict[str, str]
+    name: str = ""
+    persistent: bool = False
+
+
+class CacheRevert(Request, tag="cache.revert", frozen=True):
+    """
+    Take back what ``cache.change`` set.
+
+    :ivar options: Which of them; none: all of that scope and name.
+    :ivar all: Everything ever set.
+    """
+
+    right: ClassVar[str] = CHANGE
+    scope: str = ""
+    name: str = ""
+    options: tuple[str, ...] = ()
+    all: bool = False
+
+
+class CacheChanges(Request, tag="cache.changes", frozen=True):
+    """What ``cache.change`` has set and is in force."""
+
+
 class QmSummarize(Request, tag="qm.summarize", frozen=True):
     """One line per channel."""
 
@@ -243,6 +278,9 @@ AnyRequest = (
     | Attach
     | Process
     | CacheView
+    | CacheChange
+    | CacheRevert
+    | CacheChanges
     | QmSummarize
     | QmDirectory
     | QmHeld

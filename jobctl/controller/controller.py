@@ -4,20 +4,24 @@ import os
 import random
 import secrets
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
+from jobctl.config.overlay import effective
 from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
 from jobctl.control.operations import Caller
 from jobctl.controller.attempts import Attempts
+from jobctl.controller.debugging import Debugging
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.handler import JobHandler
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
 from jobctl.controller.intake import Intake
 from jobctl.controller.notices import Notices
+from jobctl.controller.live_changes import LiveChanges
 from jobctl.controller.operations import Operations
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
@@ -35,6 +39,7 @@ from jobctl.mail.trace import new_envelope_id
 from jobctl.net.listeners import open_listener
 from jobctl.net.resolver import Resolver
 from jobctl.routing.router import Router
+from jobctl.schedule.queues import needs_new_programs
 from jobctl.schedule.scheduler import Scheduler
 from jobctl.store.sqlite import SQLiteStore
 
@@ -48,12 +53,14 @@ class Controller:
     :ivar jobs: Running jobs by id, attached ones included.
     :ivar starting: Master jobs asked for and not yet running, by id.
     :ivar started: Epoch seconds.
+    :ivar configured: The settings as the configuration has them; ``settings``: with the operators' changes.
     :param store: jobctl.interfaces.IMessageStore; ``None``: SQLite in the settings' queue directory.
     """
 
     def __init__(self, reactor: Any, settings: Settings, store: Any = None) -> None:
         self.reactor = reactor
-        self.settings = settings
+        self.settings = self.configured = settings
+        self.live_changes = LiveChanges(self)
         self.started = reactor.seconds()
         self.router = Router(settings)
         queue = settings.controller.queue_directory
@@ -106,6 +113,7 @@ class Controller:
             self._relay_from,
         )
         self.handler.spawn_watchers.append(self._job_spawned)
+        self.handler.greet_watchers.append(self._job_greeted)
         self.handler.end_watchers.append(self._job_ended)
         self.handler.failure_watchers.append(self._start_failed)
         self._sent_directory = os.path.join(queue, "sent")
@@ -127,6 +135,8 @@ class Controller:
         # Names of jobs are unique over restarts: journals of a former life carry them.
         self._life = secrets.token_hex(2)
         self._jobs_made = 0
+        self.debugging = Debugging(self)
+        self.debugging.set(settings.controller.debug)
         self.operations = Operations(self)
 
     async def start(self) -> None:
@@ -136,6 +146,7 @@ class Controller:
         :raises jobctl.errors.StoreError: The queue cannot be had; nothing was started.
         """
         self.store.open()
+        await self.live_changes.restore()
         for name in await self.store.stopped():
             self.scheduler.stop(name)
         now = self.reactor.seconds()
@@ -159,11 +170,15 @@ class Controller:
         self._listening += sockets
         if channel.transport is None:
             fds = tuple(one.fileno() for one in sockets)
-            servers = self._servers[service.name] = ServerJobs(self.reactor, service, fds, self._start_server)
+            servers = self._servers[service.name] = ServerJobs(
+                self.reactor, service, fds, self._start_server, self._stop_server
+            )
             servers.fill()
             return
         factory = InboundFactory(
-            self.supervisor, lambda: self._spec(channel, "slave", service=service), service.max_conns
+            self.supervisor,
+            lambda: self._spec(self.settings.channels[service.channel], "slave", service=service),
+            service.max_conns,
         )
         for one in sockets:
             self._ports.append(self.reactor.adoptStreamPort(one.fileno(), one.family, factory))
@@ -173,6 +188,11 @@ class Controller:
         self._services[spec.id] = service
         self.supervisor.start(spec)
         return spec.id
+
+    def _stop_server(self, job_id: str) -> None:
+        job = self.jobs.get(job_id)
+        if job is not None:
+            job.stop()
 
     def start_job(self, channel_name: str, host: str | None, run: str | None) -> None:
         """Start a master job (the schedule's wish, or an operator's)."""
@@ -249,6 +269,11 @@ class Controller:
     def _job_spawned(self, job: Any) -> None:
         self.starting.pop(job.id, None)
 
+    def _job_greeted(self, job: Any) -> None:
+        service = self._services.get(job.id)
+        if service is not None:
+            self._servers[service.name].greeted(job.id)
+
     def _job_ended(self, job: Any, how: Any) -> None:
         self.jobs.pop(job.id, None)
         self.tally.forget(job.id)
@@ -263,6 +288,33 @@ class Controller:
         service = self._services.pop(spec.id, None)
         if service is not None:
             self._servers[service.name].ended(spec.id, worked)
+
+    def settings_changed(self) -> None:
+        """``configured`` or the operators' changes are others: what they come to counts at once."""
+        old, new = self.settings.channels, effective(self.configured, self.live_changes)
+        self.settings = self.dispatch.settings = new
+        self.debugging.set(new.controller.debug)
+        self.scheduler.reconfigure(new, self.reactor.seconds())
+        self.replace_servers(
+            name
+            for name in old.keys() & new.channels.keys()
+            if needs_new_programs(old[name], new.channels[name])
+        )
+        self.dispatch.kick()
+
+    def replace_servers(self, channels: Iterable[str]) -> list[str]:
+        """
+        Replace the server jobs of these channels by new ones, no client noticing.
+
+        :return: Names of the services.
+        """
+        meant = set(channels)
+        replaced = []
+        for name, servers in self._servers.items():
+            if self.settings.services[name].channel in meant:
+                servers.replace()
+                replaced.append(name)
+        return replaced
 
     async def stop(self) -> None:
         """

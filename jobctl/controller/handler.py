@@ -29,6 +29,7 @@ class JobHandler:
     Hears every job.
 
     :ivar spawn_watchers: Called with each job that began.
+    :ivar greet_watchers: Called with each job that has said hello.
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
     :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back.
     :ivar failure_watchers: Called with (spec, why, entries that learn of it) when a job could not be started.
@@ -59,6 +60,7 @@ class JobHandler:
         self._relay_from = relay_from
         self._arrivals: dict[str, Arrivals] = {}
         self.spawn_watchers: list[Callable[[Any], None]] = []
+        self.greet_watchers: list[Callable[[Any], None]] = []
         self.log_watchers: list[Callable[[Any, str], None]] = []
         self.end_watchers: list[Callable[[Any, Any], None]] = []
         self.failure_watchers: list[Callable[[Any, Any, int], None]] = []
@@ -102,6 +104,8 @@ class JobHandler:
             self._scheduler.job_started(
                 job.id, spec.channel.name, spec.host, frame.connections, now, spec.run
             )
+        for watcher in self.greet_watchers:
+            watcher(job)
 
     def job_batch_done(self, job: Any) -> None:
         self._dispatch.kick()

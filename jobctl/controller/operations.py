@@ -40,6 +40,9 @@ class Operations:
         self.qm_history = looks.qm_history
         self.qm_read = looks.qm_read
         self.cache_view = looks.cache_view
+        self.cache_change = controller.live_changes.cache_change
+        self.cache_revert = controller.live_changes.cache_revert
+        self.cache_changes = controller.live_changes.cache_changes
         self.process = looks.process
         self.qm_start = changes.qm_start
         self.qm_stop = changes.qm_stop

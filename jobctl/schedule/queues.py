@@ -18,6 +18,15 @@ TURN = 10
 _OURS = ("maxjobs", "threaddepth", "pool", "backoff", "notices", "after", "max_life_time", "max_life_askwork")
 
 
+def needs_new_programs(old: ChannelSettings, new: ChannelSettings) -> bool:
+    """Whether programs that were started with the old settings have others than the new ones."""
+    return any(
+        getattr(old, name) != getattr(new, name)
+        for name in ChannelSettings.__struct_fields__
+        if name not in _OURS
+    )
+
+
 class ChannelQueue:
     """
     What is queued to a channel.
@@ -69,11 +78,7 @@ class ChannelQueue:
         self.oldest = -math.inf if self.size else math.inf
         hosts = [host for host in self.hosts.values() if not host.blocked]
         self.wanted = sum(-(-host.ready // self.depth) for host in hosts)
-        return any(
-            getattr(old, name) != getattr(settings, name)
-            for name in ChannelSettings.__struct_fields__
-            if name not in _OURS
-        )
+        return needs_new_programs(old, settings)
 
     @property
     def connections(self) -> int:

@@ -96,6 +96,7 @@ class Changes:
         self._ledger: dict[str, list[int]] = {}
         self._stopped: dict[str, bytes | None] = {}
         self._backoffs: dict[tuple[str, str], bytes | None] = {}
+        self._remembered: list[tuple[str, str, str | None]] = []
         self.next_id: int | None = None
         self.swept: list[str] = []
         self.files: list[str] = []
@@ -150,12 +151,24 @@ class Changes:
         """``[channel, host, failures, until, reply]``; ``None`` forgets it."""
         self._backoffs[channel, host] = record
 
+    def remember(self, topic: str, key: str, value: str | None) -> None:
+        """JSON text under a topic and a key; ``None`` forgets it."""
+        self._remembered.append((topic, key, value))
+
     def apply(self, connection: sqlite3.Connection) -> None:
         """
         Commit it all; when this returns it is on the disk.
 
-        :raises sqlite3.Error: Nothing was changed.
+        What is remembered goes first, one commit each: operators set something seldom, and every commit
+        would pay for two more statements in the trigger.  To be tried again does it no harm.
+
+        :raises sqlite3.Error: Nothing else was changed.
         """
+        for topic, key, value in self._remembered:
+            if value is None:
+                connection.execute("DELETE FROM remembered WHERE topic = ? AND key = ?", (topic, key))
+            else:
+                connection.execute("REPLACE INTO remembered VALUES (?, ?, ?)", (topic, key, value))
         connection.execute(
             _APPLY,
             (

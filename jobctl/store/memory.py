@@ -39,6 +39,7 @@ class MemoryDisk:
         self.accounts: dict[str, dict[str, int]] = {}
         self.stopped: dict[str, tuple[str, float]] = {}
         self.backoffs: dict[tuple[str, str], tuple[int, float, str]] = {}
+        self.remembered: dict[tuple[str, str], str] = {}
 
 
 @implementer(IStagedContent)
@@ -192,6 +193,18 @@ class MemoryStore:
                 self.disk.backoffs[channel, host] = (failures, stored_time(until), reply)
 
         return self._do(change)
+
+    def remember(self, topic: str, key: str, value: str | None) -> "Deferred[None]":
+        def change() -> None:
+            self.disk.remembered.pop((name(topic), name(key)), None)
+            if value is not None:
+                self.disk.remembered[topic, key] = value
+
+        return self._do(change)
+
+    def remembered(self, topic: str) -> "Deferred[dict[str, str]]":
+        found = {key: value for (of, key), value in sorted(self.disk.remembered.items()) if of == topic}
+        return self._do(lambda: found, faults=False)
 
     def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
         return self._do(

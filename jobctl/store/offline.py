@@ -84,6 +84,9 @@ class OfflineQueue:
     def stopped(self) -> dict[str, tuple[str, float]]:
         return self._ask(reading.stopped)
 
+    def remembered(self, topic: str) -> dict[str, str]:
+        return self._ask(lambda connection: reading.remembered(connection, topic))
+
     def set_stopped(self, channel: str, stopped: bool, author: str) -> None:
         """:raises StoreError: It could not be made durable; nothing changed."""
         changes = Changes()

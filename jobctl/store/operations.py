@@ -85,6 +85,18 @@ class SetBackoff(Operation):
         self.reply = reply
 
 
+class Remember(Operation):
+    """``value`` is JSON text; ``None`` forgets."""
+
+    __slots__ = ("key", "topic", "value")
+
+    def __init__(self, topic: str, key: str, value: str | None) -> None:
+        super().__init__()
+        self.topic = topic
+        self.key = key
+        self.value = value
+
+
 class SetAside(Operation):
     """Entries (their numbers) that cannot be read, with why."""
 

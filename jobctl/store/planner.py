@@ -17,6 +17,7 @@ from jobctl.store.operations import (
     Enqueue,
     Move,
     Operation,
+    Remember,
     Reprioritize,
     SetAside,
     SetBackoff,
@@ -172,6 +173,9 @@ class Planner:
         record = encode((channel, host, operation.failures, microseconds(operation.until), reply))
         self.changes.backoff(channel, host, record if operation.failures else None)
 
+    def remember(self, operation: Remember) -> None:
+        self.changes.remember(name(operation.topic), name(operation.key), operation.value)
+
     def swept(self, operation: Swept) -> None:
         self.changes.swept += operation.files
 
@@ -326,6 +330,7 @@ _PLANS: dict[type[Operation], Callable[[Planner, Any], Any]] = {
     Reprioritize: Planner.reprioritize,
     SetStopped: Planner.set_stopped,
     SetBackoff: Planner.set_backoff,
+    Remember: Planner.remember,
     Swept: Planner.swept,
     SetAside: Planner.set_aside,
 }

@@ -155,6 +155,11 @@ def stopped(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
     return {_plain(channel): (_plain(author), seconds(since)) for channel, author, since in rows}
 
 
+def remembered(connection: sqlite3.Connection, topic: str) -> dict[str, str]:
+    rows = connection.execute("SELECT key, value FROM remembered WHERE topic = ?", (topic,))
+    return {_plain(key): _plain(value) for key, value in rows}
+
+
 def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:
     rows = connection.execute("SELECT channel, host, failures, until, reply FROM backoffs ORDER BY until")
     return [

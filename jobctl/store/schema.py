@@ -49,6 +49,11 @@ STEPS = (
     CREATE TABLE garbage (file TEXT PRIMARY KEY) STRICT;
     CREATE TABLE damaged (entry INTEGER PRIMARY KEY, since INTEGER NOT NULL, why TEXT NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE remembered (
+        topic TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (topic, key)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 VERSION = len(STEPS)
 

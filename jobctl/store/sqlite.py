@@ -25,6 +25,7 @@ from jobctl.store.operations import (
     Enqueue,
     Move,
     Operation,
+    Remember,
     Reprioritize,
     SetAside,
     SetBackoff,
@@ -286,6 +287,14 @@ class SQLiteStore:
     ) -> "Deferred[None]":
         """Remember a destination's connection failures; ``failures`` 0 forgets."""
         return self._submit(SetBackoff(channel, host, failures, until, reply))
+
+    def remember(self, topic: str, key: str, value: str | None) -> "Deferred[None]":
+        """Keep JSON text under a topic and a key; ``None`` forgets it."""
+        return self._submit(Remember(topic, key, value))
+
+    def remembered(self, topic: str) -> "Deferred[dict[str, str]]":
+        """Key to JSON text."""
+        return self._ask(self._schedule, lambda connection: reading.remembered(connection, topic))
 
     def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
         """Channel, host, failures, until, reply."""
