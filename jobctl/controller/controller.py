@@ -20,8 +20,8 @@ from jobctl.controller.handler import JobHandler
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
 from jobctl.controller.intake import Intake
-from jobctl.controller.notices import Notices
 from jobctl.controller.live_changes import LiveChanges
+from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
