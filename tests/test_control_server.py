@@ -93,7 +93,6 @@ class ServerTests(ControlCase):
             ("disk", os.EX_TEMPFAIL),
             ("broken", os.EX_TEMPFAIL),
             ("config", os.EX_CONFIG),
-            ("nosuch", os.EX_NOINPUT),
             ("bug", os.EX_SOFTWARE),
         ):
             answer = await self.ask({"op": "qm.hold", "id": 1, "ids": [entry]})
@@ -101,6 +100,8 @@ class ServerTests(ControlCase):
             self.assertNotIn("\n", answer["error"]["text"])
             self.assertNotIn("secret", answer["error"]["text"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        answer = await self.ask({"op": "qm.read", "id": 1, "message": "nosuch"})
+        self.assertEqual(answer["error"]["exit"], os.EX_NOINPUT)
 
     async def test_list_is_streamed(self) -> None:
         """A list without bound comes item by item, then its count, however the operation gave it."""
