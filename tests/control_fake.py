@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from jobctl.accounts.balance import COUNTS, ledger_rows
 from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import IOperations, IReceiver
 from jobctl.control.refusals import unknown_channel, unknown_id
@@ -18,6 +19,7 @@ from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, Usage
 
 CHANNELS = ("l", "tcp_local", "test_smtp_gateway")
 NOW = 1_700_000_000.0
+LEDGER = {**dict.fromkeys(COUNTS, 0), "accepted": 5, "relayed": 2, "queued": 3}
 
 
 def row(entry: str, channel: str = "tcp_local", held: bool = False, **other: Any) -> dict[str, Any]:
@@ -245,6 +247,9 @@ class FakeOperations:
     qm_release = qm_hold
     qm_return = qm_hold
     qm_delete = qm_hold
+
+    def ledger(self, request: Any, caller: Any, stream: Any) -> Any:
+        return ledger_rows({"l": LEDGER, "tcp_local": {**LEDGER, "queued": 2}})
 
     async def qm_read(self, request: Any, caller: Any, stream: Any) -> Any:
         if request.message == "nosuch":

@@ -618,3 +618,14 @@ def test_manual_names_every_command():
     assert len(sections) > 20
     for section in sections:
         assert section in guide, section
+
+
+def test_ledger(jobctl):
+    """The accounts by channel; one that does not balance ends with 70 and a word on what to do."""
+    status, out, err = jobctl("ledger")
+    assert status == exits.SOFTWARE
+    assert out[0].split()[0] == "Channel" and out[-1].split()[0] == "Totals"
+    assert "channel tcp_local: 1 recipients are missing" in err[0] and len(err) == 1
+    status, out, _ = jobctl("ledger", "--json")
+    assert status == exits.SOFTWARE
+    assert [row["missing"] for row in json.loads("".join(out))] == [0, 1]

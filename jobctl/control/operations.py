@@ -135,6 +135,12 @@ class IOperations(Interface):
     def cache_changes(request, caller, stream):
         """:return: As :meth:`cache_change`, those in force."""
 
+    def ledger(request, caller, stream):
+        """
+        :return: A list of ``{channel, accepted, generated, delivered, relayed, failed, expired, deleted, moved,
+            queued, missing}``: recipients; ``missing`` is 0 where the account balances.
+        """
+
     def qm_summarize(request, caller, stream):
         """
         :return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``,

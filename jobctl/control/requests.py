@@ -161,6 +161,10 @@ class CacheChanges(Request, tag="cache.changes", frozen=True):
     """What ``cache.change`` has set and is in force."""
 
 
+class Ledger(Request, tag="ledger", frozen=True):
+    """The accounts of every channel, counted now."""
+
+
 class QmSummarize(Request, tag="qm.summarize", frozen=True):
     """One line per channel."""
 
@@ -281,6 +285,7 @@ AnyRequest = (
     | CacheChange
     | CacheRevert
     | CacheChanges
+    | Ledger
     | QmSummarize
     | QmDirectory
     | QmHeld

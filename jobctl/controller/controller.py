@@ -14,6 +14,7 @@ from jobctl.config.overlay import effective
 from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
 from jobctl.control.operations import Caller
 from jobctl.controller.attempts import Attempts
+from jobctl.controller.audit import Audit
 from jobctl.controller.debugging import Debugging
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.handler import JobHandler
@@ -137,6 +138,7 @@ class Controller:
         self._jobs_made = 0
         self.debugging = Debugging(self)
         self.debugging.set(settings.controller.debug)
+        self.audit = Audit(self.store, reactor)
         self.operations = Operations(self)
 
     async def start(self) -> None:
@@ -163,6 +165,7 @@ class Controller:
         for service in self.settings.services.values():
             self._serve(service)
         self.dispatch.kick()
+        self.audit.start()
 
     def _serve(self, service: ServiceSettings) -> None:
         channel = self.settings.channels[service.channel]
@@ -323,6 +326,7 @@ class Controller:
         Takes at most the jobs' stop_timeout and a little; loses nothing whenever it is cut short.
         """
         self.dispatch.stop()
+        self.audit.stop()
         for servers in self._servers.values():
             servers.stop()
         for port in self._ports:

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+from jobctl.accounts.balance import ledger_rows
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_channel, unknown_id
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
@@ -49,6 +50,9 @@ class Looks:
                 }
             )
         return rows
+
+    async def ledger(self, request: Any, caller: Caller, stream: Any) -> list[dict[str, Any]]:
+        return ledger_rows(await self._at.audit.look())
 
     async def pages(self, channel: str | None, held: bool | None) -> AsyncIterator[list[StoredEntry]]:
         """Every entry of the store in order of arrival, a page at a time; ``channel`` may have wildcards."""

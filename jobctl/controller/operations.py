@@ -44,6 +44,7 @@ class Operations:
         self.cache_revert = controller.live_changes.cache_revert
         self.cache_changes = controller.live_changes.cache_changes
         self.process = looks.process
+        self.ledger = looks.ledger
         self.qm_start = changes.qm_start
         self.qm_stop = changes.qm_stop
         self.qm_hold = changes.qm_hold

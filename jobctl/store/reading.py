@@ -137,15 +137,24 @@ def history(connection: sqlite3.Connection, text_id: str) -> list[Attempt]:
 
 
 def ledger(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
-    """``queued`` is counted in the entries, not kept as a sum: so an imbalance shows."""
-    rows = connection.execute(f"SELECT channel, {', '.join(_LEDGER)} FROM ledger").fetchall()
+    """
+    ``queued`` is counted in the entries, not kept as a sum: so an imbalance shows.
+
+    One transaction, since sums and entries must be of the same commit.
+    """
+    connection.execute("BEGIN")
+    try:
+        rows = connection.execute(f"SELECT channel, {', '.join(_LEDGER)} FROM ledger").fetchall()
+        entries = connection.execute(
+            "SELECT channel, sum(recipients) FROM entries NOT INDEXED GROUP BY channel"
+        ).fetchall()
+    finally:
+        connection.execute("ROLLBACK")
     accounts = {
         _plain(name): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
     }
     empty = dict.fromkeys((*_LEDGER, "queued"), 0)
-    for name, count in connection.execute(
-        "SELECT channel, sum(recipients) FROM entries NOT INDEXED GROUP BY channel"
-    ):
+    for name, count in entries:
         accounts.setdefault(_plain(name), dict(empty))["queued"] = count
     return accounts
 

@@ -63,7 +63,7 @@ class SQLiteStore:
     One queue directory, owned by one process.
 
     Threads: a writer; one that syncs large content before the writer sees it, so that it
-    never delays small mail; and readers for deliveries, for the schedule and for lists,
+    never delays small mail; and readers for deliveries, for the schedule, for lists and for accounts,
     so that none of these waits for another.
 
     :param reactor: Its ``callFromThread``, ``callLater`` and ``seconds`` are used.
@@ -118,7 +118,7 @@ class SQLiteStore:
             connection = self._open_database()
             space = Space(self._directory, self._free_space, self._clock, self._disk)
             recover(connection, self._files)
-            readers = [schema.connect_reader(self._path, self._disk) for _ in range(3)]
+            readers = [schema.connect_reader(self._path, self._disk) for _ in range(4)]
             writer = Writer(
                 connection, self._files, space, self._health, self._lock, self._clock, self._sweep
             )
@@ -129,9 +129,9 @@ class SQLiteStore:
         reactor = self._reactor
         self._writer: Worker[Operation] = Worker("writer", reactor, writer.perform, writer.idle, writer.close)
         self._filer: Worker[Operation] = Worker("filer", reactor, self._keep)
-        self._deliveries, self._schedule, self._lists = (
+        self._deliveries, self._schedule, self._lists, self._accounts = (
             Worker(name, reactor, _reader(connection), finish=connection.close)
-            for name, connection in zip(("deliveries", "schedule", "lists"), readers, strict=True)
+            for name, connection in zip(("deliveries", "schedule", "lists", "accounts"), readers, strict=True)
         )
 
     def _open_database(self) -> sqlite3.Connection:
@@ -152,7 +152,10 @@ class SQLiteStore:
             self._hand_over()
         # The filer's content goes to the writer; garbage that comes of it is left for the next start.
         stopping: Deferred[Any] = gatherResults(
-            [w.stop() for w in (self._filer, self._deliveries, self._schedule, self._lists)]
+            [
+                worker.stop()
+                for worker in (self._filer, self._deliveries, self._schedule, self._lists, self._accounts)
+            ]
         )
         stopping.addCallback(lambda _: self._writer.stop())
         stopping.addCallback(lambda _: self._lock.release())
@@ -268,7 +271,7 @@ class SQLiteStore:
 
     def ledger(self) -> "Deferred[dict[str, dict[str, int]]]":
         """Recipients by channel and how they came and went."""
-        return self._ask(self._lists, reading.ledger)
+        return self._ask(self._accounts, reading.ledger)
 
     def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
         """Entries that were set aside: id, when, why."""
