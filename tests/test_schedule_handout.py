@@ -51,17 +51,60 @@ def test_long_queues_share_alike() -> None:
     world = World()
     for n in range(4):
         world.enqueue(f"h{n}.example", count=500)
-    job = world.start(credit=200)
+    got: Counter[str] = Counter()
+
+    def delivered(id: str, host: str, _: World) -> bool:
+        got[host] += 1
+        return True
+
+    world.start(credit=200)
+    world.work(verdict=delivered, rounds=6)
+    assert got.total() > 400 and max(got.values()) - min(got.values()) <= 20
+
+
+def answer(world: World, job: str, count: int) -> None:
+    """The first messages that a job holds are delivered, and it asks for as many."""
+    for id in world.held[job][:count]:
+        world.scheduler.host_answered("tcp_local", world.store.entries[id].host, world.now)
+        world.settle([id])
+        world.scheduler.grant(job, 1)
+
+
+def test_host_that_says_nothing_keeps_one_connection() -> None:
+    """Until a host has answered it gets what one connection can do, however much there is for it."""
+    world = World()
+    world.enqueue("silent.example", count=500)
+    job = world.start(credit=100)
     world.plan()
-    got = Counter(hosts_of(world, job))
-    assert got.total() > 180 and max(got.values()) - min(got.values()) <= 10
+    assert len(world.held[job]) == 10
+    assert world.plan().handouts == []
+    quick = world.enqueue("quick.example", count=5)
+    world.plan()
+    assert world.held[job][10:] == quick
+
+
+def test_host_that_answers_gets_more() -> None:
+    """Each answer is worth a connection more, up to four fifths of what a job can take."""
+    world = World()
+    world.enqueue("large.example", count=500)
+    job = world.start(credit=100)
+    world.plan()
+    held = [len(world.held[job])]
+    for count in (1, 2, 3, 5):
+        answer(world, job, count)
+        world.plan()
+        held.append(len(world.held[job]))
+    assert held == [10, 20, 40, 70, 80]
 
 
 def test_slow_host_leaves_credit_to_others() -> None:
-    """A host that takes everything and gives no verdict never has all of a job."""
+    """A host that has answered, takes everything and falls silent never has all of a job."""
     world = World()
     world.enqueue("slow.example", count=500)
     job = world.start(credit=100)
+    for _ in range(20):
+        world.plan()
+        answer(world, job, 5)
     world.plan()
     assert len(world.held[job]) == 80
     quick = world.enqueue("quick.example", count=5)
@@ -69,16 +112,77 @@ def test_slow_host_leaves_credit_to_others() -> None:
     assert world.held[job][80:] == quick
 
 
-def test_many_slow_hosts_leave_some_too() -> None:
-    """Ten slow hosts at once still leave room for the eleventh that answers."""
+def test_hosts_in_hand_are_no_more_than_connections() -> None:
+    """A job is given mail of ten hosts when it serves ten, so none waits in it behind those that are silent."""
     world = World()
-    for n in range(10):
-        world.enqueue(f"slow{n}.example", count=500)
+    for n in range(30):
+        world.enqueue(f"silent{n}.example", count=3)
+    (good,) = world.enqueue("good.example")
     job = world.start(credit=100)
     world.plan()
-    (quick,) = world.enqueue("quick.example")
+    assert len(set(hosts_of(world, job))) == 10
+    world.now += 2
+    assert [start.host for start in world.plan().starts] == [None]
+    for _ in range(2):
+        world.start(credit=100)
+        world.plan()
+        world.now += 2
+        world.plan()
+    assert not any(good in held for held in world.held.values())
+    fourth = world.start(credit=100)
     world.plan()
-    assert quick in world.held[job]
+    assert good in world.held[fourth]
+
+
+def test_host_that_is_done_makes_place_for_the_next() -> None:
+    """The host that has waited longest comes next, before those that are served get more."""
+    world = World()
+    for n in range(11):
+        world.enqueue(f"h{n}.example", count=12)
+    job = world.start(credit=200)
+    world.plan()
+    first = [id for id in world.held[job] if world.store.entries[id].host == "h3.example"]
+    world.settle(first[:5])
+    assert world.plan().handouts == []
+    world.settle(first[5:])
+    before = len(world.held[job])
+    world.plan()
+    assert set(hosts_of(world, job)[before:]) == {"h10.example"}
+
+
+def test_quick_job_has_the_next_hosts_at_hand() -> None:
+    """A job that finishes many hosts in a second is given some beyond its connections; a slow one is not."""
+    world = World()
+    for n in range(300):
+        world.enqueue(f"h{n}.example")
+    job = world.start(credit=100, connections=1)
+    world.plan()
+    assert len(world.held[job]) == 1
+    for _ in range(70):
+        answer(world, job, 1)
+        world.now += 1 / 60
+        world.plan()
+    assert 6 <= len(world.held[job]) <= 8
+    world.now += 60
+    answer(world, job, 7)
+    world.plan()
+    assert len(world.held[job]) == 1
+
+
+def test_silent_host_counts_with_all_its_connections() -> None:
+    """A host that had eight connections when it fell silent leaves two places, not nine."""
+    world = World()
+    world.enqueue("large.example", count=500)
+    job = world.start(credit=100)
+    for _ in range(20):
+        world.plan()
+        answer(world, job, 5)
+    world.plan()
+    world.now += 20
+    for n in range(5):
+        world.enqueue(f"h{n}.example")
+    assert [start.host for start in world.plan().starts] == [None]
+    assert len(set(hosts_of(world, job))) == 3
 
 
 def test_gateway_gets_all_credit() -> None:
@@ -177,10 +281,10 @@ def test_many_removals_leave_no_garbage() -> None:
     memory = world.scheduler._memory
     host = memory.channels["tcp_local"].hosts["a.example"]
     assert len(host.heap) < 300 and len(memory._delayed) < 400
-    job = world.start(credit=500)
+    world.start(credit=500)
     world.now += 61
-    world.plan()
-    assert sorted(world.held[job]) == sorted(ids[1900:2000] + ids[3900:])
+    world.work(rounds=10)
+    assert sorted(world.delivered) == sorted(ids[1900:2000] + ids[3900:])
 
 
 def test_counts_and_looks_tell_the_state() -> None:

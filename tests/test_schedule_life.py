@@ -33,7 +33,8 @@ def check_books(scheduler: Scheduler) -> None:
                 mine[DELAYED],
                 mine[ACTIVE],
             )
-            assert sum(host.serving.values()) <= host.active
+            assert sum(stay.count for stay in host.serving.values()) <= host.active
+            assert all(job.stays[host] is stay for job, stay in host.serving.items())
             assert not host.probing or host.failures
         assert queue.active == sum(host.active for host in queue.hosts.values())
         assert queue.delayed == sum(host.delayed for host in queue.hosts.values())

@@ -27,21 +27,21 @@ class TestAnyHost:
 
     def test_small_backlog_needs_one_job(self) -> None:
         """A backlog that the connections of a job are worth starts no second one."""
-        world = World()
-        world.enqueue(count=100)
+        world = World(settings(channel(gateway="relay.example")))
+        world.enqueue("", count=100)
         world.start(connections=10, credit=0)
         world.now += 60
         assert started(world) == [] and started(world) == []
         world.now += 30
-        world.enqueue(count=1)
+        world.enqueue("", count=1)
         assert started(world) == []
         world.now += 1
         assert started(world) == [None]
 
     def test_jobs_double_up_to_the_limit(self) -> None:
         """A large backlog gets 1, 2, 4 jobs and then what the limits allow, not all at once."""
-        world = World(settings(channel(maxjobs=7)))
-        world.enqueue(count=5000)
+        world = World(settings(channel(maxjobs=7, gateway="relay.example")))
+        world.enqueue("", count=5000)
         for expected in (1, 1, 2, 3, 0):
             started(world)
             world.now += 1
@@ -53,16 +53,53 @@ class TestAnyHost:
 
     def test_burst_that_the_job_masters_starts_no_other(self) -> None:
         """A backlog that is gone within a second was no reason for another process."""
-        world = World()
+        world = World(settings(channel(gateway="relay.example")))
         world.start(credit=0)
-        world.enqueue(count=500)
+        world.enqueue("", count=500)
         assert started(world) == []
         world.now += 0.5
         world.scheduler.grant("tcp_local.1", 700)
-        world.plan()
-        world.settle(list(world.held["tcp_local.1"]))
+        for _ in range(5):
+            assert started(world) == []
+            world.settle(list(world.held["tcp_local.1"]))
         world.now += 0.6
+        assert started(world) == [] and len(world.delivered) == 500
+
+    def test_backlog_beyond_threaddepth_gets_a_second_job_and_it_gets_work(self) -> None:
+        """With one connection a job, and one message a connection, four messages are two jobs' work."""
+        world = World(settings(channel(threaddepth=1, maxjobs=2)))
+        world.enqueue("a.example", count=4)
+        world.enqueue("b.example", count=4)
+        first = world.start(connections=1, credit=10)
         assert started(world) == []
+        world.now += 1
+        assert started(world) == [None]
+        second = world.start(connections=1, credit=10)
+        world.plan()
+        assert world.held[first] and world.held[second]
+
+    def test_backlog_of_a_gateway_is_shared_too(self) -> None:
+        """The same behind a gateway, where there is but one destination."""
+        world = World(settings(channel(threaddepth=1, maxjobs=2, gateway="relay.example")))
+        world.enqueue("", count=4)
+        first = world.start(connections=1, credit=10)
+        world.plan()
+        assert len(world.held[first]) == 1
+        world.now += 1
+        assert started(world) == [None]
+        second = world.start(connections=1, credit=10)
+        world.plan()
+        assert len(world.held[first]) == 2 and len(world.held[second]) == 2
+
+    def test_silent_host_with_much_mail_gets_one_job(self) -> None:
+        """A host that has never answered does not deserve a second process, whatever its backlog."""
+        world = World()
+        world.enqueue("silent.example", count=5000)
+        assert started(world) == [None]
+        world.start(connections=10, credit=100)
+        for _ in range(10):
+            world.now += 1
+            assert started(world) == []
 
     def test_many_hosts_want_connections(self) -> None:
         """Thirty hosts with one message each want more connections than one job has."""
@@ -78,7 +115,8 @@ class TestAnyHost:
         """A program that serves one destination at a time gets help sooner."""
         world = World()
         world.start(connections=1, credit=0)
-        world.enqueue(count=11)
+        world.enqueue("a.example", count=5)
+        world.enqueue("b.example", count=5)
         world.plan()
         world.now += 1
         assert started(world) == [None]
@@ -116,7 +154,8 @@ class TestAnyHost:
                 break
         assert 1000 <= world.now - START <= 1120
         busy = world.start(credit=50)
-        world.enqueue("b.example", count=30)
+        world.enqueue("b.example", count=10)
+        world.enqueue("c.example", count=10)
         assert world.plan().stop_jobs == [busy]
 
     def test_start_that_is_never_heard_of_is_forgotten(self) -> None:
@@ -158,10 +197,16 @@ class TestBound:
         assert [world.store.entries[id].host for id in world.held[job]] == ["b", "b"]
 
     def test_long_queue_gets_another_job(self) -> None:
-        """A host whose backlog passes a multiple of threaddepth wants another connection."""
+        """A host that answers and whose backlog passes a multiple of threaddepth gets another connection."""
         world = self.world()
-        world.enqueue("a", channel="generic", count=11)
-        assert started(world) == ["a", "a", "a"]
+        world.enqueue("a", channel="generic", count=14)
+        assert started(world) == ["a"]
+        job = world.start("generic", "a", connections=1, credit=20)
+        assert started(world) == []
+        for expected in (["a"], ["a"], []):
+            world.scheduler.host_answered("generic", "a", world.now)
+            world.settle(world.held[job][:1])
+            assert started(world) == expected
 
     def test_gateway_serves_all(self) -> None:
         """With a gateway any job takes anything."""

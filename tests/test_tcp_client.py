@@ -7,7 +7,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from channels.tcp import pool
 from jobctl.jobprotocol.frames import PIECE, Ask, HelloProgram, Message, Report, Sent
 from jobctl.mail.disposition import Verdict
 from tests.dns_server import Zone
@@ -365,6 +371,27 @@ def test_idle_connection_makes_room() -> None:
                 assert program.expect(Report).verdict is Verdict.DELIVERED
             assert program.stop() == 0
         assert first.count == 2
+
+
+def test_host_without_a_connection_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When those that have the connections say nothing, mail of the others is given back at once, unharmed."""
+    clock = Clock()
+    monkeypatch.setattr(pool.time, "monotonic", clock.seconds)
+    sent: list[Any] = []
+    link = Mock(progress=0, send=sent.append)
+    # Names are never resolved: each destination seeks for ever, as silent as can be.
+    mute = Mock(next_hops=lambda name, channel: Deferred())
+    here = pool.Pool(clock, link, channel(options={"max_client_threads": 1}), mute, lambda: None)
+    for id, host in (("E1", "silent.example"), ("E2", "other.example")):
+        here.assign(message(id, host=host), BODY)
+    here.work()
+    clock.pump([1.0] * 10)
+    assert sent == []
+    clock.advance(2)
+    (report,) = [frame for frame in sent if isinstance(frame, Report)]
+    assert (report.id, report.verdict, report.scope, report.retry) == ("E2", Verdict.DEFERRED, "local", 0.0)
+    assert list(here.destinations) == [("silent.example", None)]
+    here.abort()
 
 
 def test_announced_by_journal_before_the_dot() -> None:

@@ -62,9 +62,16 @@ class Assignment:
         """Whether its content can still be sent from the beginning, and it has not come round too often."""
         return not self.spent and self.restarts < MAX_RESTARTS
 
-    def given_back(self, scope: str, status: str, reply: str, verdict: Verdict = Verdict.DEFERRED) -> Report:
+    def given_back(
+        self,
+        scope: str,
+        status: str,
+        reply: str,
+        verdict: Verdict = Verdict.DEFERRED,
+        retry: float | None = None,
+    ) -> Report:
         """The report for all its recipients, of a message that no host has answered."""
-        return Report(id=self.id, verdict=verdict, status=status, reply=reply, scope=scope)
+        return Report(id=self.id, verdict=verdict, status=status, reply=reply, scope=scope, retry=retry)
 
 
 def report(

@@ -93,10 +93,17 @@ class Destination:
         self.pool.slot_freed()
         self._forget_if_done()
 
-    def give_back(self, scope: str, status: str, reply: str, verdict: Verdict = Verdict.DEFERRED) -> None:
+    def give_back(
+        self,
+        scope: str,
+        status: str,
+        reply: str,
+        verdict: Verdict = Verdict.DEFERRED,
+        retry: float | None = None,
+    ) -> None:
         """Report all that has not begun."""
         while self.queue:
-            self.pool.report(self.queue.popleft().given_back(scope, status, reply, verdict))
+            self.pool.report(self.queue.popleft().given_back(scope, status, reply, verdict, retry))
 
     def _forget_if_done(self) -> None:
         if not self.connections and not self.queue:

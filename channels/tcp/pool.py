@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,9 @@ from jobctl.net.resolver import Resolver
 
 # Messages in hand for each connection: one under way, the others close by.
 DEPTH = 10
+# A destination that waits for a connection goes back to the controller when nothing was done on any for
+# so long (seconds): those that have them say nothing, and another job may serve it at once.
+LONGEST_WAIT = 10.0
 # A connection is used at least this long before it must make room for a destination that has none.
 FAIR_USE = 1.0
 
@@ -48,9 +50,10 @@ class Pool:
         self.most = channel.options.max_client_threads
         self.destinations: dict[tuple[str, str | None], Destination] = {}
         self._large: dict[str, Assignment] = {}
-        self._waiting: deque[Destination] = deque()
+        self._waiting: dict[Destination, float] = {}  # since when, the longest first
         self._touched: dict[Destination, None] = {}  # in order of arrival
         self._unasked = 0
+        self._reported = self.now
         options = channel.options
         self.transmit_time = options.seconds("data_transmit_time")
         names = (
@@ -105,6 +108,7 @@ class Pool:
         """Verdicts; with them goes credit for as many new messages."""
         self._large.pop(report.id, None)
         self.link.progress += 1
+        self._reported = self.now
         self.link.send(report)
         self._unasked += 1
         if self._unasked >= self.most and not self.stopping:
@@ -126,7 +130,7 @@ class Pool:
         """All connections are in use: the destination is served when one has made room."""
         if destination in self._waiting:
             return
-        self._waiting.append(destination)
+        self._waiting[destination] = self.now
         for other in self.destinations.values():
             for connection in other.idle:
                 connection.quit()
@@ -146,7 +150,9 @@ class Pool:
     def slot_freed(self) -> None:
         """Serve whoever waits longest."""
         while self._waiting and self.open_slots() > 0:
-            self._waiting.popleft().work()
+            destination = next(iter(self._waiting))
+            del self._waiting[destination]
+            destination.work()
         if self.open_slots() == self.most:
             self._quiet()
 
@@ -181,4 +187,9 @@ class Pool:
         self.now = now = time.monotonic()
         for connection in self.connections():
             connection.expire(now)
+        if self._waiting and now - self._reported > LONGEST_WAIT:
+            for destination in [one for one, since in self._waiting.items() if now - since > LONGEST_WAIT]:
+                del self._waiting[destination]
+                destination.give_back("local", "4.3.2", "no connection has become free", retry=0.0)
+                self.forget(destination)
         self._sweeping = self.reactor.callLater(self._interval, self._sweep)

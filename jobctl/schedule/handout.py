@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobctl.schedule.hosts import CLASSES, HostQueue
 from jobctl.schedule.jobs import Job
 from jobctl.schedule.memory import Memory
+from jobctl.schedule.pools import Pools
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.runs import Run
 from jobctl.schedule.tracked import ACTIVE, Item
@@ -22,50 +23,61 @@ class HandOut:
 
     The host is chosen first and then the job for it, one that serves the host
     already if there is one: connections are used again and no host waits for it.
+    A job has entries of no more hosts than it has connections.  When there is no
+    connection for the host whose turn it is nobody gets anything before it: hosts
+    finish what is in hand, and one that is done makes place.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, pools: Pools) -> None:
         self._memory = memory
+        self._pools = pools
 
     def serve(self, channel: ChannelQueue, now: float, out: Handouts) -> None:
         """Hand out what the channel's jobs have credit for."""
-        free: list[Job] = []
+        free: list[Free] = []
+        others = channel.runnable and self._pools.free(channel) > 0
+        steady = self._memory.steady
         for job in channel.jobs.values():
             if job.credit > 0:
+                job.measure(steady)
                 if job.run is not None:
-                    self._serve_run(job, now, out)
-                elif channel.stopped:
+                    self._serve_run(channel, job, out)
+                elif channel.stopped or (room := job.room(channel.depth, others)) <= 0:
                     continue
                 elif job.host is None:
-                    free.append(job)
+                    depth = channel.depth
+                    free.append(Free(job, room, job.spare(depth), job.places(depth, steady)))
                 else:
-                    self._serve_bound(channel, job, now, out)
+                    self._serve_bound(channel, job, room, now, out)
         if free and (channel.ready or channel.trials):
             self._share(channel, free, now, out)
 
-    def _share(self, channel: ChannelQueue, jobs: list[Job], now: float, out: Handouts) -> None:
-        credit = sum(job.credit for job in jobs)
+    def _share(self, channel: ChannelQueue, jobs: list[Free], now: float, out: Handouts) -> None:
+        credit = sum(free.room for free in jobs)
         # Probes of dead hosts take half of what there is at most, and one goes always.
-        channel.probe(max(credit // 2, 1))
+        connections = sum(job.connections for job in channel.jobs.values() if job.run is None)
+        channel.probe(max(min(credit, connections) // 2, 1))
         for cls in range(CLASSES):
             rotation = channel.rotations[cls]
             passed = 0
             while credit > 0 and (host := channel.next_host(cls, passed)) is not None:
                 room = self._room(host, credit)
-                if room <= 0:
+                free = _choose(host, jobs) if room > 0 else None
+                if free is None:
+                    if room > 0 and not host.serving:
+                        return
                     rotation.rotate(-1)
                     passed += 1
                     continue
-                job = _choose(host, jobs)
                 turn = host.turn or channel.turn
-                given = self._take(host, job, cls, min(room, turn, job.credit), now, out)
+                most = min(room, turn, free.room, free.spare or free.room)
+                given = self._take(host, free.job, cls, most, now, out)
                 credit -= given
+                free.took(given)
                 host.turn = turn - given
                 if host.turn <= 0 or not given:
                     host.turn = 0
                     rotation.rotate(-1)
-                if not job.credit:
-                    jobs.remove(job)
 
     def _room(self, host: HostQueue, credit: int) -> int:
         if host.failures:
@@ -73,15 +85,16 @@ class HandOut:
         # A program with one connection waits for a slow host whatever else it holds.
         if not host.name or host.channel.connections == 1:
             return credit
-        return max((SHARE * credit - host.active) // (SHARE + 1), 0 if host.active else 1)
+        share = max((SHARE * credit - host.active) // (SHARE + 1), 0 if host.active else 1)
+        return min(share, host.window - host.active)
 
-    def _serve_bound(self, channel: ChannelQueue, job: Job, now: float, out: Handouts) -> None:
+    def _serve_bound(self, channel: ChannelQueue, job: Job, room: int, now: float, out: Handouts) -> None:
         host = channel.hosts.get(job.host or "")
-        while host is not None and job.credit > 0 and not host.blocked:
+        while host is not None and room > 0 and not host.blocked:
             cls = host.head_class()
             if cls == CLASSES:
                 break
-            self._take(host, job, cls, 1 if host.failures else job.credit, now, out)
+            room -= self._take(host, job, cls, 1 if host.failures else room, now, out)
 
     def _take(self, host: HostQueue, job: Job, cls: int, count: int, now: float, out: Handouts) -> int:
         """Hand over at most ``count`` entries of this class; what has expired goes another way."""
@@ -99,8 +112,8 @@ class HandOut:
             item.job = job
             held[entry.id] = item
             ids.append(entry.id)
-        _count(host, job, len(ids))
         if ids:
+            self._count(host, job, len(ids))
             out.append((job.id, ids))
             if host.probing:
                 host.block()
@@ -108,34 +121,66 @@ class HandOut:
             host.lapse_if_spent()
         return len(ids)
 
-    def _serve_run(self, job: Job, now: float, out: Handouts) -> None:
+    def _serve_run(self, channel: ChannelQueue, job: Job, out: Handouts) -> None:
         run: Run | None = self._memory.runs.get(job.run or "")
-        if run is None:
-            return
-        items: list[Item] = run.take(job.host, job.credit)
-        for item in items:
-            item.state = ACTIVE
-            item.job = job
-            job.held[item.entry.id] = item
-            _count(item.host, job, 1)
-        run.active += len(items)
-        if items:
+        places = job.places(channel.depth, self._memory.steady)
+        while run is not None and job.credit > 0 and (name := job.host or run.next_host()) is not None:
+            host = channel.host(name)
+            if host not in job.stays:
+                places -= 1
+            items: list[Item] = run.take(name, job.credit) if places >= 0 else []
+            if not items:
+                break
+            for item in items:
+                item.state = ACTIVE
+                item.job = job
+                job.held[item.entry.id] = item
+            self._count(host, job, len(items))
+            run.active += len(items)
             out.append((job.id, [item.entry.id for item in items]))
 
-
-def _count(host: HostQueue, job: Job, count: int) -> None:
-    if count:
+    def _count(self, host: HostQueue, job: Job, count: int) -> None:
         host.active += count
         host.channel.active += count
-        host.serving[job] = host.serving.get(job, 0) + count
-        job.credit -= count
-        job.handed += count
-        job.idle = None
+        job.took(host, count, self._memory.steady)
 
 
-def _choose(host: HostQueue, jobs: list[Job]) -> Job:
-    """A job that serves the host, else the one that can take most."""
-    for job in host.serving:
-        if job.credit > 0 and job in jobs:
-            return job
-    return max(jobs, key=lambda job: job.credit)
+class Free:
+    """
+    What one job can take in this decision.
+
+    :ivar room: Entries; ``spare`` of them until its connections have what they are worth.
+    :ivar places: Hosts more than its ``stays``.
+    """
+
+    __slots__ = ("job", "places", "room", "spare", "stays")
+
+    def __init__(self, job: Job, room: int, spare: int, places: int) -> None:
+        self.job = job
+        self.room = room
+        self.spare = max(spare, 0)
+        self.places = places
+        self.stays = len(job.stays)
+
+    def took(self, count: int) -> None:
+        """It was handed so many."""
+        self.room -= count
+        self.spare = max(self.spare - count, 0)
+        self.places -= len(self.job.stays) - self.stays
+        self.stays = len(self.job.stays)
+
+
+def _choose(host: HostQueue, jobs: list[Free]) -> Free | None:
+    """
+    A job that has a connection for the host: one that serves it, if it has not enough to do; else one
+    that has not; else as before, so that what is queued for a host is queued in one place.
+    """
+    best: Free | None = None
+    merit = (False, False, 0)
+    for free in jobs:
+        serves = free.job in host.serving
+        if free.room > 0 and (serves or free.places > 0):
+            mine = (free.spare > 0, serves, min(free.spare or free.room, free.room))
+            if mine > merit:
+                best, merit = free, mine
+    return best

@@ -10,7 +10,7 @@ from jobctl.schedule.tracked import GONE, READY, Item
 
 if TYPE_CHECKING:
     from jobctl.schedule.cursor import Cursor
-    from jobctl.schedule.jobs import Job
+    from jobctl.schedule.jobs import Job, Stay
     from jobctl.schedule.queues import ChannelQueue
 
 # A rank is class and order of becoming ready in one number: small goes first.
@@ -30,7 +30,9 @@ class HostQueue:
     :ivar name: ``""``: the host does not matter (gateway).
     :ivar size: Entries in memory; of them ``ready`` in the heap, ``active`` in jobs, ``delayed``.
     :ivar jobs: Bound jobs that serve it, those being started included.
-    :ivar serving: How many of its active entries each job has.
+    :ivar serving: The jobs that have its active entries.
+    :ivar window: Entries that jobs may have of it: one connection's worth, and that much more for each
+        answer while half of it is in use, so a host that says nothing keeps one connection.
     :ivar turn: Messages left of its turn in the round robin.
     :ivar enrolled: Bit per class: in that class's rotation.
     :ivar cursor: Where the store has more of it than memory; ``None``: nothing special.
@@ -57,6 +59,7 @@ class HostQueue:
         "size",
         "turn",
         "until",
+        "window",
     )
 
     def __init__(self, channel: ChannelQueue, name: str) -> None:
@@ -68,7 +71,8 @@ class HostQueue:
         self.garbage = 0
         self.enrolled = 0
         self.turn = 0
-        self.serving: dict[Job, int] = {}
+        self.serving: dict[Job, Stay] = {}
+        self.window = channel.depth
         self.cursor: Cursor | None = None
         self.failures = 0
         self.until = 0.0
@@ -157,6 +161,7 @@ class HostQueue:
     def failed(self, until: float) -> None:
         """It could not be talked to: leave it alone for a while."""
         self.failures += 1
+        self.window = self.channel.depth
         self.until = until
         self.lapsed = False
         self._probed()
@@ -181,6 +186,19 @@ class HostQueue:
         self.probing = True
         self.channel.probing += 1
         self.unblock()
+
+    def answered(self) -> None:
+        """It has talked about a message."""
+        if self.active * 2 >= self.window:
+            self.window += self.channel.depth
+
+    def wants(self) -> int:
+        """Further connections that its ready mail deserves and that it may have."""
+        depth = self.channel.depth
+        wanted = -(-self.ready // depth)
+        if not self.name:
+            return wanted
+        return min(wanted, max((self.window - self.active) // depth, 0 if self.active else 1))
 
     def recovered(self) -> None:
         """It has answered."""

@@ -25,6 +25,7 @@ class Memory:
     :ivar dirty: Channels about which something may have to be decided.
     :ivar expired: Entries to be given out as expired.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
+    :ivar steady: Seconds of a clock that does not jump, at the last decision.
     :ivar wall: When hosts may be probed, throttles end and expiry is looked at (epoch seconds).
     """
 
@@ -35,6 +36,7 @@ class Memory:
         self.dirty: dict[ChannelQueue, None] = {}
         self.expired: list[str] = []
         self.thin: dict[HostQueue, None] = {}
+        self.steady = 0.0
         self.wall: Timers[HostQueue | ChannelQueue | str] = Timers()
         # When to look, order, entry, due time: expiry may come first.
         self._delayed: list[tuple[float, int, Item, float]] = []
@@ -146,11 +148,7 @@ class Memory:
         job = item.job
         if job is not None:
             item.job = None
-            job.held.pop(item.entry.id, None)
-            if host.serving[job] > 1:
-                host.serving[job] -= 1
-            else:
-                del host.serving[job]
+            job.finished(item, self.steady)
         if item.run is not None:
             run = self.runs.get(item.run)
             item.run = None

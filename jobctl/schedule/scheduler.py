@@ -41,7 +41,7 @@ class Scheduler:
         self._window = Window(self._memory, settings.controller.max_cache_messages)
         self._pools = Pools(settings.pools)
         self._staffing = Staffing(self._memory, self._pools)
-        self._handout = HandOut(self._memory)
+        self._handout = HandOut(self._memory, self._pools)
         self._reach = Reachability(self._memory, self._window, random)
         self._runs = RunQueue(self._memory, self._window)
         self._looks = Looks(self._memory)
@@ -251,9 +251,7 @@ class Scheduler:
         queue = self._memory.channel(known.channel)
         del queue.jobs[job]
         held = list(known.held)
-        for item in known.held.values():
-            item.job = None
-            item.host.serving.pop(known, None)
+        known.gone()
         if known.run is not None:
             self._runs.job_ended(known, worked, now)
             self._memory.dirty[queue] = None
@@ -303,7 +301,10 @@ class Scheduler:
         """A host has answered; ``True``: it was backed off, and that is over."""
         queue = self._memory.channels.get(channel)
         known = queue.hosts.get(host) if queue is not None else None
-        return known is not None and self._reach.answered(known)
+        if known is None:
+            return False
+        known.answered()
+        return self._reach.answered(known)
 
     def host_backoffs(self) -> list[tuple[str, str, int, float]]:
         """Channel, host, failures, until: what :meth:`restore_host` takes after a restart."""
@@ -370,7 +371,7 @@ class Scheduler:
         handouts: list[tuple[str, list[str]]] = []
         starts: list[StartJob] = []
         stops, self._stop = self._stop, []
-        steady = self._clock.time
+        steady = memory.steady = self._clock.time
         for channel in self._staffing.checks.due(steady):
             memory.dirty[channel] = None
         # A channel may make others think again (a slot that it wants): bounded, the rest is next.

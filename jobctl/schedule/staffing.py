@@ -158,16 +158,21 @@ class Staffing:
             job for job in channel.jobs.values() if job.run is None and job.host is None and not job.stopping
         ]
         starting = sum(start.run is None for start in channel.starting)
-        connections = sum(job.connections for job in jobs) + starting * channel.connections
+        connections = sum(job.connections - job.busy(channel.depth) for job in jobs)
+        connections += starting * channel.connections
         # A host to be probed wants one connection while nobody has any.
         demand = max(channel.wanted, int(bool(channel.trials) and not jobs))
-        if demand <= connections or (jobs and sum(job.credit for job in jobs) >= channel.ready):
+        if demand <= connections:
             channel.behind = None
             return False
-        if connections:
+        if jobs or starting:
             if channel.behind is None:
                 channel.behind = steady
             if steady < channel.behind + PATIENCE:
+                return False
+            demand = self._wanted(channel, connections + (starting + len(jobs)) * channel.connections)
+            if demand <= connections:
+                channel.behind = steady
                 return False
         while demand > connections and starting < max(1, len(jobs)):
             if free <= 0:
@@ -178,6 +183,16 @@ class Staffing:
             free -= 1
             connections += channel.connections
         return False
+
+    def _wanted(self, channel: ChannelQueue, enough: int) -> int:
+        """Connections that the hosts want and may have, counted no further than ``enough``."""
+        wanted = 0
+        for host in channel.hosts.values():
+            if host.ready and not host.blocked:
+                wanted += host.wants()
+                if wanted > enough:
+                    break
+        return wanted
 
     def _start_bound(self, channel: ChannelQueue, free: int, steady: float, out: list[StartJob]) -> bool:
         """One job per host, more where its backlog passes ``threaddepth``; whether another is wanted."""
@@ -207,9 +222,13 @@ class Staffing:
         pressed = [
             host
             for host in serving
-            if host is not None and host.jobs and not host.failures and host.ready > channel.depth * host.jobs
+            if host is not None
+            and host.jobs
+            and not host.failures
+            and host.window > channel.depth * host.jobs
+            and host.ready + host.active > channel.depth * host.jobs
         ]
-        return max(pressed, key=lambda host: host.ready / host.jobs, default=None)
+        return max(pressed, key=lambda host: (host.ready + host.active) / host.jobs, default=None)
 
     def _start(self, channel: ChannelQueue, host: str | None, steady: float, out: list[StartJob]) -> None:
         channel.starting.append(Starting(host, None, steady))
