@@ -122,10 +122,11 @@ class IMessageStore(Interface):
     def backlog(channel, host, after, limit):
         """As :meth:`window`, of one channel and host (``host`` ``None``: of the whole channel)."""
 
-    def directory(channel=None, held=None, limit=None, after=None):
+    def directory(channel=None, held=None, limit=None, after=None, hosts=None):
         """
         :param held: ``True`` only held, ``False`` only queued, ``None`` both.
         :param after: Entry id after which to go on.
+        :param hosts: Only these destination hosts.
         :return: Deferred[list[StoredEntry]] in order of arrival.
         """
 

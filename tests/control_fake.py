@@ -14,8 +14,9 @@ from jobctl.accounts.balance import COUNTS, ledger_rows
 from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import IOperations, IReceiver
 from jobctl.control.refusals import unknown_channel, unknown_id
-from jobctl.control.selection import selector
+from jobctl.control.selection import in_list
 from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, UsageError
+from jobctl.selection.candidate import Candidate
 
 CHANNELS = ("l", "tcp_local", "test_smtp_gateway")
 NOW = 1_700_000_000.0
@@ -185,11 +186,19 @@ class FakeOperations:
         ]
 
     async def qm_directory(self, request: Any, caller: Any, stream: Any) -> Any:
-        wanted = selector(request)
+        wanted = in_list(request, NOW)
         rows = [
             line
             for line in ROWS
-            if wanted(line["channel"], line["state"] == "held", line["sender"], line["recipients"])
+            if wanted(
+                Candidate(
+                    channel=line["channel"],
+                    state=line["state"],
+                    sender=line["sender"],
+                    recipients=tuple(line["recipients"]),
+                    attempts=line["attempts"],
+                )
+            )
         ]
         if request.limit:
             rows = rows[: request.limit]

@@ -392,6 +392,9 @@ class MessageStoreContract:
         self.assertEqual(listed(channel="c", after=ids[2], limit=1), [ids[5]])
         self.assertEqual(listed(held=True), [])
         self.assertEqual(listed(held=False, channel="a"), ids[0::3])
+        (elsewhere,) = self.enqueue(new_entry(ANN, channel="a", host="elsewhere"))
+        self.assertEqual(listed(hosts={"elsewhere", "nowhere"}), [elsewhere])
+        self.assertEqual(listed(hosts=["elsewhere"], channel="b"), [])
 
     def test_summary(self) -> None:
         """The summary counts queued, delayed and held entries, octets and the oldest, per channel."""

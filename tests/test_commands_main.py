@@ -180,6 +180,13 @@ def test_directory(jobctl):
     assert len(jobctl("qm", "dir", "test_*", "-nototal")[1]) == 2
     assert len(jobctl("qm", "dir", "-from=<>", "-nototal")[1]) == 2
     assert len(jobctl("qm", "dir", "--limit", "1", "-nototal")[1]) == 2
+    assert len(jobctl("qm", "dir", "-where=rcpt=bob@* and state=held", "-nototal")[1]) == 2
+    status, out, complaint = jobctl("qm", "dir", "--where", "rcpt.domian=b.example")
+    assert (status, out) == (exits.USAGE, [])
+    assert complaint == [
+        'jobctl: selector, column 1, at "rcpt.domian=b.example": '
+        "there is no field rcpt.domian; did you mean rcpt.domain?"
+    ]
 
 
 def test_directory_json(jobctl):

@@ -128,6 +128,19 @@ def test_lists(fake, capsys):
     assert [(row["id"], row["state"]) for row in rows] == [("a1", "ready"), ("a2", "delayed"), ("a3", "held")]
     assert json.loads("".join(run(capsys, "qm", "held", "--json")[1]))[0]["reason"] == "by root"
     assert run(capsys, "qm", "messages", "tcp_local")[1][1].split() == ["b.example", "1", "1"]
+    rows = json.loads(
+        "".join(run(capsys, "qm", "directory", "--json", "--where", "state!=held and size>1KB")[1])
+    )
+    assert [row["id"] for row in rows] == ["a1", "a2"]
+    assert run(capsys, "qm", "messages", "tcp_local", "--where", "id=a2")[1][1].split() == [
+        "b.example",
+        "0",
+        "1",
+    ]
+    rows = json.loads("".join(run(capsys, "qm", "history", "--json", "--where", "state=delayed")[1]))
+    assert [row["id"] for row in rows] == ["a2"]
+    status, _, err = run(capsys, "qm", "directory", "--where", "size>1X")
+    assert status == exits.USAGE and "'1X' is no size" in err[-1]
     assert run(capsys, "qm", "history", "a1")[0] == 0
     assert "451" in run(capsys, "qm", "history", "-channel=tcp_*", "-all")[1][1]
     assert run(capsys, "qm", "history", "nosuch")[0] == exits.NO_INPUT

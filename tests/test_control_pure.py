@@ -12,10 +12,11 @@ from jobctl.control.envelopes import envelope_of, notify_of, priority_of
 from jobctl.control.refusals import unknown_channel
 from jobctl.control.replies import AnswerReader
 from jobctl.control.requests import Enqueue, QmDirectory, QmStop
-from jobctl.control.selection import address_matches, channel_matches, matching_channels, selector
+from jobctl.control.selection import address_matches, channel_matches, in_list, matching_channels
 from jobctl.control.wire import Misfit, RequestReader, error, partial, piece, result
 from jobctl.errors import ProtocolViolation, UsageError
 from jobctl.mail.envelope import Priority, Recipient
+from jobctl.selection.candidate import Candidate
 
 
 @settings(deadline=None, max_examples=150)
@@ -158,11 +159,15 @@ def test_channels():
         (QmDirectory(sender="eve", recipient="bob"), True),
         (QmDirectory(sender="eve", recipient="bob", match="and"), False),
         (QmDirectory(sender="ann", recipient="bob", match="and"), True),
+        (QmDirectory(where="rcpt=bob@* and age>1h"), True),
+        (QmDirectory(where="rcpt=bob@* and age>3h"), False),
+        (QmDirectory(sender="eve", where="rcpt=bob@*"), False),
     ],
 )
 def test_selector(request_, expected):
-    """Channel and state must fit; of sender and recipient one, or both on demand."""
-    assert selector(request_)("tcp_local", False, "ann@a", ["bob@b"]) is expected
+    """Channel, state and selector must fit; of sender and recipient one, or both on demand."""
+    message = Candidate(channel="tcp_local", sender="ann@a", recipients=("bob@b",), enqueued=1000.0)
+    assert in_list(request_, 8200.0)(message) is expected
 
 
 def test_envelope():

@@ -400,6 +400,74 @@ def test_directory_and_held(world):
     assert world.do(world.operate("qm_directory", QmDirectory(), seen)) == 2
 
 
+WHERE = [
+    ("sender=eve@e.example", ["two"]),
+    ("rcpt.domain=c.example and state=held", ["three"]),
+    ("state=held", ["one", "three"]),
+    ("state=ready", ["two"]),
+    ("not state=held", ["two"]),
+    ("id in (Q1, Q3)", ["one", "three"]),
+    ("id=q2 and state=held", []),
+    ("channel=o*", ["one", "two", "three"]),
+    ("channel=gate", []),
+    ("host=c.example", ["two", "three"]),
+    ("size>10 and size<1KB and age<1s and attempts=0 and priority=normal", ["one", "two", "three"]),
+    ("source=in or reason~ann", ["one", "two", "three"]),
+    ("reason~ann", ["one", "three"]),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), WHERE)
+def test_lists_by_selector(world, where, expected):
+    """One language chooses in every list: directory, held, messages and history."""
+    one, two, three = (
+        *world.accept(),
+        *world.accept("x@c.example", sender="eve@e.example"),
+        *world.accept("y@c.example"),
+    )
+    names = {one: "one", two: "two", three: "three"}
+    hold(world, one, three)
+    seen = Terminal()
+    assert world.do(world.operate("qm_directory", QmDirectory(where=where), seen)) == len(expected)
+    assert [names[row["id"]] for row in seen.items] == expected
+    seen = Terminal()
+    world.do(world.operate("qm_held", QmHeld(where=where), seen))
+    assert [names[row["id"]] for row in seen.items] == [name for name in expected if name != "two"]
+    rows = world.do(world.operate("qm_messages", QmMessages(channel="*", where=where)))
+    assert sum(row["active"] + row["delayed"] for row in rows) == expected.count("two")
+    seen = Terminal()
+    world.do(world.operate("qm_history", QmHistory(where=where), seen))
+    assert [names[row["id"]] for row in seen.items] == [name for name in expected if name != "two"]
+
+
+def test_a_list_of_one_channel_reads_no_other(world):
+    """What a selector says of channel, host, state and id is asked of the store."""
+    world.accept("x@b.example", "z@gate.example")
+    asked = []
+    directory = world.store.memory.directory
+    world.store.memory.directory = lambda **keys: asked.append(keys) or directory(**keys)
+    where = "channel=ga* and host in (x, y) and state=queued and age<1h"
+    world.do(world.operate("qm_directory", QmDirectory(where=where), Terminal()))
+    assert [(keys["channel"], keys["held"], sorted(keys["hosts"])) for keys in asked] == [
+        ("gate", False, ["x", "y"])
+    ]
+    asked.clear()
+    world.do(world.operate("qm_held", QmHeld(where="state=queued"), Terminal()))
+    world.do(world.operate("qm_directory", QmDirectory(where="id=Q1 and age<1h"), Terminal()))
+    assert asked == []
+
+
+def test_a_selector_that_cannot_be_understood(world):
+    """It is refused with the place of the mistake, before anything is read."""
+    for name, request in (
+        ("qm_directory", QmDirectory(where="agee>1h")),
+        ("qm_messages", QmMessages(channel="out", where="agee>1h")),
+        ("qm_history", QmHistory(where="agee>1h")),
+    ):
+        with pytest.raises(UsageError, match=r'column 1, at "agee>1h": .* did you mean age\?'):
+            world.do(world.operate(name, request, Terminal()))
+
+
 def test_a_slow_reader_is_waited_for(world):
     """Lists are not piled up in memory."""
     world.accept()

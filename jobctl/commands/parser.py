@@ -65,3 +65,12 @@ def add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
     parser.add_argument(
         "--json", action="store_true", default=default or False, help="for programs: JSON with stable keys"
     )
+
+
+def add_where(parser: Any) -> None:
+    """The option that says which messages are meant."""
+    parser.add_argument(
+        "--where",
+        metavar="SELECTOR",
+        help="only messages that this means, such as 'rcpt.domain=example.com and age>1h' (docs/selectors.md)",
+    )

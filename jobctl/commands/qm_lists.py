@@ -21,7 +21,7 @@ from jobctl.commands.output import (
     write_table,
     yes,
 )
-from jobctl.commands.parser import Commands, command
+from jobctl.commands.parser import Commands, add_where, command
 from jobctl.commands.without_daemon import ask_or_read, channels_meant
 
 _SUMMARY = (
@@ -73,7 +73,8 @@ def register(subcommands: Commands) -> None:
         directory,
         "list messages",
         "  jobctl qm directory tcp_local\n  jobctl qm directory 'tcp_*' --from ann@example.org --limit 20\n"
-        "  jobctl qm directory -held -noenvelope\n  jobctl qm directory --json --from '<>'",
+        "  jobctl qm directory -held -noenvelope\n  jobctl qm directory --json --from '<>'\n"
+        "  jobctl qm directory --where 'rcpt.domain=example.com and age>1h and attempts<5'",
     )
     parser.add_argument(
         "--held", action=argparse.BooleanOptionalAction, help="only held messages, or only others"
@@ -92,9 +93,10 @@ def register(subcommands: Commands) -> None:
         "messages",
         messages,
         "a channel's active and delayed messages by host",
-        "  jobctl qm messages tcp_local",
+        "  jobctl qm messages tcp_local\n  jobctl qm messages tcp_local --where 'last.code~4.7'",
     )
     parser.add_argument("channel", metavar="CHANNEL")
+    add_where(parser)
     _source(parser)
     parser = command(
         subcommands,
@@ -149,6 +151,7 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
         "sender": args.sender,
         "recipient": args.recipient,
         "match": args.match,
+        "where": args.where,
         "limit": args.limit,
     }
 
@@ -179,17 +182,18 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
 
 def messages(context: Context) -> int:
     """One channel by destination host."""
-    name = context.args.channel
+    name, where = context.args.channel, context.args.where
 
     def read(store: Any) -> list[dict[str, Any]]:
-        from jobctl.commands.queue_rows import message_rows
+        from jobctl.commands.queue_rows import message_rows, selected
 
         meant = set(channels_meant(context, name))
+        wanted = selected(where, time.time())
         return message_rows(
-            (stored for stored in store.directory() if stored.entry.channel in meant), time.time()
+            (s for s in store.directory() if s.entry.channel in meant and wanted(s)), time.time()
         )
 
-    rows = ask_or_read(context, "qm.messages", {"channel": name}, read)
+    rows = ask_or_read(context, "qm.messages", {"channel": name, "where": where}, read)
     if context.json:
         write_json(rows)
     else:
@@ -234,6 +238,7 @@ def _listing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="recipient", metavar="TEXT", help="part of a recipient, or wildcards")
     parser.add_argument("--match", choices=("and", "or"), default="or", help="with both --from and --to (or)")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="no more than N messages")
+    add_where(parser)
     _toggle(parser, "--envelope", "sender and recipients")
     _toggle(parser, "--file-info", "size, dates and tries")
     _toggle(parser, "--total", "the line of totals")

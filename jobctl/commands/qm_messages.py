@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from typing import IO, Any
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from jobctl.commands import exits
 from jobctl.commands.context import Context
 from jobctl.commands.output import Column, printable, sender, text, when, write, write_json, write_table
-from jobctl.commands.parser import Commands, command
+from jobctl.commands.parser import Commands, add_where, command
 from jobctl.commands.without_daemon import ask_or_read
 from jobctl.control.refusals import unknown_id
 from jobctl.control.selection import channel_matches
@@ -36,7 +37,8 @@ def register(subcommands: Commands) -> None:
         "history",
         history,
         "what was tried for messages",
-        "  jobctl qm history a1b2\n  jobctl qm history -channel=tcp_local -all",
+        "  jobctl qm history a1b2\n  jobctl qm history -channel=tcp_local -all\n"
+        "  jobctl qm history --where 'last.text~greylist'",
     )
     _chosen(parser)
     parser = command(
@@ -61,12 +63,14 @@ def history(context: Context) -> int:
     check_chosen(args)
 
     def look(store: Any) -> list[dict[str, Any]]:
-        from jobctl.commands.queue_rows import history_rows
+        from jobctl.commands.queue_rows import history_rows, selected
 
-        there = {stored.entry.id: stored.entry.channel for stored in store.directory()}
+        wanted = selected(args.where, time.time())
+        meant = [s for s in store.directory() if channel_matches(args.channel, s.entry.channel)]
+        there = {stored.entry.id for stored in meant}
         ids = args.ids
-        if args.all:
-            ids = [entry for entry, name in there.items() if channel_matches(args.channel, name)]
+        if args.all or args.where is not None:
+            ids = [stored.entry.id for stored in meant if wanted(stored)]
         rows: list[dict[str, Any]] = []
         for entry in ids:
             if entry not in there:
@@ -74,9 +78,7 @@ def history(context: Context) -> int:
             rows += history_rows(entry, store.history(entry))
         return rows
 
-    rows = ask_or_read(
-        context, "qm.history", {"ids": args.ids, "channel": args.channel, "all": args.all or None}, look
-    )
+    rows = ask_or_read(context, "qm.history", chosen_keys(args), look)
     if context.json:
         write_json(rows)
     elif rows:
@@ -94,8 +96,8 @@ def read(context: Context) -> int:
     check_chosen(args)
     with context.client() as client:
         ids = args.ids
-        if args.all:
-            ids = [row["id"] for row in client.call("qm.directory", channel=args.channel)]
+        if args.all or args.where is not None:
+            ids = [row["id"] for row in client.call("qm.directory", channel=args.channel, where=args.where)]
         for entry in ids:
             # A pager that is not read on must not keep the daemon waiting.
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
@@ -139,15 +141,23 @@ def _chosen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", metavar="ID", help="as 'qm directory' shows it")
     parser.add_argument("--channel", metavar="NAME", help="with --all: which channel's; wildcards * and ?")
     parser.add_argument("--all", action="store_true", help="every message of the channel")
+    add_where(parser)
+
+
+def chosen_keys(args: argparse.Namespace) -> dict[str, Any]:
+    """Which messages are meant, as the control socket is told."""
+    return {"ids": args.ids, "channel": args.channel, "all": args.all or None, "where": args.where}
 
 
 def check_chosen(args: argparse.Namespace) -> None:
-    """:raises UsageError: Neither ids nor a whole channel were given, or both."""
-    if args.all and args.ids:
-        raise UsageError("give ids or --all, not both")
-    if args.all and args.channel is None:
+    """:raises UsageError: Neither ids nor a whole channel nor a selector were given, or more than one."""
+    where = getattr(args, "where", None)
+    if args.ids and (args.all or where is not None):
+        raise UsageError(f"give ids or {'--all' if args.all else '--where'}, not both")
+    if where is None and args.all and args.channel is None:
         raise UsageError("--all needs --channel NAME; '*' means every channel")
-    if not args.all and not args.ids:
+    if not args.all and not args.ids and where is None:
         raise UsageError(
-            "give the ids of messages ('jobctl qm directory' shows them), or --channel NAME --all"
+            "give the ids of messages ('jobctl qm directory' shows them), --where SELECTOR, "
+            "or --channel NAME --all"
         )

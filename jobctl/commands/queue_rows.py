@@ -1,11 +1,13 @@
 """The rows that the lists show, made from the queue itself when no daemon is asked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jobctl.control.requests import QmDirectory
-from jobctl.control.selection import selector
+from jobctl.control.selection import in_list
 from jobctl.mail.entry import Attempt, Lasting, StoredEntry
+from jobctl.selection.candidate import queued
+from jobctl.selection.selector import selector
 
 Summary = dict[str, tuple[int, int, int, int, float | None]]
 
@@ -34,18 +36,28 @@ def summary_rows(summary: Summary, stopped: Iterable[str], channels: Iterable[st
 
 def directory_rows(entries: Iterable[StoredEntry], request: QmDirectory, now: float) -> list[dict[str, Any]]:
     """As ``qm.directory``; with ``reason`` where the held ones alone are wanted."""
-    wanted = selector(request)
+    wanted = in_list(request, now)
     rows: list[dict[str, Any]] = []
     for stored in entries:
-        addresses = [recipient.address for recipient in stored.envelope.recipients]
-        held = stored.state is Lasting.HELD
-        if wanted(stored.entry.channel, held, stored.envelope.sender, addresses):
-            rows.append(_row(stored, addresses, now))
+        if wanted(queued(stored, now)):
+            rows.append(_row(stored, now))
             if request.held:
                 rows[-1]["reason"] = stored.reason
             if len(rows) == request.limit:
                 break
     return rows
+
+
+def selected(where: str | None, now: float) -> Callable[[StoredEntry], bool]:
+    """
+    Whether a selector means an entry; all are meant without one.
+
+    :raises jobctl.selection.errors.SelectorError: It cannot be understood.
+    """
+    if where is None:
+        return lambda stored: True
+    meant = selector(where)
+    return lambda stored: meant.matches(queued(stored, now), now)
 
 
 def message_rows(entries: Iterable[StoredEntry], now: float) -> list[dict[str, Any]]:
@@ -75,7 +87,7 @@ def history_rows(entry: str, attempts: Iterable[Attempt]) -> list[dict[str, Any]
     ]
 
 
-def _row(stored: StoredEntry, addresses: list[str], now: float) -> dict[str, Any]:
+def _row(stored: StoredEntry, now: float) -> dict[str, Any]:
     entry = stored.entry
     held = stored.state is Lasting.HELD
     return {
@@ -84,7 +96,7 @@ def _row(stored: StoredEntry, addresses: list[str], now: float) -> dict[str, Any
         "host": entry.host,
         "state": "held" if held else "delayed" if entry.due > now else "ready",
         "sender": stored.envelope.sender,
-        "recipients": addresses,
+        "recipients": [recipient.address for recipient in stored.envelope.recipients],
         "size": entry.size,
         "priority": entry.priority.word,
         "attempts": entry.attempts,

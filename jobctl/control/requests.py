@@ -178,6 +178,7 @@ class QmDirectory(Request, tag="qm.directory", frozen=True):
     :ivar sender: Only those whose sender matches as in :mod:`jobctl.control.selection`.
     :ivar recipient: Only those that have a matching recipient left.
     :ivar match: ``or``: sender or recipient matches; ``and``: both.
+    :ivar where: Only those that this selector means (docs/selectors.md).
     :ivar limit: Most messages to list; 0 = no limit.
     """
 
@@ -186,6 +187,7 @@ class QmDirectory(Request, tag="qm.directory", frozen=True):
     sender: str | None = None
     recipient: str | None = None
     match: str = "or"
+    where: str | None = None
     limit: int = 0
 
 
@@ -194,9 +196,14 @@ class QmHeld(QmDirectory, tag="qm.held", frozen=True):
 
 
 class QmMessages(Request, tag="qm.messages", frozen=True):
-    """Active and delayed messages of a channel by destination host."""
+    """
+    Active and delayed messages of a channel by destination host.
+
+    :ivar where: Only those that this selector means; they are counted in the store then.
+    """
 
     channel: str
+    where: str | None = None
 
 
 class QmJobs(Request, tag="qm.jobs", frozen=True):
@@ -265,11 +272,12 @@ class QmRead(Request, tag="qm.read", frozen=True):
 
 
 class QmHistory(Request, tag="qm.history", frozen=True):
-    """The delivery attempts of messages."""
+    """The delivery attempts of messages: by id, all of a channel, or those that a selector means."""
 
     ids: tuple[str, ...] = ()
     channel: str | None = None
     all: bool = False
+    where: str | None = None
 
 
 AnyRequest = (

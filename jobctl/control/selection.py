@@ -1,8 +1,11 @@
 """Which messages a list is asked for: the patterns of ``qm.directory``, with and without a daemon."""
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from jobctl.selection.candidate import Selectable
+from jobctl.selection.selector import selector
 
 if TYPE_CHECKING:
     from jobctl.control.requests import QmDirectory
@@ -32,25 +35,29 @@ def address_matches(pattern: str, address: str) -> bool:
     return pattern in address
 
 
-def selector(request: "QmDirectory") -> Callable[[str, bool, str, Sequence[str]], bool]:
+def in_list(request: "QmDirectory", now: float) -> Callable[[Selectable], bool]:
     """
     Compile what a list request asks for.
 
-    :return: Tells of a message's channel, whether it is held, its sender and its recipients' addresses
-        whether it belongs in the list.
+    :param now: Epoch seconds, for ages.
+    :return: Tells of a message whether it belongs in the list.
+    :raises jobctl.selection.errors.SelectorError: ``where`` cannot be understood.
     """
+    where = None if request.where is None else selector(request.where)
 
-    def wanted(channel: str, held: bool, sender: str, recipients: Sequence[str]) -> bool:
-        if not channel_matches(request.channel, channel) or request.held not in (None, held):
+    def wanted(candidate: Selectable) -> bool:
+        if not channel_matches(request.channel, candidate.channel):
+            return False
+        if request.held not in (None, candidate.state == "held"):
             return False
         tests = []
         if request.sender is not None:
-            tests.append(address_matches(request.sender, sender))
+            tests.append(address_matches(request.sender, candidate.sender))
         if request.recipient is not None:
-            tests.append(any(address_matches(request.recipient, address) for address in recipients))
-        if not tests:
-            return True
-        return all(tests) if request.match == "and" else any(tests)
+            tests.append(any(address_matches(request.recipient, a) for a in candidate.recipients))
+        if tests and not (all(tests) if request.match == "and" else any(tests)):
+            return False
+        return where is None or where.matches(candidate, now)
 
     return wanted
 

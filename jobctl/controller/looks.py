@@ -8,9 +8,12 @@ from jobctl.accounts.balance import ledger_rows
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_channel, unknown_id
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
-from jobctl.control.selection import channel_matches, matching_channels, selector
+from jobctl.control.selection import channel_matches, in_list, matching_channels
 from jobctl.mail.entry import Lasting, StoredEntry
 from jobctl.mail.notification import header_of
+from jobctl.selection.candidate import Candidate, queued
+from jobctl.selection.narrowing import ANYTHING, Narrowing
+from jobctl.selection.selector import Selector, selector
 
 PAGE = 500
 _CHUNK = 64 * 1024
@@ -54,16 +57,47 @@ class Looks:
     async def ledger(self, request: Any, caller: Caller, stream: Any) -> list[dict[str, Any]]:
         return ledger_rows(await self._at.audit.look())
 
-    async def pages(self, channel: str | None, held: bool | None) -> AsyncIterator[list[StoredEntry]]:
-        """Every entry of the store in order of arrival, a page at a time; ``channel`` may have wildcards."""
-        names: list[str | None] = [None]
-        if channel is not None:
-            names = list(self.channels(channel))
-        for name in names:
+    async def pages(
+        self, channel: str | None, held: bool | None, narrowed: Narrowing = ANYTHING
+    ) -> AsyncIterator[list[StoredEntry]]:
+        """
+        The entries of the store in order of arrival, a page at a time, channel by channel where some are meant.
+
+        :param channel: May have wildcards.
+        :param narrowed: Where else there is no need to look.
+        """
+        if held is None:
+            held = narrowed.held
+        elif narrowed.held not in (None, held):
+            return
+        names = await self._meant(channel, narrowed)
+        if narrowed.ids is not None:
+            found = await self._at.store.fetch(sorted(narrowed.ids))
+            yield [
+                stored
+                for stored in sorted(found, key=_arrival)
+                if (names is None or stored.entry.channel in names)
+                and held in (None, stored.state is Lasting.HELD)
+            ]
+            return
+        for name in [None] if names is None else names:
             after = None
-            while page := await self._at.store.directory(channel=name, held=held, limit=PAGE, after=after):
+            while page := await self._at.store.directory(
+                channel=name, held=held, limit=PAGE, after=after, hosts=narrowed.hosts
+            ):
                 yield page
                 after = page[-1].entry.id
+
+    async def _meant(self, channel: str | None, narrowed: Narrowing) -> list[str] | None:
+        """The channels to look at, ``None``: all of them."""
+        if channel is not None:
+            return narrowed.meant_channels(self.channels(channel))
+        if narrowed.channels is None:
+            return None
+        # A channel that is not configured any more may still have mail.
+        return narrowed.meant_channels(
+            sorted({*self._at.settings.channels, *await self._at.store.summarize()})
+        )
 
     def channels(self, pattern: str) -> list[str]:
         """:raises UsageError: No channel is meant by this name or pattern."""
@@ -79,20 +113,14 @@ class Looks:
         return await self._list(request, stream, with_reason=True)
 
     async def _list(self, request: QmDirectory, stream: Any, with_reason: bool) -> int:
-        wanted = selector(request)
-        held = True if with_reason else request.held
         now = self._at.reactor.seconds()
+        wanted = in_list(request, now)
+        narrowed = ANYTHING if request.where is None else selector(request.where).narrowed
+        held = True if with_reason else request.held
         sent = 0
-        async for page in self.pages(request.channel, held):
+        async for page in self.pages(request.channel, held, narrowed):
             rows = [
-                self.row(stored, now, with_reason)
-                for stored in page
-                if wanted(
-                    stored.entry.channel,
-                    stored.state is Lasting.HELD,
-                    stored.envelope.sender,
-                    [recipient.address for recipient in stored.envelope.recipients],
-                )
+                self.row(stored, now, with_reason) for stored in page if wanted(self.candidate(stored, now))
             ]
             if request.limit:
                 rows = rows[: request.limit - sent]
@@ -103,13 +131,14 @@ class Looks:
                 break
         return sent
 
+    def candidate(self, stored: StoredEntry, now: float) -> Candidate:
+        """An entry as selectors look at it."""
+        return queued(stored, now, self._at.scheduler.state(stored.entry.id, now))
+
     def row(self, stored: StoredEntry, now: float, with_reason: bool) -> dict[str, Any]:
         """One entry with the stable keys of ``qm directory --json``."""
         entry = stored.entry
-        if stored.state is Lasting.HELD:
-            state = "held"
-        else:
-            state = self._at.scheduler.state(entry.id, now) or ("delayed" if entry.due > now else "ready")
+        state = self.candidate(stored, now).state
         row = {
             "id": entry.id,
             "channel": entry.channel,
@@ -129,12 +158,26 @@ class Looks:
         return row
 
     async def qm_messages(self, request: QmMessages, caller: Caller, stream: Any) -> list[dict[str, Any]]:
+        if request.where is not None:
+            return await self._counted(request.channel, selector(request.where))
         hosts: dict[str, dict[str, Any]] = {}
         for name in self.channels(request.channel):
             for host, active, ready, delayed, _until in self._at.scheduler.hosts(name):
                 row = hosts.setdefault(host, {"host": host, "active": 0, "delayed": 0})
                 row["active"] += ready + active
                 row["delayed"] += delayed
+        return [hosts[host] for host in sorted(hosts)]
+
+    async def _counted(self, channel: str, where: Selector) -> list[dict[str, Any]]:
+        """As :meth:`qm_messages`, counted in the store."""
+        now = self._at.reactor.seconds()
+        hosts: dict[str, dict[str, Any]] = {}
+        async for page in self.pages(channel, False, where.narrowed):
+            for candidate in (self.candidate(stored, now) for stored in page):
+                if where.matches(candidate, now):
+                    host = candidate.host
+                    row = hosts.setdefault(host, {"host": host, "active": 0, "delayed": 0})
+                    row["delayed" if candidate.state == "delayed" else "active"] += 1
         return [hosts[host] for host in sorted(hosts)]
 
     def qm_jobs(self, request: QmJobs, caller: Caller, stream: Any) -> list[dict[str, Any]]:
@@ -165,18 +208,31 @@ class Looks:
             )
         return rows
 
+    async def _with_history(self, request: QmHistory) -> AsyncIterator[str]:
+        """
+        The ids asked for.
+
+        :raises UsageError: One of them is not there.
+        """
+        if request.where is not None or request.all:
+            now = self._at.reactor.seconds()
+            where = None if request.where is None else selector(request.where)
+            narrowed = ANYTHING if where is None else where.narrowed
+            async for page in self.pages(request.channel, None, narrowed):
+                for stored in page:
+                    if where is None or where.matches(self.candidate(stored, now), now):
+                        yield stored.entry.id
+            return
+        found = {stored.entry.id for stored in await self._at.store.fetch(list(request.ids))}
+        for entry_id in request.ids:
+            if entry_id not in found:
+                raise unknown_id(entry_id)
+        for entry_id in request.ids:
+            yield entry_id
+
     async def qm_history(self, request: QmHistory, caller: Caller, stream: Any) -> int:
-        ids = list(request.ids)
-        if request.all:
-            async for page in self.pages(request.channel, None):
-                ids += [stored.entry.id for stored in page]
-        else:
-            found = {stored.entry.id for stored in await self._at.store.fetch(ids)}
-            for entry_id in ids:
-                if entry_id not in found:
-                    raise unknown_id(entry_id)
         sent = 0
-        for entry_id in ids:
+        async for entry_id in self._with_history(request):
             rows = [
                 {
                     "id": entry_id,
@@ -271,3 +327,8 @@ class Looks:
                 }
             )
         return rows
+
+
+def _arrival(stored: StoredEntry) -> tuple[int, str]:
+    """Ids only grow."""
+    return len(stored.entry.id), stored.entry.id

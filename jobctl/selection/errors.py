@@ -2,6 +2,8 @@
 
 from jobctl.errors import UsageError
 
+_MOST_SHOWN = 30
+
 
 class SelectorError(UsageError):
     """
@@ -12,8 +14,11 @@ class SelectorError(UsageError):
     """
 
     def __init__(self, text: str, position: int, problem: str) -> None:
-        near = text[position : position + 20].split(maxsplit=1)
-        place = f'at "{near[0]}"' if near else "at its end"
+        near = text[position : position + _MOST_SHOWN + 1].split(maxsplit=1)
+        word = near[0] if near else ""
+        if len(word) > _MOST_SHOWN:
+            word = word[:_MOST_SHOWN] + "..."
+        place = f'at "{word}"' if word else "at its end"
         super().__init__(f"selector, column {position + 1}, {place}: {problem}")
         self.position = position
         self.problem = problem

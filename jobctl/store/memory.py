@@ -1,6 +1,6 @@
 """A message store in memory, for tests: the same promises as the real one, kept by the same contract."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -150,12 +150,14 @@ class MemoryStore:
         held: bool | None = None,
         limit: int | None = None,
         after: str | None = None,
+        hosts: Collection[str] | None = None,
     ) -> "Deferred[list[StoredEntry]]":
         found = [
             _copy(stored)
             for number, stored in sorted(self.disk.entries.items())
             if (after is None or number > id_number(after))
             and channel in (None, stored.entry.channel)
+            and (hosts is None or stored.entry.host in hosts)
             and (held is None or held == (stored.state is Lasting.HELD))
         ]
         return self._do(lambda: found[:limit], faults=False)

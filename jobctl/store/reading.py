@@ -4,7 +4,7 @@ for the interpreter's lock, and a list of a thousand would disturb the reactor a
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -89,17 +89,24 @@ def directory(
     held: bool | None,
     limit: int | None,
     after: str | None,
+    hosts: Collection[str] | None = None,
 ) -> Found[StoredEntry]:
     """Read page by page, so that no one text grows with the queue."""
     entries: list[StoredEntry] = []
     damaged: list[Damaged] = []
     states = {None: "e.state < 2", True: "e.state = 1", False: "e.state = 0"}[held]
-    condition = f"e.id > ? AND {states}" + (" AND e.channel = ?" if channel is not None else "")
+    condition = f"e.id > ? AND {states}"
+    more: tuple[str, ...] = ()
+    if channel is not None:
+        condition += " AND e.channel = ?"
+        more += (channel,)
+    if hosts is not None:
+        condition += " AND e.host IN (SELECT value FROM json_each(?))"
+        more += (_text(list(hosts)),)
     beyond = id_number(after) if after is not None else 0
     while limit is None or len(entries) < limit:
         count = _PAGE if limit is None else min(_PAGE, limit - len(entries))
-        given = (beyond,) if channel is None else (beyond, channel)
-        found, bad = _entries(connection, condition, f"ORDER BY e.id LIMIT {count}", given, _stored)
+        found, bad = _entries(connection, condition, f"ORDER BY e.id LIMIT {count}", (beyond, *more), _stored)
         entries += found
         damaged += bad
         if len(found) + len(bad) < count:

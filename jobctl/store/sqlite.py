@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -254,10 +254,11 @@ class SQLiteStore:
         held: bool | None = None,
         limit: int | None = None,
         after: str | None = None,
+        hosts: Collection[str] | None = None,
     ) -> "Deferred[list[StoredEntry]]":
         """Entries in order of arrival."""
         return self._find(
-            self._lists, lambda connection: reading.directory(connection, channel, held, limit, after)
+            self._lists, lambda connection: reading.directory(connection, channel, held, limit, after, hosts)
         )
 
     def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
