@@ -11,6 +11,7 @@ from jobctl.control.refusals import NoDaemon
 from jobctl.errors import StoreBusy, StoreError, StoreFull, UsageError
 
 if TYPE_CHECKING:
+    from jobctl.commands.session import Session
     from jobctl.config.settings import Settings
 
 CONFIG_VARIABLE = "JOBCTL_CONFIG"
@@ -22,10 +23,12 @@ class Context:
     One command's surroundings, found when they are asked for.
 
     :ivar args: The parsed command line.
+    :ivar session: The :class:`jobctl.commands.session.Session` it is part of; ``None``: it stands alone.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, session: "Session | None" = None) -> None:
         self.args = args
+        self.session = session
         self._settings: Settings | None = None
 
     @property

@@ -42,8 +42,18 @@ def command(
     return parser
 
 
-def family(commands: Commands, name: str, summary: str, examples: str) -> Commands:
-    """A command that only has sub-commands."""
+def family(
+    commands: Commands,
+    name: str,
+    summary: str,
+    examples: str,
+    alone: Callable[[Any], int] | None = None,
+) -> Commands:
+    """
+    A command that has sub-commands.
+
+    :param alone: What it does without one; ``None``: one must be given.
+    """
     parser = commands.add_parser(
         name,
         help=summary,
@@ -51,8 +61,10 @@ def family(commands: Commands, name: str, summary: str, examples: str) -> Comman
         epilog=f"examples:\n{examples}\n\n'jobctl {name} COMMAND --help' tells more about each.",
     )
     add_shared(parser, default=argparse.SUPPRESS)
+    if alone is not None:
+        parser.set_defaults(run=alone)
     return parser.add_subparsers(
-        metavar="COMMAND", dest=f"{name}_command", required=True, parser_class=Parser
+        metavar="COMMAND", dest=f"{name}_command", required=alone is None, parser_class=Parser
     )
 
 

@@ -36,6 +36,7 @@ _SUMMARY = (
     Column("Stopped", "stopped", yes),
 )
 _ENTRY = (Column("Id", "id"), Column("Channel", "channel"), Column("State", "state"))
+_NUMBER = Column("No", "no", count, right=True)
 _INFO = (
     Column("Size(KB)", "size", kilobytes, right=True),
     Column("Queued since", "enqueued", when),
@@ -164,10 +165,13 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
         return directory_rows(store.directory(), QmDirectory(**keys), time.time())
 
     rows = ask_or_read(context, op, keys, read)
+    columns = [*_ENTRY]
+    if context.session is not None:
+        rows = context.session.listing.number(rows)
+        columns.insert(0, _NUMBER)
     if context.json:
         write_json(rows)
         return exits.OK
-    columns = [*_ENTRY]
     if args.file_info:
         columns += _INFO
     if args.envelope:
