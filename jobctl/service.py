@@ -3,6 +3,8 @@
 import atexit
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import Service
@@ -17,7 +19,7 @@ from jobctl.control.listener import listen
 from jobctl.control.peer import daemon_rights
 from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
-from jobctl.errors import ConfigError, JobctlError
+from jobctl.errors import ConfigError, JobctlError, StoreError
 from jobctl.store.lock import QueueLock
 from jobctl.welcome import Welcome
 
@@ -60,31 +62,78 @@ def settings_for(path: str | None) -> Settings:
 
 
 class JobctlService(Service):
-    """The daemon's life as Twisted sees it."""
+    """
+    The daemon's life as Twisted sees it.
 
-    def __init__(self, settings: Settings, first_message: bool = False) -> None:
+    Ports are opened while the daemon still has the rights it was started with, the queue and
+    the control socket are taken as the user it runs as; all of it in the process that stays
+    (a lock must not be taken before twistd forks), and before whoever started it in the
+    background is told that it runs.
+
+    :param terminal: A descriptor of ours to complain to while starting, -1: standard error.
+    :param background: Whoever started it waits for a word, and is told by an exception.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        first_message: bool = False,
+        terminal: int = -1,
+        background: bool = False,
+    ) -> None:
         self.settings = settings
         self._first_message = first_message
+        self._terminal = terminal
+        self._background = background
+        self._failed = False
         self.controller: Controller | None = None
         self._control: ControlFactory | None = None
         self._control_port: Any = None
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        from twisted.internet import reactor
+
+        self._or_end(self._listen, reactor)
 
     def startService(self) -> None:
         super().startService()
         from twisted.internet import reactor
 
-        starting = ensureDeferred(self._start(reactor))
-        starting.addErrback(self._cannot_start, reactor)
+        self._or_end(self._take, reactor)
+        if not self._failed:
+            starting = ensureDeferred(self._start(reactor))
+            starting.addErrback(self._cannot_start, reactor)
+        if self._terminal >= 0:
+            # twistd tells whoever started it that all is well: nothing more is said there.
+            terminal, self._terminal = self._terminal, -1
+            os.close(terminal)
 
-    async def _start(self, reactor: Any) -> None:
-        for directory in (self.settings.controller.queue_directory, self.settings.controller.log_directory):
-            os.makedirs(directory, mode=0o750, exist_ok=True)
+    def _listen(self, reactor: Any) -> None:
         controller = self.controller = Controller(reactor, self.settings)
+        controller.listen()
+
+    def _take(self, reactor: Any) -> None:
         where = self.settings.controller
+        for directory in (where.queue_directory, where.log_directory):
+            try:
+                os.makedirs(directory, mode=0o750, exist_ok=True)
+            except OSError as why:
+                raise StoreError(f"cannot make the directory {directory}: {why.strerror}") from None
+        controller = self.controller
+        assert controller is not None
+        controller.take()
         rights = daemon_rights(where.control_group, where.control_readers)
-        await controller.start()
         self._control = ControlFactory(controller.operations, rights, reactor)
         self._control_port = listen(reactor, where.control_socket, self._control, rights.group)
+        # Who connects now waits until there is something to answer with.
+        self._control_port.stopReading()
+
+    async def _start(self, reactor: Any) -> None:
+        controller = self.controller
+        assert controller is not None
+        await controller.start()
+        self._control_port.startReading()
         controller.serve()
         log.info(
             "ready: {channels} channels, queue {queue}",
@@ -95,18 +144,38 @@ class JobctlService(Service):
             # Not sys.stdout: twistd makes that a log.
             await Welcome(controller, sys.__stdout__ or sys.stdout).show()
 
+    def _or_end(self, step: Callable[[Any], None], reactor: Any) -> None:
+        """Do one step of the start, or end it: in the background by the exception that twistd waits for."""
+        if self._failed:
+            return
+        try:
+            step(reactor)
+        except Exception:
+            self._cannot_start(Failure(), reactor)
+            if self._background:
+                raise
+
     def _cannot_start(self, why: Failure, reactor: Any) -> None:
+        self._failed = True
         if why.check(JobctlError, OSError):
-            # Not sys.stderr: twistd makes that a log.
-            print(f"jobctl: {why.getErrorMessage()}", file=sys.__stderr__, flush=True)
-            # In the background nobody reads that.
-            log.critical("the Job Controller cannot start: {why}", why=why.getErrorMessage())
+            text = _words(why.value)
+            self._complain(f"jobctl: {text}\n")
+            # In the background nobody may read that.
+            log.critical("the Job Controller cannot start: {why}", why=text)
         else:
             log.failure("the Job Controller cannot start", failure=why)
         # twistd knows no exit status; it removes its pidfile before this.
         atexit.register(os._exit, os.EX_TEMPFAIL)
         # We may be here before the reactor runs.
         reactor.callWhenRunning(reactor.stop)
+
+    def _complain(self, text: str) -> None:
+        # Not sys.stderr: twistd makes that a log.
+        if self._terminal < 0:
+            print(text, end="", file=sys.__stderr__, flush=True)
+            return
+        with suppress(OSError):
+            os.write(self._terminal, text.encode())
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -119,6 +188,11 @@ class JobctlService(Service):
             self._control.drop_all()
         if self.controller is not None:
             await self.controller.stop()
+
+
+def _words(why: BaseException | None) -> str:
+    """What went wrong, without the number that Python puts before the system's words."""
+    return why.strerror if isinstance(why, OSError) and why.strerror else str(why)
 
 
 def _check_free(queue_directory: str) -> None:
@@ -149,4 +223,8 @@ def makeService(options: Options) -> JobctlService:
         raise SystemExit(os.EX_TEMPFAIL) from None
     # SQLite's thread and the reactor's share the interpreter: shorter turns keep commits going under load.
     sys.setswitchinterval(0.0005)
-    return JobctlService(settings, options["first-message"])
+    twistd: Any = options.parent or {}
+    background = bool(twistd) and not (twistd["nodaemon"] or twistd["debug"])
+    # In the background twistd takes standard error away; until the daemon has started, what is wrong is said here.
+    terminal = os.dup(2) if background else -1
+    return JobctlService(settings, options["first-message"], terminal, background)

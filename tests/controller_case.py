@@ -296,6 +296,8 @@ class World:
         self.supervisor = FakeSupervisor(self)
         self.controller.supervisor = self.supervisor  # type: ignore[assignment]
         self.scheduler = self.controller.scheduler
+        self.controller.listen()
+        self.controller.take()
         self.do(self.controller.start())
         self.controller.serve()
         self.turn()

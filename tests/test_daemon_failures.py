@@ -2,13 +2,17 @@
 
 import email
 import email.policy
+import os
 import re
+import signal
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.configurations import GATEWAY
-from tests.daemon import Daemon, until
+from tests.daemon import TWISTD, Daemon, until
 from tests.smtp_peers import CollectingServer
 
 
@@ -111,10 +115,6 @@ def test_errors_are_one_line_that_says_what_to_do(tmp_path):
 @pytest.mark.real
 def test_a_second_controller_on_the_same_queue_refuses_to_start(tmp_path):
     """Two daemons never share a queue."""
-    import subprocess
-
-    from tests.daemon import TWISTD
-
     with Daemon(tmp_path, GATEWAY, GATEWAY=1) as daemon:
         done = subprocess.run(
             [*TWISTD, "-n", "--pidfile=", "jobctl"],
@@ -126,7 +126,7 @@ def test_a_second_controller_on_the_same_queue_refuses_to_start(tmp_path):
         )
         assert done.returncode != 0
         assert "jobctl: " in done.stderr
-        in_background = subprocess.run(
+        second = subprocess.run(
             [*TWISTD, "--pidfile", "second.pid", "--logfile", "second.log", "jobctl"],
             cwd=tmp_path,
             env=daemon.environment,
@@ -134,29 +134,69 @@ def test_a_second_controller_on_the_same_queue_refuses_to_start(tmp_path):
             text=True,
             timeout=60,
         )
-        assert in_background.returncode == 75
-        assert "is in use by process" in in_background.stderr
+        assert second.returncode == 75
+        assert "is in use by process" in second.stderr
         assert not (tmp_path / "second.pid").exists()
         assert daemon.json("qm", "summarize")
 
 
+def in_background(daemon: Daemon) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*TWISTD, "--pidfile", "it.pid", "--logfile", "it.log", "jobctl"],
+        cwd=daemon.directory,
+        env=daemon.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 @pytest.mark.real
-def test_a_controller_in_the_background_that_cannot_start_says_why(tmp_path):
-    """Nobody reads its terminal, so the reason is in its log; its pidfile goes with it."""
-    import socket
-    import subprocess
-
-    from tests.daemon import TWISTD
-
+@pytest.mark.parametrize(
+    ("obstacle", "complaint"),
+    [
+        ("port", "jobctl: cannot listen on tcp:{port}:interface=127.0.0.1: Address already in use\n"),
+        (
+            "var/control.sock",
+            "jobctl: control_socket: {directory}/var/control.sock is there and is not a socket; ",
+        ),
+        ("var/queue", "jobctl: cannot make the directory {directory}/var/queue: "),
+    ],
+)
+def test_a_controller_in_the_background_that_cannot_start_says_why(tmp_path, obstacle, complaint):
+    """On the terminal, by its exit status and in its log; its pidfile goes with it, and the queue is free."""
     daemon = Daemon(tmp_path, GATEWAY, GATEWAY=1)
-    with socket.create_server(("127.0.0.1", daemon.port)):
-        subprocess.run(
-            [*TWISTD, "--pidfile", "it.pid", "--logfile", "it.log", "jobctl"],
-            cwd=tmp_path,
-            env=daemon.environment,
-            check=True,
-            timeout=60,
-        )
-        until(lambda: (tmp_path / "it.log").exists() and "cannot start" in (tmp_path / "it.log").read_text())
-        until(lambda: not (tmp_path / "it.pid").exists())
-    assert "Address already in use" in (tmp_path / "it.log").read_text()
+    with socket.socket() as other:
+        if obstacle == "port":
+            other.bind(("127.0.0.1", daemon.port))
+            other.listen()
+        else:
+            (tmp_path / "var").mkdir()
+            (tmp_path / obstacle).write_text("in the way")
+        done = in_background(daemon)
+    assert done.returncode == 1, done
+    assert done.stderr.startswith(complaint.format(port=daemon.port, directory=tmp_path)), done.stderr
+    until(lambda: not (tmp_path / "it.pid").exists())
+    assert "the Job Controller cannot start" in (tmp_path / "it.log").read_text()
+    if obstacle != "port":
+        (tmp_path / obstacle).unlink()
+    with daemon:
+        assert daemon.json("qm", "summarize")
+
+
+@pytest.mark.real
+def test_a_controller_in_the_background(tmp_path):
+    """Started, it says nothing and ends with 0 when its port is open; the process that stays owns the queue."""
+    daemon = Daemon(tmp_path, GATEWAY, GATEWAY=1)
+    done = in_background(daemon)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    pid = int((tmp_path / "it.pid").read_text())
+    try:
+        daemon.await_listening()
+        assert (tmp_path / "var" / "queue" / "lock").read_text().split() == [str(pid)]
+        assert daemon.command("version").returncode == 0
+        # Nothing of the terminal it was started from is left with it.
+        assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0, 1, 2)} == {"/dev/null"}
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not (tmp_path / "it.pid").exists())

@@ -87,6 +87,8 @@ class Life(TestCase):
         return JobctlService(self.settings(text), **more)
 
     async def start(self, service: JobctlService) -> None:
+        service._listen(reactor)
+        service._take(reactor)
         await service._start(reactor)
 
     def test_start_and_stop(self):

@@ -129,7 +129,8 @@ class Controller:
             ),
             peer_spec=self._peer,
         )
-        self._listening: list[socket.socket] = []
+        # By service.
+        self._listening: dict[str, list[socket.socket]] = {}
         self._ports: list[Any] = []
         self._servers: dict[str, ServerJobs] = {}
         self._services: dict[str, ServiceSettings] = {}
@@ -141,13 +142,30 @@ class Controller:
         self.audit = Audit(self.store, reactor)
         self.operations = Operations(self)
 
-    async def start(self) -> None:
+    def listen(self) -> None:
         """
-        Take the queue; nothing comes in or goes out yet.
+        Open the ports; connections wait in them until :meth:`serve`.
 
-        :raises jobctl.errors.StoreError: The queue cannot be had; nothing was started.
+        :raises OSError: One cannot be had; the text names it.
+        """
+        for service in self.settings.services.values():
+            sockets = self._listening[service.name] = []
+            sockets += (open_listener(endpoint, service.backlog) for endpoint in service.listen)
+
+    def take(self) -> None:
+        """
+        Take the queue.
+
+        :raises jobctl.errors.StoreError: It cannot be had.
         """
         self.store.open()
+
+    async def start(self) -> None:
+        """
+        Remember what the queue has to say; nothing comes in or goes out yet.
+
+        :raises jobctl.errors.StoreError: It cannot be read.
+        """
         await self.live_changes.restore()
         for name in await self.store.stopped():
             self.scheduler.stop(name)
@@ -157,11 +175,7 @@ class Controller:
         await after_a_crash(self, self._sent_directory)
 
     def serve(self) -> None:
-        """
-        Open the ways in, and begin to deliver.
-
-        :raises OSError: A port cannot be had.
-        """
+        """Let in who comes, and begin to deliver."""
         for service in self.settings.services.values():
             self._serve(service)
         self.dispatch.kick()
@@ -169,8 +183,7 @@ class Controller:
 
     def _serve(self, service: ServiceSettings) -> None:
         channel = self.settings.channels[service.channel]
-        sockets = [open_listener(endpoint, service.backlog) for endpoint in service.listen]
-        self._listening += sockets
+        sockets = self._listening[service.name]
         if channel.transport is None:
             fds = tuple(one.fileno() for one in sockets)
             servers = self._servers[service.name] = ServerJobs(
@@ -331,8 +344,9 @@ class Controller:
             servers.stop()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
-        for one in self._listening:
-            one.close()
+        for sockets in self._listening.values():
+            for one in sockets:
+                one.close()
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
         await self.attempts.finish()
         await self.store.close()
