@@ -437,7 +437,7 @@ class Servers:
         self.clock = Clock()
         self.started: list[str] = []
         service = ServiceSettings(name="SMTP", listen=("tcp:25",), channel="in", min_procs=count)
-        self.jobs = ServerJobs(self.clock, service, (7,), self._start)
+        self.jobs = ServerJobs(self.clock, service, (7,), self._start, lambda id: None)
         self.jobs.fill()
 
     def _start(self, service, listen) -> str:
