@@ -137,6 +137,12 @@ class IMessageStore(Interface):
             without entries are missing.
         """
 
+    def overdue(hosts):
+        """
+        :param hosts: Pairs of channel and host.
+        :return: Deferred[list[int]]: for each, in this order, its queued entries with a due time not in the future.
+        """
+
     def history(id):
         """Deferred[list[Attempt]], oldest first; empty when it is gone."""
 

@@ -154,7 +154,8 @@ class FakeOperations:
 
     def cache_view(self, request: Any, caller: Any, stream: Any) -> Any:
         keys = ("id", "channel", "host", "priority", "size", "attempts")
-        return [{**{key: line[key] for key in keys}, "due": NOW, "state": "ready"} for line in ROWS[:2]]
+        waits = {"due": NOW, "state": "ready", "next_attempt": NOW}
+        return [{**{key: line[key] for key in keys}, **waits} for line in ROWS[:2]]
 
     def cache_change(self, request: Any, caller: Any, stream: Any) -> Any:
         if request.name:

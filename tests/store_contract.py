@@ -409,6 +409,18 @@ class MessageStoreContract:
         expected["tcp_local"] = (1, 0, 1, 36, NOW - 100)
         self.assertEqual(self.wait(self.store.summarize()), expected)
 
+    def test_overdue(self) -> None:
+        """What is due of some hosts is counted, in the order they were named."""
+        self.enqueue(new_entry(ANN, channel="a", host="x"), new_entry(BOB, channel="a", host="y"))
+        self.enqueue(
+            new_entry(ANN, channel="a", host="x", due=NOW + 60), new_entry(BOB, channel="b", host="x")
+        )
+        self.enqueue(new_entry(ANN, channel="a", host="x", state=Lasting.HELD))
+        self.enqueue(new_entry(ANN, channel="a", host="x"))
+        pairs = [("b", "x"), ("a", "none"), ("a", "x")]
+        self.assertEqual(self.wait(self.store.overdue(pairs)), [1, 0, 2])
+        self.assertEqual(self.wait(self.store.overdue([])), [])
+
     def test_views_change_nothing(self) -> None:
         """Looking at the queue, in any way, leaves it as it was."""
         (text_id,) = self.enqueue(new_entry(ANN), content=b"x" * 70_000)

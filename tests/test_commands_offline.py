@@ -8,7 +8,7 @@ import pytest
 
 from jobctl.commands import exits
 from jobctl.commands.main import main
-from jobctl.commands.queue_rows import directory_rows, message_rows, summary_rows
+from jobctl.commands.queue_rows import backoffs_of, directory_rows, message_rows, summary_rows
 from jobctl.control.requests import QmDirectory
 from jobctl.mail.entry import Attempt, Lasting, QueueEntry, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
@@ -77,6 +77,12 @@ class FakeQueue:
 
     def stopped(self):
         return self.marked
+
+    def host_backoffs(self):
+        return []
+
+    def overdue(self, hosts):
+        return [0] * len(hosts)
 
     def set_stopped(self, channel, stopped, author):
         if stopped:
@@ -198,13 +204,29 @@ def test_real_queue(place, capsys):
 
 def test_rows():
     """Channels that are configured no longer are shown too; held messages are of no host."""
-    assert [row["channel"] for row in summary_rows({"old": (1, 0, 0, 9, NOW)}, ["old"], ["l"])] == [
+    assert [row["channel"] for row in summary_rows({"old": (1, 0, 0, 9, NOW)}, ["old"], ["l"], {})] == [
         "l",
         "old",
     ]
     entries = [entry("a1"), entry("a2", host="a.example", due=NOW + 5), entry("a3", held=True)]
-    assert message_rows(entries, NOW) == [
+    assert message_rows(entries, NOW, {}) == [
         {"host": "a.example", "active": 0, "delayed": 1},
         {"host": "b.example", "active": 1, "delayed": 0},
     ]
-    assert len(directory_rows(entries, QmDirectory(limit=2), NOW)) == 2
+    assert len(directory_rows(entries, QmDirectory(limit=2), NOW, {})) == 2
+
+
+def test_rows_of_a_host_that_is_backed_off():
+    """What waits for its host is delayed in every list, and is not tried before the host is."""
+    backoffs = backoffs_of(
+        [("tcp_local", "b.example", 2, NOW + 60, "421 no"), ("tcp_local", "c.example", 0, 0, "")]
+    )
+    entries = [entry("a1"), entry("a2", host="c.example")]
+    rows = directory_rows(entries, QmDirectory(), NOW, backoffs)
+    assert [(row["state"], row["next_attempt"]) for row in rows] == [("delayed", NOW + 60), ("ready", NOW)]
+    assert [(row["active"], row["delayed"]) for row in message_rows(entries, NOW, backoffs)] == [
+        (0, 1),
+        (1, 0),
+    ]
+    (row,) = summary_rows({"tcp_local": (2, 0, 0, 9, NOW)}, [], [], {"tcp_local": 1})
+    assert (row["ready"], row["delayed"]) == (1, 1)

@@ -378,6 +378,22 @@ def test_summarize(world):
     assert rows["gate"]["stopped"] and rows["gate"]["messages"] == 0
 
 
+def test_all_lists_agree_on_a_host_that_is_backed_off(world):
+    """What waits for a host that failed is delayed in every list, until the host is tried again."""
+    ids = world.accept() + world.accept()
+    (stored, _) = world.do(world.store.fetch(ids))
+    host = stored.entry.host
+    until = world.scheduler.host_failed("out", host, START).until
+    rows = {row["channel"]: row for row in world.do(world.operate("qm_summarize", QmSummarize()))}
+    assert (rows["out"]["ready"], rows["out"]["delayed"]) == (0, 2)
+    for op, request in (("qm_directory", QmDirectory()), ("cache_view", CacheView())):
+        seen = Terminal()
+        world.do(world.operate(op, request, seen))
+        assert [(row["id"], row["state"], row["next_attempt"]) for row in seen.items] == [
+            (id, "delayed", until) for id in ids
+        ]
+
+
 def test_directory_and_held(world):
     """Items with the stable keys; limits, states, senders and wildcards select."""
     one, two = world.accept() + world.accept(sender="eve@e.example")

@@ -13,7 +13,7 @@ _COLUMNS = (
     Column("Priority", "priority"),
     Column("Size(KB)", "size", kilobytes, right=True),
     Column("Tries", "attempts", count, right=True),
-    Column("Due", "due", when),
+    Column("Next try", "next_attempt", when),
 )
 
 

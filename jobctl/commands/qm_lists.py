@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections import Counter
 from typing import Any
 
 from jobctl.commands import exits
@@ -113,9 +114,13 @@ def summarize(context: Context) -> int:
     """The queue by channel."""
 
     def read(store: Any) -> list[dict[str, Any]]:
-        from jobctl.commands.queue_rows import summary_rows
+        from jobctl.commands.queue_rows import backoffs_of, summary_rows
 
-        return summary_rows(store.summarize(), store.stopped(), context.settings.channels)
+        hosts = list(backoffs_of(store.host_backoffs()))
+        waiting: Counter[str] = Counter()
+        for (channel, _), due in zip(hosts, store.overdue(hosts), strict=True):
+            waiting[channel] += due
+        return summary_rows(store.summarize(), store.stopped(), context.settings.channels, waiting)
 
     rows = ask_or_read(context, "qm.summarize", {}, read)
     if context.json:
@@ -157,12 +162,13 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
     }
 
     def read(store: Any) -> list[dict[str, Any]]:
-        from jobctl.commands.queue_rows import directory_rows
+        from jobctl.commands.queue_rows import backoffs_of, directory_rows
         from jobctl.control.requests import QmDirectory
 
         if args.channel is not None:
             channels_meant(context, args.channel)
-        return directory_rows(store.directory(), QmDirectory(**keys), time.time())
+        backoffs = backoffs_of(store.host_backoffs())
+        return directory_rows(store.directory(), QmDirectory(**keys), time.time(), backoffs)
 
     rows = ask_or_read(context, op, keys, read)
     columns = [*_ENTRY]
@@ -189,12 +195,14 @@ def messages(context: Context) -> int:
     name, where = context.args.channel, context.args.where
 
     def read(store: Any) -> list[dict[str, Any]]:
-        from jobctl.commands.queue_rows import message_rows, selected
+        from jobctl.commands.queue_rows import backoffs_of, message_rows, selected
 
         meant = set(channels_meant(context, name))
         wanted = selected(where, time.time())
         return message_rows(
-            (s for s in store.directory() if s.entry.channel in meant and wanted(s)), time.time()
+            (s for s in store.directory() if s.entry.channel in meant and wanted(s)),
+            time.time(),
+            backoffs_of(store.host_backoffs()),
         )
 
     rows = ask_or_read(context, "qm.messages", {"channel": name, "where": where}, read)

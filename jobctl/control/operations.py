@@ -124,7 +124,10 @@ class IOperations(Interface):
         """:return: A list of ``{pid, program, channel, job, role, started}``, the controller first."""
 
     def cache_view(request, caller, stream):
-        """:return: As :meth:`qm_directory`: ``{id, channel, host, priority, size, attempts, due, state}``."""
+        """
+        :return: As :meth:`qm_directory`: ``{id, channel, host, priority, size, attempts, due, state,
+            next_attempt}``.
+        """
 
     def cache_change(request, caller, stream):
         """:return: A list of :class:`jobctl.config.overlay.Change`, those made."""

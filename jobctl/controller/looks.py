@@ -1,6 +1,7 @@
 """What an operator sees of the queue; nothing here changes anything."""
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -33,19 +34,21 @@ class Looks:
         at = self._at
         summary = await at.store.summarize()
         stopped = await at.store.stopped()
+        blocked = at.scheduler.blocked()
+        overdue: Counter[str] = Counter()
+        for (name, _host), count in zip(blocked, await at.store.overdue(blocked), strict=True):
+            overdue[name] += count
         rows = []
         for name in sorted({*at.settings.channels, *summary}):
             queued, waiting, held, octets, oldest = summary.get(name, (0, 0, 0, 0, None))
-            active = at.scheduler.counts(name).active
-            ready = max(queued - waiting - active, 0)
-            delayed = queued - active - ready
+            counts = at.scheduler.totals(name, queued, waiting, overdue[name])
             rows.append(
                 {
                     "channel": name,
                     "messages": queued + held,
-                    "ready": ready,
-                    "active": active,
-                    "delayed": max(delayed, 0),
+                    "ready": counts.ready,
+                    "active": counts.active,
+                    "delayed": counts.delayed,
                     "held": held,
                     "size": octets,
                     "oldest": oldest,
@@ -133,24 +136,24 @@ class Looks:
 
     def candidate(self, stored: StoredEntry, now: float) -> Candidate:
         """An entry as selectors look at it."""
-        return queued(stored, now, self._at.scheduler.state(stored.entry.id, now))
+        return queued(stored, now, self._at.scheduler.outlook(stored.entry, now).state)
 
     def row(self, stored: StoredEntry, now: float, with_reason: bool) -> dict[str, Any]:
         """One entry with the stable keys of ``qm directory --json``."""
         entry = stored.entry
-        state = self.candidate(stored, now).state
+        held = stored.state is Lasting.HELD
         row = {
             "id": entry.id,
             "channel": entry.channel,
             "host": entry.host,
-            "state": state,
+            "state": self.candidate(stored, now).state,
             "sender": stored.envelope.sender,
             "recipients": [recipient.address for recipient in stored.envelope.recipients],
             "size": entry.size,
             "priority": entry.priority.word,
             "attempts": entry.attempts,
             "enqueued": entry.enqueued,
-            "next_attempt": None if state in ("held", "active") else max(entry.due, entry.enqueued),
+            "next_attempt": None if held else self._at.scheduler.outlook(entry, now).next_attempt,
             "last_reply": stored.last_reply,
         }
         if with_reason:
@@ -291,11 +294,12 @@ class Looks:
                     "size": entry.size,
                     "attempts": entry.attempts,
                     "due": entry.due,
-                    "state": state,
+                    "state": outlook.state,
+                    "next_attempt": outlook.next_attempt,
                 }
                 for entry in meant[at : at + PAGE]
                 # Slow readers see no more of what has left meanwhile.
-                if (state := scheduler.state(entry.id, now)) is not None
+                if scheduler.state(entry.id, now) is not None and (outlook := scheduler.outlook(entry, now))
             ]
             sent += len(rows)
             if rows and (slow := stream.send(*rows)) is not None:

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 
 from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.memory import Memory
+from jobctl.schedule.outlook import Outlook, outlook
 from jobctl.schedule.plan import Counts
-from jobctl.schedule.tracked import ACTIVE, DELAYED, READY, WORDS
+from jobctl.schedule.tracked import ACTIVE
+from jobctl.schedule.window import Window
 
 
 class Looks:
     """Looks at what is in memory; each costs time by the hosts of one channel at most."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, window: Window) -> None:
         self._memory = memory
+        self._window = window
 
     def entries(self) -> Iterator[QueueEntry]:
         """Every entry; what comes or goes meanwhile does not matter."""
@@ -39,12 +42,43 @@ class Looks:
                 rows.append((host.name, host.active, ready, delayed, host.until if host.failures else None))
         return rows
 
-    def state(self, id: str) -> str | None:
+    def state(self, id: str, now: float) -> str | None:
         """In a word."""
         item = self._memory.items.get(id)
-        if item is None:
-            return None
-        return WORDS[DELAYED if item.state == READY and item.host.blocked else item.state]
+        return None if item is None else outlook(self._memory, item.entry, now).state
+
+    def outlook(self, entry: QueueEntry, now: float) -> Outlook:
+        """State and next attempt."""
+        return outlook(self._memory, entry, now)
+
+    def totals(self, channel: str, queued: int, due_later: int, due_of_blocked: int) -> Counts:
+        """
+        By state, with what is only in the store; the numbers are the store's.
+
+        :param queued: Entries of the channel that are not held; ``due_later`` of them in the future.
+        :param due_of_blocked: Those due now of the hosts that :meth:`blocked` names.
+        """
+        known = self.counts(channel)
+        queue = self._memory.channels.get(channel)
+        if queue is None:
+            return Counts(queued - due_later, 0, due_later)
+        # What is in the store alone.
+        rest = max(queued - queue.size, 0)
+        in_memory = sum(host.ready + host.active for host in queue.hosts.values() if host.blocked)
+        delayed = max(due_later - queue.delayed, 0) + max(due_of_blocked - in_memory, 0)
+        delayed = min(delayed, rest)
+        return Counts(known.ready + rest - delayed, known.active, known.delayed + delayed)
+
+    def blocked(self) -> list[tuple[str, str]]:
+        """Channel and name of each host that is backed off and of which the store may have more."""
+        if self._window.complete:
+            return []
+        return [
+            (channel.name, host.name)
+            for channel in self._memory.channels.values()
+            for host in channel.hosts.values()
+            if host.blocked
+        ]
 
     def job_of(self, id: str) -> str | None:
         """Which job has it."""

@@ -95,6 +95,7 @@ class Memory:
             self.make_ready(item, entry.priority + 1, expiry)
         else:
             item.state = DELAYED
+            item.due = due
             item.host.delayed += 1
             channel.delayed += 1
             self._serial += 1
@@ -238,6 +239,8 @@ class Memory:
     def shift(self, by: float) -> None:
         """The wall clock was set by so much: intervals stay what they were."""
         self._delayed = [(at + by, serial, item, due + by) for at, serial, item, due in self._delayed]
+        for _, _, item, due in self._delayed:
+            item.due = due
         heapify(self._delayed)
         self.wall.shift(by)
         for channel in self.channels.values():

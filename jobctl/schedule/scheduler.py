@@ -13,6 +13,7 @@ from jobctl.schedule.hosts import CLASSES, FIRST_CLASS
 from jobctl.schedule.jobs import Job
 from jobctl.schedule.looks import Looks
 from jobctl.schedule.memory import Memory
+from jobctl.schedule.outlook import Outlook
 from jobctl.schedule.plan import Counts, HostBackoff, LoadRequest, Plan, StartJob
 from jobctl.schedule.pools import Pools
 from jobctl.schedule.queues import ChannelQueue
@@ -44,7 +45,7 @@ class Scheduler:
         self._handout = HandOut(self._memory, self._pools)
         self._reach = Reachability(self._memory, self._window, random)
         self._runs = RunQueue(self._memory, self._window)
-        self._looks = Looks(self._memory)
+        self._looks = Looks(self._memory, self._window)
         self._clock = SteadyClock()
         self._jobs: dict[str, Job] = {}
         self._stop: list[str] = []
@@ -439,13 +440,25 @@ class Scheduler:
         """Of what is in memory."""
         return self._looks.counts(channel)
 
+    def totals(self, channel: str, queued: int, due_later: int, due_of_blocked: int) -> Counts:
+        """As :meth:`counts`, with what is in the store alone: :meth:`jobctl.schedule.looks.Looks.totals`."""
+        return self._looks.totals(channel, queued, due_later, due_of_blocked)
+
+    def blocked(self) -> list[tuple[str, str]]:
+        """(Channel, host) pairs that :meth:`totals` must know of."""
+        return self._looks.blocked()
+
     def hosts(self, channel: str) -> list[tuple[str, int, int, int, float | None]]:
         """Host, active, ready, delayed, until when it is backed off (``None``: it is not)."""
         return self._looks.hosts(channel)
 
     def state(self, id: str, now: float) -> str | None:
         """``ready``, ``active`` or ``delayed`` (also by its host's backoff); ``None``: not in memory."""
-        return self._looks.state(id)
+        return self._looks.state(id, now)
+
+    def outlook(self, entry: QueueEntry, now: float) -> Outlook:
+        """State and next attempt of any entry that is not held, in memory or not."""
+        return self._looks.outlook(entry, now)
 
     def job_of(self, id: str) -> str | None:
         """Which job has an entry."""

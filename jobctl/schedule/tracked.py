@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 # States.  RUN: set aside for an operator's run.  EXPIRED: given to the caller to be returned.
 # GONE: a leftover in some queue, to be dropped when it surfaces.
 READY, DELAYED, ACTIVE, RUN, EXPIRED, GONE = range(6)
-# What people are told.
-WORDS = ("ready", "delayed", "active", "ready", "active", "gone")
 
 
 class Item:
@@ -25,15 +23,17 @@ class Item:
     Item, so each Item is live in one queue at most and never comes back to one.
 
     :ivar entry: ``entry.due`` is what the store has, also while it is to be tried earlier or later.
+    :ivar due: While it is delayed: until when (epoch seconds).
     :ivar run: The run it was offered to.
     :ivar removed: Taken away by an operator while active; forgotten when it settles.
     """
 
-    __slots__ = ("entry", "host", "job", "removed", "run", "state")
+    __slots__ = ("due", "entry", "host", "job", "removed", "run", "state")
 
     def __init__(self, entry: QueueEntry, host: HostQueue) -> None:
         self.entry = entry
         self.host = host
+        self.due = 0.0
         self.state = GONE
         self.job: Job | None = None
         self.run: str | None = None

@@ -1,5 +1,6 @@
 """A message store in memory, for tests: the same promises as the real one, kept by the same contract."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -164,6 +165,15 @@ class MemoryStore:
 
     def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
         return self._do(self._summary, faults=False)
+
+    def overdue(self, hosts: Iterable[tuple[str, str]]) -> "Deferred[list[int]]":
+        now = stored_time(self._clock())
+        due = Counter(
+            (stored.entry.channel, stored.entry.host)
+            for stored in self.disk.entries.values()
+            if stored.state is Lasting.QUEUED and stored.entry.due <= now
+        )
+        return self._do(lambda: [due[pair] for pair in hosts], faults=False)
 
     def history(self, id: str) -> "Deferred[list[Attempt]]":
         return self._do(lambda: list(self.disk.lines.get(id_number(id), [])), faults=False)

@@ -72,6 +72,12 @@ class OfflineQueue:
         found, _ = self._ask(lambda connection: reading.directory(connection, channel, held, limit, after))
         return found
 
+    def overdue(self, hosts: list[tuple[str, str]]) -> list[int]:
+        return self._ask(lambda connection: reading.overdue(connection, hosts, self._clock()))
+
+    def host_backoffs(self) -> list[tuple[str, str, int, float, str]]:
+        return self._ask(reading.host_backoffs)
+
     def history(self, id: str) -> list[Attempt]:
         return self._ask(lambda connection: reading.history(connection, id))
 

@@ -138,6 +138,18 @@ def summarize(
     }
 
 
+def overdue(connection: sqlite3.Connection, hosts: list[tuple[str, str]], now: float) -> list[int]:
+    rows = connection.execute(
+        """
+        SELECT (SELECT count(*) FROM entries e INDEXED BY entries_host WHERE e.state = 0
+            AND e.channel = h.value->>0 AND e.host = h.value->>1 AND e.due <= ?)
+        FROM json_each(?) h ORDER BY h.key
+        """,
+        (microseconds(now), _text(hosts)),
+    )
+    return [count for (count,) in rows]
+
+
 def history(connection: sqlite3.Connection, text_id: str) -> list[Attempt]:
     rows = connection.execute("SELECT line FROM history WHERE entry = ? ORDER BY seq", (id_number(text_id),))
     return [_line(line) for (line,) in rows]

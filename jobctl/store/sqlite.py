@@ -266,6 +266,11 @@ class SQLiteStore:
         now = self._clock()
         return self._ask(self._lists, lambda connection: reading.summarize(connection, now))
 
+    def overdue(self, hosts: Iterable[tuple[str, str]]) -> "Deferred[list[int]]":
+        """How much of these channels and hosts is due."""
+        now, pairs = self._clock(), list(hosts)
+        return self._ask(self._lists, lambda connection: reading.overdue(connection, pairs, now))
+
     def history(self, id: str) -> "Deferred[list[Attempt]]":
         """What was tried with an entry, oldest first."""
         return self._ask(self._lists, lambda connection: reading.history(connection, id))

@@ -1,0 +1,65 @@
+"""What an entry waits for, and when it will be tried: one answer for all who ask."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.memory import Memory
+from jobctl.schedule.queues import ChannelQueue
+from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, RUN
+
+
+class Outlook(NamedTuple):
+    """
+    How things stand with a queued entry.
+
+    :ivar state: ``ready``, ``active`` or ``delayed``: its time, or that of its host, has not come.
+    :ivar next_attempt: Epoch seconds, never in the past, as far as the schedule can know: a slot may be
+        wanting then.  ``None``: it is being tried, or its channel is stopped or has no program.
+    """
+
+    state: str
+    next_attempt: float | None
+
+
+def waiting(
+    due: float, now: float, until: float | None, going: bool = True, pause: float | None = None
+) -> Outlook:
+    """
+    Of an entry that no job has; all times in epoch seconds.
+
+    :param until: The end of its host's backoff; ``None``: it is not backed off.
+    :param going: Its channel is not stopped and has a program.
+    :param pause: No program is started before.
+    """
+    delayed = due > now or until is not None
+    at = max(due, now, until or now, pause or now)
+    return Outlook("delayed" if delayed else "ready", at if going else None)
+
+
+def outlook(memory: Memory, entry: QueueEntry, now: float) -> Outlook:
+    """
+    Of any queued entry, in memory or not.
+
+    :param entry: As the store has it.
+    """
+    item = memory.items.get(entry.id)
+    if item is not None and item.state in (ACTIVE, EXPIRED):
+        return Outlook("active", None)
+    due = entry.due
+    if item is not None:
+        due = item.due if item.state == DELAYED else now
+    channel = memory.channels.get(entry.channel)
+    if channel is None:
+        return waiting(due, now, None, going=False)
+    if item is not None and item.state == RUN:
+        return Outlook("ready", now)
+    host = channel.hosts.get(entry.host)
+    until = host.until if host is not None and host.blocked else None
+    return waiting(due, now, until, channel.runnable and not channel.stopped, _pause(channel))
+
+
+def _pause(channel: ChannelQueue) -> float | None:
+    """Until when nothing is handed out because programs come to nothing."""
+    return None if channel.jobs else channel.throttle.until
