@@ -170,6 +170,35 @@ class IMessageStore(Interface):
     def remembered(topic):
         """Deferred[dict[str, str]]: key to JSON text."""
 
+    def write_act(act, oldest=0.0):
+        """
+        Keep what an operator did, or what has become of it.
+
+        :param act: jobctl.mail.acts.Act; one with the same number is replaced.
+        :param oldest: Acts from before that (epoch seconds) are forgotten.
+        :return: Deferred[None]
+        """
+
+    def acts(before=None, limit=100):
+        """Deferred[list[Act]]: the newest first; ``before``: only those with a smaller number."""
+
+    def undoable(operation, after=None, limit=100):
+        """
+        What can be taken back of an operation.
+
+        :param after: Entry id after which to go on.
+        :return: Deferred[list[tuple[StoredEntry, Undo]]] in order of arrival; what is gone is left out.
+        """
+
+    def lapsed(now, limit=100):
+        """
+        Deferred[list[tuple[str, Undo]]]: ids and what can be undone no longer, the earliest first; they stay
+        until a settlement says ``ended``, which may be of an entry that is gone.
+        """
+
+    def next_lapse():
+        """Deferred[float | None]: when the next thing can be undone no longer."""
+
     def set_host_backoff(channel, host, failures, until, reply):
         """Remember a destination's connection failures; ``failures`` 0 forgets. Deferred[None]."""
 

@@ -13,6 +13,7 @@ from jobctl.errors import StoreBusy, StoreError
 from jobctl.interfaces import IContent, IMessageStore, IStagedContent
 from jobctl.mail.entry import Attempt, Lasting, Loss, NewEntry, Origin, Settlement, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from tests.store_operators import OperatorContract
 
 ANN = Recipient("ann@a.example")
 BOB = Recipient("bob@b.example", notify="SUCCESS,DELAY", orcpt="rfc822;bob@b.example")
@@ -79,10 +80,12 @@ def imbalances(ledger: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     }
 
 
-class MessageStoreContract:
+class MessageStoreContract(OperatorContract):
     """Mixed into a TestCase that says how to open a store; opening another is a restart."""
 
     reactor: PumpReactor
+    entry = staticmethod(new_entry)
+    submission = staticmethod(submission)
 
     def setUp(self) -> None:
         self.reactor = PumpReactor()

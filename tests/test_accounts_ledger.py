@@ -15,7 +15,7 @@ from jobctl.accounts.balance import imbalances, ledger_rows, missing, told
 from jobctl.control.requests import Ledger
 from jobctl.controller.audit import INTERVAL, Audit
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement
+from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement, Undo
 from jobctl.store.memory import MemoryDisk, MemoryStore
 from jobctl.store.sqlite import SQLiteStore
 from tests.controller_case import World
@@ -42,7 +42,7 @@ class Machine:
             new_entry(
                 *chance.sample(PEOPLE, chance.randint(1, 3)),
                 channel=chance.choice(CHANNELS),
-                state=chance.choice(tuple(Lasting)),
+                state=chance.choice((Lasting.QUEUED, Lasting.HELD)),
             )
             for _ in range(chance.randint(1, 3))
         ]
@@ -52,7 +52,8 @@ class Machine:
         """One change, not waited for."""
         self.done += 1
         chance, store = self.chance, self.store
-        kind = chance.choices(["enqueue", "settle", "gone", "move", "priority"], [3, 5, 2, 1, 1])[0]
+        kinds = {"enqueue": 6, "settle": 8, "gone": 4, "move": 2, "priority": 1, "operator": 3}
+        kind = chance.choices(list(kinds), list(kinds.values()))[0]
         if kind == "enqueue" or not self.ids:
             return store.enqueue(self.submission()).addCallback(self.ids.extend)
         text_id = chance.choice(self.ids)
@@ -60,16 +61,44 @@ class Machine:
             return store.move(text_id, chance.choice(CHANNELS), "b.example")
         if kind == "priority":
             return store.set_priority(text_id, chance.choice([0, 1, 2]))
+        if kind == "operator":
+            return self.operator(text_id)
         people = PEOPLE if kind == "gone" else chance.sample(PEOPLE, chance.randint(0, 2))
         notices = [self.submission(Origin.GENERATED) for _ in range(chance.choice([0, 0, 1, 2]))]
         settlement = Settlement(
             text_id,
             tuple((who.address, chance.choice(tuple(Loss))) for who in people),
             history=(Attempt(NOW, "deferred", "450 later"),),
-            state=chance.choice([None, *Lasting]),
+            state=chance.choice([None, Lasting.QUEUED, Lasting.HELD]),
             notifications=tuple(notices),
         )
         born = store.settle(settlement)
+        return born.addCallback(lambda ids: self.ids.extend(one for some in ids for one in some))
+
+    def operator(self, text_id: str) -> Any:
+        """Deleted with grace, redirected, split and moved, or taken back."""
+        chance, place = self.chance, (self.chance.choice(CHANNELS), "c.example")
+        undo = Undo(
+            1, NOW + 600, "move", place=(chance.choice(CHANNELS), "b.example"), recipients=(PEOPLE[0],)
+        )
+        settlement = chance.choice(
+            [
+                Settlement(text_id, state=Lasting.GRACE, undo=undo),
+                Settlement(text_id, place=place, recipients=(PEOPLE[1],), undo=undo),
+                Settlement(
+                    text_id,
+                    losses=((PEOPLE[2].address, Loss.MOVED),),
+                    place=place,
+                    notifications=(self.submission(),),
+                    undo=undo,
+                ),
+                Settlement(
+                    text_id, state=Lasting.QUEUED, place=undo.place, recipients=undo.recipients, ended=1
+                ),
+                Settlement(text_id, losses=tuple((who.address, Loss.DELETED) for who in PEOPLE), ended=1),
+            ]
+        )
+        born = self.store.settle(settlement)
         return born.addCallback(lambda ids: self.ids.extend(one for some in ids for one in some))
 
     def work(self, turns: int) -> None:
@@ -82,11 +111,13 @@ class Machine:
             del self.ids[:-200]
 
     def check(self) -> None:
-        """Balanced, and what waits is what the entries say."""
+        """Balanced, and what waits is what the entries say, with those that may be taken back."""
         ledger = self.reactor.wait(self.store.ledger())
         assert imbalances(ledger) == {}
         waiting: dict[str, int] = {}
-        for stored in self.reactor.wait(self.store.directory()):
+        undoable = self.reactor.wait(self.store.undoable(1, limit=1_000_000))
+        in_grace = [stored for stored, _ in undoable if stored.state is Lasting.GRACE]
+        for stored in [*self.reactor.wait(self.store.directory()), *in_grace]:
             channel = stored.entry.channel
             waiting[channel] = waiting.get(channel, 0) + len(stored.envelope.recipients)
         assert {channel: a["queued"] for channel, a in ledger.items() if a["queued"]} == waiting

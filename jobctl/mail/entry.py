@@ -13,11 +13,14 @@ class Lasting(StrEnum):
     The state of an entry as the store keeps it.
 
     Ready, active and delayed are not stored: a queued entry is active while a
-    job holds it, else ready or delayed by its due time.
+    job holds it, else ready or delayed by its due time.  In grace is what an
+    operator has deleted or returned and may still take back: it is in no list
+    and no queue, and its recipients stay counted as queued until it is over.
     """
 
     QUEUED = "queued"
     HELD = "held"
+    GRACE = "grace"
 
 
 class Origin(StrEnum):
@@ -132,6 +135,28 @@ class Submission(msgspec.Struct, frozen=True):
     arrived: float = 0.0
 
 
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    How to take back what an operator did to one entry, and until when that is possible.
+
+    :ivar operation: Number of the :class:`jobctl.mail.acts.Act`.
+    :ivar until: Epoch seconds.
+    :ivar what: Of the act: ``delete``, ``return``, ``move``, ``reroute`` or ``redirect``.
+    :ivar state: The entry's before it.
+    :ivar place: Channel and host before it, where they were changed.
+    :ivar recipients: The open ones before it, where they were changed.
+    :ivar reason: Of a return, for the notification that goes out when the time is over.
+    """
+
+    operation: int
+    until: float
+    what: str
+    state: Lasting = Lasting.QUEUED
+    place: tuple[str, str] | None = None
+    recipients: tuple[Recipient, ...] | None = None
+    reason: str = ""
+
+
 class Settlement(msgspec.Struct, frozen=True):
     """
     What one attempt, or one operator's act, did to an entry; applied whole or not at all.
@@ -141,7 +166,12 @@ class Settlement(msgspec.Struct, frozen=True):
     :ivar attempts: Counted attempts of those that stay; ``None`` leaves it.
     :ivar history: Lines to remember while the entry lives.
     :ivar notifications: Messages queued in the same commit, before the recipients are gone.
+        One that is accepted, not generated, carries recipients that were split off: they are lost as moved.
     :ivar state: ``HELD`` sets it aside with ``reason``; ``None`` leaves it.
+    :ivar place: Channel and host that those that stay go to; ``None`` leaves them.
+    :ivar recipients: Who stands in for those that stay: they are counted as moved, these as accepted.
+    :ivar undo: How to take it back, kept until its time is over; for what is split off, too.
+    :ivar ended: Operation that can no longer be undone for this entry.  Only with it an entry leaves ``GRACE``.
     """
 
     id: str
@@ -155,6 +185,11 @@ class Settlement(msgspec.Struct, frozen=True):
     reason: str | None = None
     suspect: int | None = None
     deaths: int | None = None
+    place: tuple[str, str] | None = None
+    recipients: tuple[Recipient, ...] | None = None
+    priority: Priority | None = None
+    undo: Undo | None = None
+    ended: int | None = None
 
 
 __all__ = [
@@ -168,4 +203,5 @@ __all__ = [
     "Settlement",
     "StoredEntry",
     "Submission",
+    "Undo",
 ]

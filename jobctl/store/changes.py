@@ -97,6 +97,9 @@ class Changes:
         self._stopped: dict[str, bytes | None] = {}
         self._backoffs: dict[tuple[str, str], bytes | None] = {}
         self._remembered: list[tuple[str, str, str | None]] = []
+        self._acts: list[tuple[int, int, str]] = []
+        self._oldest_act = 0
+        self._undo: dict[tuple[int, int], tuple[int, str] | None] = {}
         self.next_id: int | None = None
         self.swept: list[str] = []
         self.files: list[str] = []
@@ -155,9 +158,59 @@ class Changes:
         """JSON text under a topic and a key; ``None`` forgets it."""
         self._remembered.append((topic, key, value))
 
+    def act(self, number: int, since: int, record: str, oldest: int) -> None:
+        """A new or changed act; those from before ``oldest`` are forgotten."""
+        self._acts.append((number, since, record))
+        self._oldest_act = max(self._oldest_act, oldest)
+
+    def undo(self, operation: int, entry: int, until: int, record: str) -> None:
+        """How to take back what an operation did to an entry."""
+        self._undo[operation, entry] = (until, record)
+
+    def cannot_undo(self, operation: int, entry: int) -> None:
+        """It cannot be taken back any more."""
+        self._undo[operation, entry] = None
+
     def apply(self, connection: sqlite3.Connection) -> None:
         """
         Commit it all; when this returns it is on the disk.
+
+        :raises sqlite3.Error: Nothing was changed, but perhaps what is remembered.
+        """
+        if not self._acts and not self._undo:
+            self._apply(connection)
+            return
+        # An operator's doing, seldom: it can afford some statements more, in a transaction with the rest.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._apply(connection)
+            self._apply_acts(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _apply_acts(self, connection: sqlite3.Connection) -> None:
+        if self._acts:
+            connection.executemany("REPLACE INTO acts VALUES (?, ?, ?)", self._acts)
+            connection.execute("DELETE FROM acts WHERE since < ?", (self._oldest_act,))
+        if not self._undo:
+            return
+        kept = [(*key, *value) for key, value in self._undo.items() if value is not None]
+        gone = [key for key, value in self._undo.items() if value is None]
+        connection.execute(
+            "REPLACE INTO undo SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)",
+            (encode(kept).decode(),),
+        )
+        connection.execute(
+            "DELETE FROM undo WHERE (operation, entry) IN (SELECT value->>0, value->>1 FROM json_each(?))",
+            (encode(gone).decode(),),
+        )
+
+    def _apply(self, connection: sqlite3.Connection) -> None:
+        """
+        The commit that all mail goes through.
 
         What is remembered goes first, one commit each: operators set something seldom, and every commit
         would pay for two more statements in the trigger.  To be tried again does it no harm.

@@ -20,10 +20,14 @@ def set_aside(connection: sqlite3.Connection, damaged: list[Damaged], now: float
     :raises sqlite3.Error: Nothing was changed.
     """
     numbers = encode([number for number, _ in damaged]).decode()
-    mine = "(SELECT id FROM entries WHERE id IN (SELECT value FROM json_each(?)) AND state < 2)"
+    mine = "(SELECT id FROM entries WHERE id IN (SELECT value FROM json_each(?)) AND state <> 2)"
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for counter, amount in (("queued", "state = 0"), ("held", "state = 1"), ("octets", "size")):
+        for counter, amount in (
+            ("queued", "state = 0"),
+            ("held", "state = 1"),
+            ("octets", "(state < 2) * size"),
+        ):
             connection.execute(
                 f"""UPDATE ledger SET {counter} = {counter} - (SELECT coalesce(sum({amount}), 0)
                     FROM entries e WHERE e.channel = ledger.channel AND e.id IN {mine})""",

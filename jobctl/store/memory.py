@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from jobctl.errors import StoreBusy, StoreError
 from jobctl.interfaces import IMessageStore, IStagedContent
+from jobctl.mail.acts import Act
 from jobctl.mail.entry import (
     Attempt,
     Lasting,
@@ -19,10 +20,12 @@ from jobctl.mail.entry import (
     Settlement,
     StoredEntry,
     Submission,
+    Undo,
 )
 from jobctl.mail.envelope import Priority, Recipient
 from jobctl.store.content import InlineContent
 from jobctl.store.ids import id_number, id_text
+from jobctl.store.memory_acts import MemoryRecords
 from jobctl.store.records import INLINE, name, stored_time, with_recipients
 
 _KEPT_HISTORY = 100
@@ -41,6 +44,9 @@ class MemoryDisk:
         self.stopped: dict[str, tuple[str, float]] = {}
         self.backoffs: dict[tuple[str, str], tuple[int, float, str]] = {}
         self.remembered: dict[tuple[str, str], str] = {}
+        self.acts: dict[int, Act] = {}
+        # By operation and entry.
+        self.undo: dict[tuple[int, int], Undo] = {}
 
 
 @implementer(IStagedContent)
@@ -65,7 +71,7 @@ class _Staged:
 
 
 @implementer(IMessageStore)
-class MemoryStore:
+class MemoryStore(MemoryRecords):
     """
     All in dictionaries; every Deferred has fired when it is returned.
 
@@ -111,7 +117,10 @@ class MemoryStore:
 
     def fetch(self, ids: Iterable[str]) -> "Deferred[list[StoredEntry]]":
         wanted = {id_number(text) for text in ids}
-        return self._do(lambda: [_copy(e) for n, e in self.disk.entries.items() if n in wanted], faults=False)
+        return self._do(
+            lambda: [_copy(e) for n, e in self.disk.entries.items() if n in wanted and _listed(e)],
+            faults=False,
+        )
 
     def fetch_whole(self, ids: Iterable[str]) -> "Deferred[list[tuple[StoredEntry, bytes | None]]]":
         wanted = {id_number(text) for text in ids}
@@ -119,7 +128,7 @@ class MemoryStore:
         def look() -> list[tuple[StoredEntry, bytes | None]]:
             found: list[tuple[StoredEntry, bytes | None]] = []
             for number, entry in self.disk.entries.items():
-                if number in wanted:
+                if number in wanted and _listed(entry):
                     content = self.disk.contents.get(entry.message)
                     small = content is not None and len(content) <= INLINE
                     found.append((_copy(entry), content if small else None))
@@ -156,7 +165,8 @@ class MemoryStore:
         found = [
             _copy(stored)
             for number, stored in sorted(self.disk.entries.items())
-            if (after is None or number > id_number(after))
+            if _listed(stored)
+            and (after is None or number > id_number(after))
             and channel in (None, stored.entry.channel)
             and (hosts is None or stored.entry.host in hosts)
             and (held is None or held == (stored.state is Lasting.HELD))
@@ -282,10 +292,17 @@ class MemoryStore:
 
     def _settle(self, settlement: Settlement) -> list[list[str]]:
         number = id_number(settlement.id)
+        if settlement.ended is not None:
+            self.disk.undo.pop((settlement.ended, number), None)
         stored = self.disk.entries.get(number)
         if stored is None:
             return []
+        for text in settlement.place or ():
+            name(text)
+        if settlement.recipients == ():
+            raise StoreError("nobody stands in for the recipients")
         ids = [self._add(notification) for notification in settlement.notifications]
+        self._note_undo(settlement, ids)
         left = list(stored.envelope.recipients)
         for address, loss in settlement.losses:
             gone = next((recipient for recipient in left if recipient.address == address), None)
@@ -302,12 +319,24 @@ class MemoryStore:
         return ids
 
     def _change(self, stored: StoredEntry, settlement: Settlement, left: tuple[Recipient, ...]) -> None:
+        channel, host = settlement.place or (stored.entry.channel, stored.entry.host)
+        if settlement.recipients is not None or channel != stored.entry.channel:
+            self._count(stored.entry.channel, Loss.MOVED, len(left))
+            left = left if settlement.recipients is None else settlement.recipients
+            self._count(channel, Origin.ACCEPTED, len(left))
+        stored.entry.channel, stored.entry.host = channel, host
         stored.envelope = with_recipients(stored.envelope, left)
+        if settlement.priority is not None:
+            stored.entry.priority = settlement.priority
+        if settlement.state is not None and (
+            stored.state is not Lasting.GRACE or settlement.ended is not None
+        ):
+            stored.state = settlement.state
         if settlement.due is not None:
             stored.entry.due = stored_time(settlement.due)
         if settlement.attempts is not None:
             stored.entry.attempts = settlement.attempts
-        for field in ("last_reply", "reason", "suspect", "deaths", "state"):
+        for field in ("last_reply", "reason", "suspect", "deaths"):
             value = getattr(settlement, field)
             if value is not None:
                 setattr(stored, field, value)
@@ -355,6 +384,8 @@ class MemoryStore:
         now = stored_time(self._clock())
         summary: dict[str, tuple[int, int, int, int, float | None]] = {}
         for _, stored in sorted(self.disk.entries.items()):
+            if not _listed(stored):
+                continue
             entry = stored.entry
             held = stored.state is Lasting.HELD
             queued, future, holding, octets, oldest = summary.get(entry.channel, (0, 0, 0, 0, entry.enqueued))
@@ -379,6 +410,11 @@ class MemoryStore:
         for stored in self.disk.entries.values():
             ledger[stored.entry.channel]["queued"] += len(stored.envelope.recipients)
         return ledger
+
+
+def _listed(stored: StoredEntry) -> bool:
+    """Whether it is anywhere to be seen."""
+    return stored.state is not Lasting.GRACE
 
 
 def _copy(stored: StoredEntry) -> StoredEntry:

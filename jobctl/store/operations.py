@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from jobctl.mail.acts import Act
 from jobctl.mail.entry import Settlement, Submission
 
 
@@ -95,6 +96,17 @@ class Remember(Operation):
         self.topic = topic
         self.key = key
         self.value = value
+
+
+class WriteAct(Operation):
+    """Records of acts before ``oldest`` (epoch seconds) are forgotten."""
+
+    __slots__ = ("act", "oldest")
+
+    def __init__(self, act: Act, oldest: float) -> None:
+        super().__init__()
+        self.act = act
+        self.oldest = oldest
 
 
 class SetAside(Operation):

@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Loss, Origin, Settlement, Submission
+from jobctl.mail.entry import Loss, Origin, Settlement, Submission, Undo
 from jobctl.mail.envelope import Recipient
 from jobctl.store.changes import COUNTER, Changes
 from jobctl.store.content import ContentFiles, StagedContent
@@ -24,9 +24,10 @@ from jobctl.store.operations import (
     SetStopped,
     Settle,
     Swept,
+    WriteAct,
 )
 from jobctl.store.reading import Damaged, load_rows
-from jobctl.store.records import HELD, INLINE, STATE_NUMBER, Head, Row, encode, microseconds, name
+from jobctl.store.records import GRACE, HELD, INLINE, STATE_NUMBER, Head, Row, encode, microseconds, name
 
 # The high-water mark of ids is written once for so many; a restart skips what is left of them.
 _IDS_AT_ONCE = 1000
@@ -119,6 +120,8 @@ class Planner:
         settlement = operation.settlement
         old = self._rows.get(operation.number)
         if old is None:
+            if settlement.ended is not None:
+                self.changes.cannot_undo(settlement.ended, operation.number)
             return []
         lost, left = _leaving(old.recipients, settlement.losses)
         messages = [
@@ -129,12 +132,20 @@ class Planner:
             new = _settled(old, settlement, left)
             record = new.record()
             history = [encode(attempt) for attempt in settlement.history]
+        undo = None if settlement.undo is None else (encode(settlement.undo).decode(), settlement.undo)
         # From here on nothing can fail.
         ids = [self._add(message) for message in messages]
+        if settlement.ended is not None:
+            self.changes.cannot_undo(settlement.ended, old.id)
+        if undo is not None:
+            self._undo(old.id, messages, *undo)
         counters = self.changes.counters(old.channel)
         for loss in lost:
             counters[_LOSS[loss]] += 1
         if left:
+            if settlement.recipients is not None or new.channel != old.channel:
+                counters[_MOVED] += len(left)
+                self.changes.counters(new.channel)[_ACCEPTED] += len(new.recipients)
             self._change(old, new, record)
             if history:
                 self.changes.history(new.id, history)
@@ -161,6 +172,22 @@ class Planner:
         new = msgspec.structs.replace(old, priority=operation.priority)
         self._change(old, new, new.record())
         return True
+
+    def _undo(self, number: int, messages: "list[_Message]", record: str, undo: Undo) -> None:
+        """What was split off goes back too, as it is."""
+        until = microseconds(undo.until)
+        self.changes.undo(undo.operation, number, until, record)
+        split = encode(msgspec.structs.replace(undo, recipients=None)).decode()
+        for message in messages:
+            if message.origin == _ACCEPTED:
+                for row, _ in message.rows:
+                    self.changes.undo(undo.operation, row.id, until, split)
+
+    def write_act(self, operation: WriteAct) -> None:
+        act = operation.act
+        self.changes.act(
+            act.number, microseconds(act.when), encode(act).decode(), microseconds(operation.oldest)
+        )
 
     def set_stopped(self, operation: SetStopped) -> None:
         record = encode((name(operation.channel), name(operation.author), microseconds(operation.since)))
@@ -269,6 +296,8 @@ class Planner:
             self._count(new, 1)
 
     def _count(self, row: Row, by: int) -> None:
+        if row.state == GRACE:
+            return
         counters = self.changes.counters(row.channel)
         counters[_HELD if row.state == HELD else _QUEUED] += by
         counters[_OCTETS] += by * row.size
@@ -283,8 +312,17 @@ def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...]) -> R
             setattr(new, field, value)
     if settlement.due is not None:
         new.due = microseconds(settlement.due)
-    if settlement.state is not None:
+    # What is as good as deleted is not brought back by what else happens to it.
+    if settlement.state is not None and (old.state != GRACE or settlement.ended is not None):
         new.state = STATE_NUMBER[settlement.state]
+    if settlement.place is not None:
+        new.channel, new.host = settlement.place
+    if settlement.priority is not None:
+        new.priority = int(settlement.priority)
+    if settlement.recipients is not None:
+        if not settlement.recipients:
+            raise StoreError("nobody stands in for the recipients")
+        new.recipients, new.whole = settlement.recipients, False
     return new
 
 
@@ -331,6 +369,7 @@ _PLANS: dict[type[Operation], Callable[[Planner, Any], Any]] = {
     SetStopped: Planner.set_stopped,
     SetBackoff: Planner.set_backoff,
     Remember: Planner.remember,
+    WriteAct: Planner.write_act,
     Swept: Planner.swept,
     SetAside: Planner.set_aside,
 }

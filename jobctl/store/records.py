@@ -11,9 +11,9 @@ from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 # Content up to this size lies in the database, larger content in a file.
 INLINE = 64 * 1024
 
-QUEUED, HELD, DAMAGED = 0, 1, 2
-STATE_NUMBER = {Lasting.QUEUED: QUEUED, Lasting.HELD: HELD}
-STATE = {QUEUED: Lasting.QUEUED, HELD: Lasting.HELD}
+QUEUED, HELD, DAMAGED, GRACE = 0, 1, 2, 3
+STATE_NUMBER = {Lasting.QUEUED: QUEUED, Lasting.HELD: HELD, Lasting.GRACE: GRACE}
+STATE = {number: state for state, number in STATE_NUMBER.items()}
 
 encode = msgspec.json.Encoder().encode
 

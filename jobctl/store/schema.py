@@ -54,6 +54,15 @@ STEPS = (
         topic TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (topic, key)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE acts (id INTEGER PRIMARY KEY, since INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+    CREATE INDEX acts_since ON acts (since);
+    CREATE TABLE undo (
+        operation INTEGER NOT NULL, entry INTEGER NOT NULL, until INTEGER NOT NULL, record TEXT NOT NULL,
+        PRIMARY KEY (operation, entry)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX undo_until ON undo (until, operation, entry);
+    """,
 )
 VERSION = len(STEPS)
 

@@ -17,6 +17,7 @@ from jobctl.interfaces import IMessageStore
 from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
 from jobctl.store import reading, schema
+from jobctl.store.acts import OperatorRecords
 from jobctl.store.content import ContentFiles, FileContent, InlineContent, StagedContent
 from jobctl.store.disk import Disk
 from jobctl.store.health import Health, from_os, read_error
@@ -58,7 +59,7 @@ class _Read:
 
 
 @implementer(IMessageStore)
-class SQLiteStore:
+class SQLiteStore(OperatorRecords):
     """
     One queue directory, owned by one process.
 

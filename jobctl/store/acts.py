@@ -1,0 +1,45 @@
+"""What operators did, and what of it can be undone: this part of the store on SQLite."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from jobctl.mail.acts import Act
+from jobctl.mail.entry import StoredEntry, Undo
+from jobctl.store import reading_acts as reading
+from jobctl.store.operations import Operation, WriteAct
+
+
+class OperatorRecords:
+    """A part of :class:`jobctl.store.sqlite.SQLiteStore`, which has the threads."""
+
+    _submit: Callable[[Operation], "Deferred[Any]"]
+    _ask: Callable[[Any, Callable[[sqlite3.Connection], Any]], "Deferred[Any]"]
+    _find: Callable[[Any, Callable[[sqlite3.Connection], Any]], "Deferred[Any]"]
+    _lists: Any
+
+    def write_act(self, act: Act, oldest: float = 0.0) -> "Deferred[None]":
+        """Keep what an operator did; acts from before ``oldest`` are forgotten."""
+        return self._submit(WriteAct(act, oldest))
+
+    def acts(self, before: int | None = None, limit: int = 100) -> "Deferred[list[Act]]":
+        """What operators did, the newest first."""
+        return self._ask(self._lists, lambda connection: reading.acts(connection, before, limit))
+
+    def undoable(
+        self, operation: int, after: str | None = None, limit: int = 100
+    ) -> "Deferred[list[tuple[StoredEntry, Undo]]]":
+        """Entries that an operation changed and that can be changed back, in order of arrival."""
+        return self._find(
+            self._lists, lambda connection: reading.undoable(connection, operation, after, limit)
+        )
+
+    def lapsed(self, now: float, limit: int = 100) -> "Deferred[list[tuple[str, Undo]]]":
+        """What can be undone no longer, the earliest first."""
+        return self._ask(self._lists, lambda connection: reading.lapsed(connection, now, limit))
+
+    def next_lapse(self) -> "Deferred[float | None]":
+        """When the next thing can be undone no longer."""
+        return self._ask(self._lists, reading.next_lapse)

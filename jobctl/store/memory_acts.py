@@ -1,0 +1,70 @@
+"""What operators did, and what of it can be undone: this part of the store in memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from jobctl.mail.acts import Act
+from jobctl.mail.entry import Origin, Settlement, StoredEntry, Undo
+from jobctl.store.ids import id_number, id_text
+from jobctl.store.records import stored_time
+
+
+class MemoryRecords:
+    """A part of :class:`jobctl.store.memory.MemoryStore`, which has the disk."""
+
+    disk: Any
+    _do: Callable[..., "Deferred[Any]"]
+
+    def write_act(self, act: Act, oldest: float = 0.0) -> "Deferred[None]":
+        def change() -> None:
+            self.disk.acts[act.number] = act
+            for number in [number for number, old in self.disk.acts.items() if old.when < oldest]:
+                del self.disk.acts[number]
+
+        return self._do(change)
+
+    def acts(self, before: int | None = None, limit: int = 100) -> "Deferred[list[Act]]":
+        found = [act for number, act in sorted(self.disk.acts.items()) if before is None or number < before]
+        return self._do(lambda: found[::-1][:limit], faults=False)
+
+    def undoable(
+        self, operation: int, after: str | None = None, limit: int = 100
+    ) -> "Deferred[list[tuple[StoredEntry, Undo]]]":
+        beyond = 0 if after is None else id_number(after)
+        numbers = sorted(n for of, n in self.disk.undo if of == operation and n > beyond)[:limit]
+        found = [
+            (msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry)), undo)
+            for number in numbers
+            if (stored := self.disk.entries.get(number)) is not None
+            for undo in (self.disk.undo[operation, number],)
+        ]
+        return self._do(lambda: found, faults=False)
+
+    def lapsed(self, now: float, limit: int = 100) -> "Deferred[list[tuple[str, Undo]]]":
+        found = sorted(
+            (stored_time(undo.until), of, number, undo)
+            for (of, number), undo in self.disk.undo.items()
+            if stored_time(undo.until) <= stored_time(now)
+        )
+        return self._do(
+            lambda: [(id_text(number), undo) for _, _, number, undo in found[:limit]], faults=False
+        )
+
+    def next_lapse(self) -> "Deferred[float | None]":
+        times = [stored_time(undo.until) for undo in self.disk.undo.values()]
+        return self._do(lambda: min(times, default=None), faults=False)
+
+    def _note_undo(self, settlement: Settlement, ids: list[list[str]]) -> None:
+        """What was split off goes back too, as it is."""
+        undo = settlement.undo
+        if undo is None:
+            return
+        self.disk.undo[undo.operation, id_number(settlement.id)] = undo
+        split = msgspec.structs.replace(undo, recipients=None)
+        for some, notification in zip(ids, settlement.notifications, strict=True):
+            if notification.origin is Origin.ACCEPTED:
+                for text in some:
+                    self.disk.undo[undo.operation, id_number(text)] = split
