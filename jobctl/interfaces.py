@@ -56,6 +56,9 @@ class IMessageStore(Interface):
         :raises jobctl.errors.StoreError: Cannot be read, or is from a newer release.
         """
 
+    def keep_free(octets):
+        """So much must stay free on the disk for mail to be accepted, from now on."""
+
     def close():
         """Commit what is waiting and let go. Deferred[None]."""
 
@@ -141,6 +144,12 @@ class IMessageStore(Interface):
         """
         :param hosts: Pairs of channel and host.
         :return: Deferred[list[int]]: for each, in this order, its queued entries with a due time not in the future.
+        """
+
+    def count_arrived(channel, priority, after, until):
+        """
+        :return: Deferred[int]: queued (not held) entries of a channel and priority that arrived after the
+            one time and not after the other, epoch seconds.
         """
 
     def history(id):

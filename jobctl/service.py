@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
@@ -16,10 +18,11 @@ from twisted.python.failure import Failure
 from jobctl.config.loader import load, load_default
 from jobctl.config.settings import Settings
 from jobctl.control.listener import listen
-from jobctl.control.peer import daemon_rights
+from jobctl.control.peer import Rights, daemon_rights
 from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
 from jobctl.errors import ConfigError, JobctlError, StoreError
+from jobctl.net import systemd
 from jobctl.store.lock import QueueLock
 from jobctl.welcome import Welcome
 
@@ -109,8 +112,19 @@ class JobctlService(Service):
             terminal, self._terminal = self._terminal, -1
             os.close(terminal)
 
+    def hang_up(self) -> None:
+        """SIGHUP: read the configuration again."""
+        if self.controller is not None:
+            self.controller.reloads.hang_up()
+
     def _listen(self, reactor: Any) -> None:
         controller = self.controller = Controller(reactor, self.settings)
+        path = os.path.abspath(self.settings.path)
+        reloads = controller.reloads
+        # In a thread: a file of hundreds of channels takes a tenth of a second, and mail goes on.
+        reloads.read = lambda: deferToThreadPool(reactor, reactor.getThreadPool(), load, path)
+        reloads.rights = self._new_rights
+        reloads.tell = lambda begins: systemd.tell("RELOADING" if begins else "READY")
         controller.listen()
 
     def _take(self, reactor: Any) -> None:
@@ -135,6 +149,7 @@ class JobctlService(Service):
         await controller.start()
         self._control_port.startReading()
         controller.serve()
+        systemd.tell("READY")
         log.info(
             "ready: {channels} channels, queue {queue}",
             channels=len(self.settings.channels),
@@ -169,6 +184,14 @@ class JobctlService(Service):
         # We may be here before the reactor runs.
         reactor.callWhenRunning(reactor.stop)
 
+    def _new_rights(self, settings: Settings, rights: Rights) -> None:
+        if self._control is not None:
+            self._control.reconfigure(rights)
+            try:
+                self._control_port.give_to(os.getegid() if rights.group is None else rights.group)
+            except OSError as why:
+                log.error("control_group: the socket cannot be given to the group: {why}", why=why.strerror)
+
     def _complain(self, text: str) -> None:
         # Not sys.stderr: twistd makes that a log.
         if self._terminal < 0:
@@ -179,6 +202,7 @@ class JobctlService(Service):
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
+        systemd.tell("STOPPING")
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
@@ -227,4 +251,21 @@ def makeService(options: Options) -> JobctlService:
     background = bool(twistd) and not (twistd["nodaemon"] or twistd["debug"])
     # In the background twistd takes standard error away; until the daemon has started, what is wrong is said here.
     terminal = os.dup(2) if background else -1
-    return JobctlService(settings, options["first-message"], terminal, background)
+    service = JobctlService(settings, options["first-message"], terminal, background)
+    watch_hang_up(service)
+    return service
+
+
+def watch_hang_up(service: JobctlService) -> None:
+    """
+    Have SIGHUP mean a reload, from now on: before the reactor runs it would end the process.
+
+    Twisted's reactor leaves this signal alone.
+    """
+    from twisted.internet import reactor
+
+    def came(number: int, frame: Any) -> None:
+        # Between two instructions of whatever runs: the reactor's thread does it when it comes round.
+        reactor.callFromThread(service.hang_up)  # type: ignore[attr-defined]
+
+    signal.signal(signal.SIGHUP, came)

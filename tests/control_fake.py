@@ -42,6 +42,20 @@ def row(entry: str, channel: str = "tcp_local", held: bool = False, **other: Any
     }
 
 
+def reload_row(key: str, old: Any, new: Any, messages: int | None, restart: bool = False) -> dict[str, Any]:
+    """A change as ``reload`` tells of it."""
+    effect = "needs a restart" if restart else "delayed messages"
+    return {
+        "key": key,
+        "line": 7,
+        "old": old,
+        "new": new,
+        "effect": effect,
+        "messages": messages,
+        "restart": restart,
+    }
+
+
 ROWS = [row("a1"), row("a2", sender=""), row("b1", "test_smtp_gateway"), row("h1", held=True)]
 
 
@@ -138,6 +152,21 @@ class FakeOperations:
         attached = self.attaching(transport)
         self.attached.append(attached)
         return attached
+
+    def reload(self, request: Any, caller: Any, stream: Any) -> dict[str, Any]:
+        """Of a file that is right while it is only looked at, and wrong when it counts."""
+        rows = [
+            reload_row("channel.tcp_local.backoff", {"normal": [600.0, 3600.0]}, {"normal": [60.0]}, 1204),
+            reload_row("channel.old", "(section)", None, 12),
+            reload_row("job_controller.queue_directory", "/a", "/b", None, restart=True),
+        ]
+        wrong = [f"jobctl.toml:{line}: channel.x.smpt: there is no such keyword" for line in (4, 5)]
+        return {
+            "configuration": "jobctl.toml",
+            "applied": False,
+            "problems": [] if request.dry_run else wrong,
+            "changes": rows if request.dry_run else [],
+        }
 
     def process(self, request: Any, caller: Any, stream: Any) -> Any:
         import os

@@ -8,12 +8,14 @@ from twisted.internet.task import Clock
 
 from jobctl.config.loader import load_text
 from jobctl.control.operations import Caller
+from jobctl.control.requests import Reload
 from jobctl.controller.controller import Controller
+from jobctl.controller.reloads import Outcome
 from jobctl.errors import StoreError
 from jobctl.jobprotocol.frames import Accepted, Ask, HelloProgram, Message, Refused, Report, Submit
 from jobctl.jobs.assignment import Assignment
 from jobctl.jobs.environment import CannotStart
-from jobctl.jobs.spec import Ended, JobSpec
+from jobctl.jobs.spec import Ended, JobSpec, SupervisorSettings
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Settlement, StoredEntry
 from jobctl.mail.envelope import Envelope, Recipient, Source
@@ -52,7 +54,7 @@ CHANGES = frozenset({"enqueue", "settle", "set_stopped", "set_host_backoff", "re
 READS = frozenset(
     {
         *("fetch", "fetch_whole", "content", "window", "backlog", "directory"),
-        *("summarize", "history", "stopped", "host_backoffs", "remembered"),
+        *("summarize", "count_arrived", "history", "stopped", "host_backoffs", "remembered"),
     }
 )
 
@@ -156,6 +158,9 @@ class FakeJob:
     def stop(self, patience: float | None = None) -> None:
         self.stopped = True
 
+    def retire(self) -> None:
+        self.stopped = True
+
     # What the test has it do.
 
     def hello(self, credit: int = 100, connections: int = 10) -> "FakeJob":
@@ -215,6 +220,9 @@ class FakeSupervisor:
         self.asked: list[JobSpec] = []
         self.jobs: dict[str, FakeJob] = {}
         self.all_stopped = False
+
+    def reconfigure(self, settings: SupervisorSettings, resolver: Any) -> None:
+        self.settings = settings
 
     def start(self, spec: JobSpec) -> None:
         self.asked.append(spec)
@@ -288,7 +296,8 @@ class World:
         self.on_assign: Callable[[FakeJob, Message], None] = lambda job, frame: None
         if clock is None:
             self.clock.advance(START)
-        text = configuration.replace("@DIRECTORY@", str(directory))
+        self.directory = str(directory)
+        text = configuration.replace("@DIRECTORY@", self.directory)
         self.settings = load_text(text, "jobctl.toml", exists=lambda path: True)
         self.store = Store(self.clock, disk)
         self.store.slow = slow
@@ -372,6 +381,14 @@ class World:
 
     def answers(self, job: FakeJob) -> list[Accepted | Refused]:
         return [frame for frame in job.sent if isinstance(frame, Accepted | Refused)]
+
+    def reload(self, configuration: str, dry_run: bool = False) -> Outcome:
+        """The file is another now, and the operator says so."""
+        text = configuration.replace("@DIRECTORY@", self.directory)
+        self.controller.reloads.read = lambda: load_text(text, "jobctl.toml", exists=lambda path: True)
+        outcome: Outcome = self.do(self.operate("reload", Reload(dry_run=dry_run)))
+        self.turn()
+        return outcome
 
     def operate(self, operation: str, request: Any, stream: Any = None) -> Any:
         """What the control socket would call."""

@@ -329,6 +329,29 @@ def test_cache_changes(jobctl):
     assert "never rebuilt" in jobctl("cache", "-change", "-global", "-noinorder_rebuild")[1][0]
 
 
+def test_reload_shows_what_would_change(jobctl):
+    """For how many messages, what needs a restart; and the same for programs."""
+    status, out, err = jobctl("reload", "--dry-run")
+    assert status == 0 and not err
+    assert out[1].split()[:5] == ["channel.tcp_local.backoff", "normal", "600", "3600", "normal"]
+    assert "1204" in out[1] and out[2].split()[:4] == ["channel.old", "(section)", "-", "12"]
+    assert out[-2] == "jobctl.toml: 2 changes would come into force"
+    assert out[-1] == "job_controller.queue_directory needs a restart; until then it stays /a"
+    outcome = json.loads("".join(jobctl("reload", "--dry-run", "--json")[1]))
+    assert set(outcome) == {"configuration", "applied", "problems", "changes"}
+    assert set(outcome["changes"][0]) == {"key", "line", "old", "new", "effect", "messages", "restart"}
+
+
+def test_reload_of_a_wrong_file(jobctl):
+    """Every mistake as the check prints it, exit status 78, and that nothing was changed."""
+    status, out, err = jobctl("reload")
+    assert status == exits.CONFIG and not out
+    assert err[:2] == [
+        f"jobctl: jobctl.toml:{line}: channel.x.smpt: there is no such keyword" for line in (4, 5)
+    ]
+    assert "old configuration stays" in err[2]
+
+
 def test_process(jobctl):
     """The daemon with what the system knows of it; a job that has just ended is shown as gone."""
     out = jobctl("process")[1]

@@ -3,6 +3,7 @@
 import os
 import socket
 
+import msgspec
 import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
@@ -437,10 +438,12 @@ class Servers:
         self.clock = Clock()
         self.started: list[str] = []
         service = ServiceSettings(name="SMTP", listen=("tcp:25",), channel="in", min_procs=count)
-        self.jobs = ServerJobs(self.clock, service, (7,), self._start, lambda id: None)
+        self.retired: list[str] = []
+        self.service = service
+        self.jobs = ServerJobs(self.clock, service, (7,), self._start, self.retired.append)
         self.jobs.fill()
 
-    def _start(self, service, listen) -> str:
+    def _start(self, jobs, service, listen) -> str:
         assert listen == (7,)
         self.started.append(f"j{len(self.started)}")
         return self.started[-1]
@@ -489,6 +492,32 @@ def test_no_servers_after_the_stop():
     servers.jobs.fill()
     servers.clock.advance(LONGEST_PAUSE)
     assert len(servers.started) == 2
+
+
+def test_former_servers_leave_as_new_ones_come():
+    """In between both accept connections; one that was replaced before it had anybody goes at once."""
+    servers = Servers(2)
+    servers.jobs.greeted("j0")
+    servers.jobs.replace()
+    assert servers.started == ["j0", "j1", "j2", "j3"] and servers.retired == ["j1"]
+    servers.jobs.greeted("j1")
+    servers.jobs.greeted("j2")
+    assert servers.retired == ["j1", "j1", "j0"], "told again, for it may not have been there to be told"
+    servers.jobs.greeted("j3")
+    servers.jobs.ended("j0", worked=True)
+    servers.jobs.ended("j1", worked=True)
+    assert len(servers.started) == 4
+
+
+def test_another_number_of_servers():
+    """More are started, those too many leave; nobody else is touched."""
+    servers = Servers(2)
+    servers.jobs.resize(msgspec.structs.replace(servers.service, min_procs=3))
+    assert servers.started == ["j0", "j1", "j2"] and not servers.retired
+    servers.jobs.resize(msgspec.structs.replace(servers.service, min_procs=1))
+    assert servers.retired == ["j1", "j2"]
+    servers.jobs.close()
+    assert servers.retired[2:] == ["j0"]
 
 
 def test_a_server_that_greets_and_dies_is_no_success():

@@ -144,7 +144,7 @@ class ServerTests(SynchronousTestCase):
         directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, directory)
         self.world = World(directory=directory, configuration=WITH_SERVER)
-        self.addCleanup(lambda: [one.close() for one in self.world.controller._listening])
+        self.addCleanup(self.world.controller.services._sockets.close)
         self.old = [self.world.supervisor.spawn(spec).hello(0) for spec in self.world.supervisor.asked]
 
     def new(self) -> list:

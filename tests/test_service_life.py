@@ -1,14 +1,18 @@
 """``twistd jobctl`` from the inside: its configuration, starting, the first message, stopping, what cannot start."""
 
+import grp
 import io
 import os
+import socket
 import sys
 from typing import Any
 
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from jobctl.control.client import Client
@@ -106,6 +110,70 @@ class Life(TestCase):
             assert await deferToThread(ask) == "jobctl"
             await service.stopService()
             assert not os.path.exists(place)
+
+        return ensureDeferred(life())
+
+    def test_a_signal_before_the_start_is_over(self):
+        """It is remembered: the daemon comes up with the file as it is then."""
+
+        async def life():
+            service = self.service()
+            service._listen(reactor)
+            service.hang_up()
+            self.settings(PLAIN.replace("[channel.l]", "[mta]\nblock_limit = 7\n[channel.l]"))
+            service._take(reactor)
+            with capturedLogs() as events:
+                await service._start(reactor)
+                while not any(event.get("who") == "SIGHUP" for event in events):
+                    await deferLater(reactor, 0.01)
+            assert service.controller.settings.mta.block_limit == 7 * 1024
+            await service.stopService()
+
+        return ensureDeferred(life())
+
+    def test_who_may_use_the_socket_changes_with_the_file(self):
+        """Also for who is connected already; the socket's file goes to the group."""
+
+        async def life():
+            service = self.service()
+            await self.start(service)
+            place = service.settings.controller.control_socket
+            client = await deferToThread(Client, place)
+            group = grp.getgrgid(os.getegid()).gr_name
+            more = f'[job_controller]\ncontrol_group = "{group}"\ncontrol_readers = ["{group}"]'
+            self.settings(PLAIN.replace("[job_controller]", more))
+            outcome = await deferToThread(client.call, "reload")
+            assert outcome["applied"] and len(outcome["changes"]) == 2
+            assert service._control.rights.group == os.getegid()
+            (connection,) = service._control._connections
+            assert connection.caller.rights == service._control.identify(connection.transport).rights
+            assert os.stat(place).st_gid == os.getegid()
+            with open(service.settings.path, "a") as file:
+                file.write("[channel.x]\nnonsense = 1\n")
+            outcome = await deferToThread(client.call, "reload")
+            assert not outcome["applied"] and "channel.x.nonsense" in outcome["problems"][0]
+            client.close()
+            await service.stopService()
+
+        return ensureDeferred(life())
+
+    def test_systemd_is_told(self):
+        """Ready, reloading, ready again, stopping."""
+
+        async def life():
+            name = f"jobctl-test-{os.getpid()}"
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+                systemd.bind("\0" + name)
+                systemd.setblocking(False)
+                os.environ["NOTIFY_SOCKET"] = "@" + name
+                self.addCleanup(os.environ.pop, "NOTIFY_SOCKET", None)
+                service = self.service()
+                await self.start(service)
+                await service.controller.reloads.reload("ann")
+                await service.stopService()
+                told = [systemd.recv(1000).decode().split("\n") for _ in range(4)]
+            assert [lines[0] for lines in told] == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+            assert told[1][1].startswith("MONOTONIC_USEC=")
 
         return ensureDeferred(life())
 

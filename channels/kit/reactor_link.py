@@ -28,7 +28,7 @@ class LinkOwner(Protocol):
     """Who the link reports to."""
 
     def link_frame(self, frame: Any, content: bytes) -> None:
-        """The controller said something (never :class:`Stop` twice, never an unknown frame)."""
+        """The controller said something (never an unknown frame)."""
 
     def link_batch_done(self) -> None:
         """All frames read in one go have been handed over."""

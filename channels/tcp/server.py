@@ -72,6 +72,7 @@ class Server:
         self._count = 0
         self._names: ClientNames | None = None
         self._stopping: int | None = None
+        self._retiring = False
 
     @property
     def link(self) -> ReactorLink:
@@ -93,7 +94,10 @@ class Server:
         elif type(frame) is HelloController:
             self._start(frame)
         elif type(frame) is Stop:
-            self._stop(EX_OK, STOP_PATIENCE)
+            if frame.sessions:
+                self._retire()
+            else:
+                self._stop(EX_OK, STOP_PATIENCE)
 
     def link_batch_done(self) -> None:
         pass
@@ -167,6 +171,14 @@ class Server:
             os.set_inheritable(descriptor, False)
             self._listeners.append(Listener(self.reactor, socket.socket(fileno=descriptor), self._accepted))
 
+    def _retire(self) -> None:
+        """Others take over the port; whoever is here already is served to the end."""
+        self._retiring = True
+        for listener in self._listeners:
+            listener.close()
+        if not self.sessions:
+            self._end()
+
     def _stop(self, status: int, patience: float) -> None:
         if self._stopping is not None:
             self._stopping = max(self._stopping, status)
@@ -230,7 +242,7 @@ class Server:
                     text=why,
                 )
             )
-        if self._stopping is not None and not self.sessions:
+        if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
 
     def route(self, session: Session, recipient: str, sender: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jobctl.commands import exits
 from jobctl.control.client import Client
 from jobctl.control.refusals import NoDaemon
-from jobctl.errors import StoreBusy, StoreError, StoreFull, UsageError
+from jobctl.errors import ConfigError, StoreBusy, StoreError, StoreFull, UsageError
 
 if TYPE_CHECKING:
     from jobctl.commands.session import Session
@@ -55,12 +55,24 @@ class Context:
 
         :param absent: The exit status when none runs.
         """
-        path = self.args.socket or self.settings.controller.control_socket
+        path = self.args.socket or self._socket()
         try:
             return Client(path)
         except NoDaemon as why:
             why.exit_status = absent
             raise
+
+    def _socket(self) -> str:
+        """The configured one; a running daemon can be steered, whatever has become of its file since."""
+        try:
+            return self.settings.controller.control_socket
+        except ConfigError:
+            from jobctl.config.loader import control_socket
+
+            place = control_socket(found_configuration(self.args.config) or "")
+            if place is None or not os.path.exists(place):
+                raise
+            return place
 
     def call(self, op: str, **keys: Any) -> Any:
         """One operation of the daemon."""
@@ -78,11 +90,16 @@ class Context:
         return OfflineQueue(self.settings.controller.queue_directory, time.time)
 
 
+def found_configuration(path: str | None) -> str | None:
+    """The file that is named, or lies where it is looked for."""
+    return path or os.environ.get(CONFIG_VARIABLE) or next(filter(os.path.exists, PLACES), None)
+
+
 def find_settings(path: str | None) -> "Settings":
     """See :attr:`Context.settings`."""
     from jobctl.config.loader import load, load_default
 
-    path = path or os.environ.get(CONFIG_VARIABLE) or next(filter(os.path.exists, PLACES), None)
+    path = found_configuration(path)
     if path is not None:
         return load(path)
     if os.path.exists("var/control.sock") or os.path.isdir("var/queue"):

@@ -4,13 +4,24 @@ import os
 import sys
 from typing import Any
 
-from jobctl.commands import accounts, cache, checks, completion, enqueue, exits, processes, qm, running
+from jobctl.commands import (
+    accounts,
+    cache,
+    checks,
+    completion,
+    enqueue,
+    exits,
+    processes,
+    qm,
+    reload,
+    running,
+)
 from jobctl.commands.context import Context
 from jobctl.commands.parser import Parser, add_shared
 from jobctl.commands.spelling import translate
 from jobctl.errors import ConfigError, UsageError
 
-_FAMILIES = (enqueue, running, qm, accounts, cache, processes, checks, completion)
+_FAMILIES = (enqueue, running, qm, accounts, cache, processes, reload, checks, completion)
 EPILOG = """\
 examples:
   jobctl enqueue --from ann@example.org --to bob@example.net message.eml

@@ -26,6 +26,10 @@ class Findings:
         """The line that gave a key, or that began the table it would stand in."""
         return self._lines.line(where)
 
+    def lines(self) -> dict[str, int]:
+        """The line of every key by its dotted name, in lower case as names are compared."""
+        return {dotted(path).lower(): line for path, line in self._lines.given()}
+
     def problem(self, where: KeyPath, text: str) -> None:
         """The operator must change something: what is wrong and what to do."""
         line = self.line(where)

@@ -3,6 +3,7 @@
 import bisect
 import re
 import tomllib
+from collections.abc import Iterator
 
 KeyPath = tuple[str | int, ...]
 
@@ -37,6 +38,10 @@ class LineMap:
         while path not in self._lines:
             path = path[:-1]
         return self._lines[path]
+
+    def given(self) -> Iterator[tuple[KeyPath, int]]:
+        """Every path that is no element of an array, with its line."""
+        return ((path, line) for path, line in self._lines.items() if path and not isinstance(path[-1], int))
 
     def _scan(self) -> None:
         prefix: KeyPath = ()

@@ -44,6 +44,20 @@ def load_default(directory: str) -> Settings:
     return load_text(_read(DEFAULT), DEFAULT, directory=directory)
 
 
+def control_socket(path: str) -> str | None:
+    """
+    Where a file says the control socket is, whatever else is wrong with it; ``None``: it does not say.
+
+    A daemon that runs on an earlier version of the file can be reached so.
+    """
+    try:
+        section = tomllib.loads(_read(path)).get("job_controller", {})
+    except (ConfigError, tomllib.TOMLDecodeError):
+        return None
+    given = section.get("control_socket", "var/control.sock") if isinstance(section, dict) else None
+    return absolute(os.path.dirname(os.path.abspath(path)), given) if isinstance(given, str) else None
+
+
 def load_text(
     text: str, path: str, *, directory: str | None = None, exists: Callable[[str], bool] = os.path.exists
 ) -> Settings:
@@ -112,6 +126,7 @@ def _settings(
         services=read_services(dispatcher["service"], findings, channels, directory, exists),
         rules=read_rules(sections["rewrite"], ("rewrite",), findings, channels),
         notes=findings.notes,
+        lines=findings.lines(),
     )
 
 

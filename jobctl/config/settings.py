@@ -242,7 +242,11 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole checked configuration."""
+    """
+    A whole checked configuration.
+
+    :ivar lines: Where each key stands in the file, by its dotted name in lower case.
+    """
 
     path: str
     controller: JobControllerSettings
@@ -252,6 +256,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, ServiceSettings]
     rules: tuple[Rule, ...]
     notes: tuple[Note, ...] = ()
+    lines: dict[str, int] = {}
+
+    def channel(self, name: str) -> ChannelSettings:
+        """
+        A channel's settings, also of one that mail is queued to and that is not configured (any more).
+
+        That one has no programs, and the defaults for everything else.
+        """
+        channel = self.channels.get(name)
+        return channel or ChannelSettings(name=name, official_host_name=name, local_host=self.local_host)
 
     @property
     def local_host(self) -> str:

@@ -34,6 +34,11 @@ class ControlPort(unix.Port):
         """Remember which file is ours."""
         self._identity = _identity(self.place)
 
+    def give_to(self, group: int) -> None:
+        """Let the members of a group connect."""
+        if _identity(self.place) == self._identity:
+            os.chown(self.place, -1, group)
+
     def connectionLost(self, reason: Any) -> None:
         if self._identity is not None and _identity(self.place) == self._identity:
             os.unlink(self.place)

@@ -120,6 +120,11 @@ class IOperations(Interface):
         :return: :class:`IAttached`, or a Deferred of it.
         """
 
+    def reload(request, caller, stream):
+        """
+        :return: ``{configuration, applied, problems, changes}``: :class:`jobctl.controller.reloads.Outcome`.
+        """
+
     def process(request, caller, stream):
         """:return: A list of ``{pid, program, channel, job, role, started}``, the controller first."""
 

@@ -116,6 +116,13 @@ class Attach(Request, tag="attach", frozen=True):
     role: str = "master"
 
 
+class Reload(Request, tag="reload", frozen=True):
+    """Read the configuration file again and apply it; ``dry_run``: only say what would change."""
+
+    right: ClassVar[str] = CHANGE
+    dry_run: bool = False
+
+
 class Process(Request, tag="process", frozen=True):
     """The processes of the mail transport."""
 
@@ -288,6 +295,7 @@ AnyRequest = (
     | Run
     | Submit
     | Attach
+    | Reload
     | Process
     | CacheView
     | CacheChange

@@ -319,6 +319,12 @@ class ControlFactory(Factory):
         self._heartbeat = LoopingCall(self._tick)
         self._heartbeat.clock = clock
 
+    def reconfigure(self, rights: Rights) -> None:
+        """These rights are everybody's from now on, also of those who are connected."""
+        self.rights = rights
+        for connection in self._connections:
+            connection.caller = self.identify(connection.transport)
+
     def identify(self, transport: Any) -> Caller:
         """Who connected."""
         return identify(transport.getHandle(), self.rights)

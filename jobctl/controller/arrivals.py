@@ -1,5 +1,6 @@
 """Mail coming in over job pipes: submissions put together, answered when durable; recipients checked at RCPT."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -58,11 +59,13 @@ class Arrivals:
     What one job is bringing in.
 
     :param job: Answers go to its ``send``.
-    :param relay_from: Networks whose clients may send anywhere; ``None``: this way in has no
-        network clients, so everybody may (a program started by hand, a channel back to back).
+    :param relay_from: Gives the networks whose clients may send anywhere now; ``None``: this way in has
+        no network clients, so everybody may (a program started by hand, a channel back to back).
     """
 
-    def __init__(self, job: Any, intake: Intake, store: Any, relay_from: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, job: Any, intake: Intake, store: Any, relay_from: Callable[[Any], tuple[str, ...] | None]
+    ) -> None:
         self._job = job
         self._intake = intake
         self._store = store
@@ -160,13 +163,14 @@ class Arrivals:
         return 250, "2.1.5", f"{frame.recipient} OK.", route.channel, route.host
 
     def _may_relay(self, source: Source | None) -> bool:
-        if self._relay_from is None:
+        networks = self._relay_from(self._job.spec)
+        if networks is None:
             return True
         if source is None or not source.transport:
             # A person at this machine; a server that does not say who its client is lets nobody relay.
             return self._job.spec.service is None
         fields = source.transport.split("|")
-        return len(fields) == 5 and may_relay(fields[3], self._relay_from)
+        return len(fields) == 5 and may_relay(fields[3], networks)
 
     def lost(self) -> None:
         """The job is gone: what it had not finished was never owed to anybody."""

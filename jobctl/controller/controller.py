@@ -3,11 +3,9 @@
 import os
 import random
 import secrets
-import socket
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 
 from jobctl.config.overlay import effective
@@ -26,19 +24,20 @@ from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
-from jobctl.controller.server_jobs import LONGEST_PAUSE, ServerJobs
+from jobctl.controller.reloads import Reloads
+from jobctl.controller.server_jobs import LONGEST_PAUSE
+from jobctl.controller.services import Services
 from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
 from jobctl.controller.unattempted import Unattempted
 from jobctl.controller.verdicts import Verdicts
 from jobctl.jobs.attached import AttachedJob
 from jobctl.jobs.environment import CannotStart
-from jobctl.jobs.inbound import InboundFactory
 from jobctl.jobs.spec import JobSpec, SupervisorSettings
 from jobctl.jobs.supervisor import Supervisor
 from jobctl.mail.trace import new_envelope_id
-from jobctl.net.listeners import open_listener
 from jobctl.net.resolver import Resolver
+from jobctl.net.sockets import Sockets
 from jobctl.routing.router import Router
 from jobctl.schedule.queues import needs_new_programs
 from jobctl.schedule.scheduler import Scheduler
@@ -77,7 +76,7 @@ class Controller:
         self.notices = Notices(
             settings,
             self.intake,
-            lambda: new_envelope_id(reactor.seconds(), settings.local_host).split("@")[0],
+            lambda: new_envelope_id(reactor.seconds(), self.settings.local_host).split("@")[0],
         )
         self.verdicts = Verdicts(settings, self.notices, random.Random())
         self.recorder = Recorder(
@@ -122,18 +121,11 @@ class Controller:
             reactor,
             self.handler,
             Resolver(reactor),
-            SupervisorSettings(
-                sent_directory=self._sent_directory,
-                mta=settings.mta,
-                stop_timeout=settings.controller.stop_timeout,
-            ),
+            self._supervision(),
             peer_spec=self._peer,
         )
-        # By service.
-        self._listening: dict[str, list[socket.socket]] = {}
-        self._ports: list[Any] = []
-        self._servers: dict[str, ServerJobs] = {}
-        self._services: dict[str, ServiceSettings] = {}
+        self.services = Services(reactor, lambda: self.supervisor, self._server_spec, self._retire)
+        self.reloads = Reloads(self)
         # Names of jobs are unique over restarts: journals of a former life carry them.
         self._life = secrets.token_hex(2)
         self._jobs_made = 0
@@ -148,9 +140,7 @@ class Controller:
 
         :raises OSError: One cannot be had; the text names it.
         """
-        for service in self.settings.services.values():
-            sockets = self._listening[service.name] = []
-            sockets += (open_listener(endpoint, service.backlog) for endpoint in service.listen)
+        self.services.listen(self.settings)
 
     def take(self) -> None:
         """
@@ -176,43 +166,22 @@ class Controller:
 
     def serve(self) -> None:
         """Let in who comes, and begin to deliver."""
-        for service in self.settings.services.values():
-            self._serve(service)
+        self.services.reconfigure(self.settings, {})
+        self.reloads.begin()
         self.dispatch.kick()
         self.audit.start()
 
-    def _serve(self, service: ServiceSettings) -> None:
-        channel = self.settings.channels[service.channel]
-        sockets = self._listening[service.name]
-        if channel.transport is None:
-            fds = tuple(one.fileno() for one in sockets)
-            servers = self._servers[service.name] = ServerJobs(
-                self.reactor, service, fds, self._start_server, self._stop_server
-            )
-            servers.fill()
-            return
-        factory = InboundFactory(
-            self.supervisor,
-            lambda: self._spec(self.settings.channels[service.channel], "slave", service=service),
-            service.max_conns,
-        )
-        for one in sockets:
-            self._ports.append(self.reactor.adoptStreamPort(one.fileno(), one.family, factory))
+    def _server_spec(self, service: ServiceSettings, listen: tuple[int, ...]) -> JobSpec:
+        return self._spec(self.settings.channels[service.channel], "slave", service=service, listen=listen)
 
-    def _start_server(self, service: ServiceSettings, listen: tuple[int, ...]) -> str:
-        spec = self._spec(self.settings.channels[service.channel], "slave", service=service, listen=listen)
-        self._services[spec.id] = service
-        self.supervisor.start(spec)
-        return spec.id
-
-    def _stop_server(self, job_id: str) -> None:
+    def _retire(self, job_id: str) -> None:
         job = self.jobs.get(job_id)
         if job is not None:
-            job.stop()
+            job.retire()
 
     def start_job(self, channel_name: str, host: str | None, run: str | None) -> None:
         """Start a master job (the schedule's wish, or an operator's)."""
-        spec = self._spec(self.settings.channels[channel_name], "master", host=host, run=run)
+        spec = self._spec(self.settings.channel(channel_name), "master", host=host, run=run)
         self.starting[spec.id] = spec
         self.supervisor.start(spec)
 
@@ -273,9 +242,11 @@ class Controller:
         return f"{channel.replace('$', '-')}.{self._life}.{self._jobs_made}"
 
     def _relay_from(self, spec: JobSpec) -> tuple[str, ...] | None:
+        """Whose clients may relay now; sessions of a service that is gone keep what they began with."""
+        services = self.settings.services
         if spec.service is not None:
-            return spec.service.relay_from
-        networks = [s.relay_from for s in self.settings.services.values() if s.channel == spec.channel.name]
+            return services.get(spec.service.name, spec.service).relay_from
+        networks = [s.relay_from for s in services.values() if s.channel == spec.channel.name]
         return tuple(network for some in networks for network in some) if networks else None
 
     def _stored(self, entry: Any) -> None:
@@ -286,37 +257,57 @@ class Controller:
         self.starting.pop(job.id, None)
 
     def _job_greeted(self, job: Any) -> None:
-        service = self._services.get(job.id)
-        if service is not None:
-            self._servers[service.name].greeted(job.id)
+        spec = job.spec
+        if spec.role == "slave":
+            self.services.greeted(job.id)
+        elif spec.run is None and needs_new_programs(spec.channel, self.settings.channel(spec.channel.name)):
+            # Settings have changed while it was being started.
+            self.scheduler.job_stopping(job.id)
+            job.retire()
 
     def _job_ended(self, job: Any, how: Any) -> None:
         self.jobs.pop(job.id, None)
         self.tally.forget(job.id)
         lived = self.reactor.seconds() - job.started
-        self._server_ended(job.spec, how.worked or lived >= LONGEST_PAUSE)
+        self.services.ended(job.id, how.worked or lived >= LONGEST_PAUSE)
 
     def _start_failed(self, spec: JobSpec, why: CannotStart, learnt: int) -> None:
         self.starting.pop(spec.id, None)
-        self._server_ended(spec, worked=False)
-
-    def _server_ended(self, spec: JobSpec, worked: bool) -> None:
-        service = self._services.pop(spec.id, None)
-        if service is not None:
-            self._servers[service.name].ended(spec.id, worked)
+        self.services.ended(spec.id, worked=False)
 
     def settings_changed(self) -> None:
-        """``configured`` or the operators' changes are others: what they come to counts at once."""
-        old, new = self.settings.channels, effective(self.configured, self.live_changes)
-        self.settings = self.dispatch.settings = new
-        self.debugging.set(new.controller.debug)
-        self.scheduler.reconfigure(new, self.reactor.seconds())
-        self.replace_servers(
-            name
-            for name in old.keys() & new.channels.keys()
-            if needs_new_programs(old[name], new.channels[name])
-        )
+        """The operators' changes are others: what they come to counts at once."""
+        self.reconfigure(effective(self.configured, self.live_changes))
+
+    def reconfigure(self, settings: Settings, opened: Sockets | None = None) -> None:
+        """
+        Everything works by these settings from now on; the one place that says so.
+
+        Jobs with old ones are replaced after what they are doing; an operator's runs keep theirs.
+
+        :param settings: The operators' changes included.
+        :param opened: Sockets of services, of :meth:`Services.prepare`; ``None``: the services stay.
+        """
+        now = self.reactor.seconds()
+        self.settings = settings
+        self.router = Router(settings)
+        self.intake.reconfigure(settings, self.router)
+        self.notices.reconfigure(settings)
+        self.verdicts.reconfigure(settings)
+        self.debugging.set(settings.controller.debug)
+        self.store.keep_free(settings.controller.free_space)
+        self.supervisor.reconfigure(self._supervision(), Resolver(self.reactor))
+        self.dispatch.reconfigure(settings)
+        self.scheduler.reconfigure(settings, now)
+        self.services.reconfigure(settings, opened)
         self.dispatch.kick()
+
+    def _supervision(self) -> SupervisorSettings:
+        return SupervisorSettings(
+            sent_directory=self._sent_directory,
+            mta=self.settings.mta,
+            stop_timeout=self.settings.controller.stop_timeout,
+        )
 
     def replace_servers(self, channels: Iterable[str]) -> list[str]:
         """
@@ -324,13 +315,7 @@ class Controller:
 
         :return: Names of the services.
         """
-        meant = set(channels)
-        replaced = []
-        for name, servers in self._servers.items():
-            if self.settings.services[name].channel in meant:
-                servers.replace()
-                replaced.append(name)
-        return replaced
+        return self.services.replace(channels)
 
     async def stop(self) -> None:
         """
@@ -338,15 +323,10 @@ class Controller:
 
         Takes at most the jobs' stop_timeout and a little; loses nothing whenever it is cut short.
         """
+        self.reloads.stop()
         self.dispatch.stop()
         self.audit.stop()
-        for servers in self._servers.values():
-            servers.stop()
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
-        for sockets in self._listening.values():
-            for one in sockets:
-                one.close()
+        await self.services.stop()
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
         await self.attempts.finish()
         await self.store.close()

@@ -43,7 +43,7 @@ class Dispatch:
         jobs: dict[str, Any],
         start_job: Callable[[str, str | None, str | None], None],
     ) -> None:
-        self.settings = settings
+        self.reconfigure(settings)
         self._reactor = reactor
         self._store = store
         self._scheduler = scheduler
@@ -58,6 +58,10 @@ class Dispatch:
         self.attempts: Attempts
         self.expire: Callable[[list[str]], None]
         self.decided: list[Callable[[], None]] = []
+
+    def reconfigure(self, settings: Settings) -> None:
+        """What is handed out from now on goes by these."""
+        self.settings = settings
 
     def kick(self) -> None:
         """Something changed: decide again, once for all that changes in this turn of the reactor."""
@@ -118,7 +122,7 @@ class Dispatch:
         for job_id in plan.stop_jobs:
             job = self._jobs.get(job_id)
             if job is not None:
-                job.stop()
+                job.retire()
         if plan.expired:
             self.expire(plan.expired)
         if plan.load is not None and not self._loading:
@@ -214,7 +218,7 @@ class Dispatch:
                 id=entry.id,
                 attempt=entry.attempts + 1,
                 host=entry.host,
-                gateway=self.settings.channels[entry.channel].gateway,
+                gateway=self.settings.channel(entry.channel).gateway,
                 envelope=stored.envelope,
                 octets=entry.size,
                 priority=entry.priority.word,

@@ -68,7 +68,7 @@ class JobHandler:
     def job_spawned(self, job: Any) -> None:
         spec = job.spec
         self._jobs[job.id] = job
-        self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from(spec))
+        self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from)
         for watcher in self.spawn_watchers:
             watcher(job)
         log.info("{job}: {role} of {channel} started", job=job.id, role=spec.role, channel=spec.channel.name)

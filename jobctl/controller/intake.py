@@ -42,12 +42,16 @@ class Intake:
         stored: Callable[[QueueEntry], None],
         seconds: Callable[[], float],
     ) -> None:
-        self.settings = settings
-        self.router = router
         self._store = store
         self._hot = hot
         self._stored = stored
         self._seconds = seconds
+        self.reconfigure(settings, router)
+
+    def reconfigure(self, settings: Settings, router: Router) -> None:
+        """What comes from now on is routed and limited so."""
+        self.settings = settings
+        self.router = router
         self._most_of_all = _smallest(settings.mta.block_limit)
         self._most = {
             channel.name: _smallest(settings.mta.block_limit, (channel.sourceblocklimit or 0) * BLOCK)
@@ -116,7 +120,7 @@ class Intake:
         state, reason = self._state(source.channel, len(envelope.recipients))
         entries = []
         for name, host, recipients in self._groups(envelope.recipients, source.channel, channel):
-            settings = self.settings.channels[name]
+            settings = self.settings.channel(name)
             # A notification quotes what was small enough, and whoever is to be told is told.
             if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")

@@ -29,9 +29,13 @@ class Notices:
     """
 
     def __init__(self, settings: Settings, intake: Intake, unique: Callable[[], str]) -> None:
-        self.settings = settings
+        self.reconfigure(settings)
         self._intake = intake
         self._unique = unique
+
+    def reconfigure(self, settings: Settings) -> None:
+        """What is told from now on is told by these."""
+        self.settings = settings
 
     def told_of(self, stored: StoredEntry, verdicts: Sequence[Disposition]) -> bool:
         """Whether anybody is to be told of an attempt; if not, nothing needs to be read for it."""

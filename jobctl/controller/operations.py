@@ -11,10 +11,11 @@ from jobctl import __version__
 from jobctl.config.settings import ChannelSettings
 from jobctl.control.operations import Caller, IOperations
 from jobctl.control.refusals import unknown_channel
-from jobctl.control.requests import Attach, Enqueue, Run, Submit
+from jobctl.control.requests import Attach, Enqueue, Reload, Run, Submit
 from jobctl.controller.changes import Changes
 from jobctl.controller.enqueue import Receiver, receiver
 from jobctl.controller.looks import Looks
+from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
 from jobctl.errors import UsageError
 
@@ -65,6 +66,10 @@ class Operations:
             "queue_directory": settings.controller.queue_directory,
             "configuration": settings.path,
         }
+
+    async def reload(self, request: Reload, caller: Caller, stream: Any) -> Outcome:
+        outcome: Outcome = await self._at.reloads.reload(caller.name, request.dry_run)
+        return outcome
 
     def enqueue(self, request: Enqueue, caller: Caller) -> Receiver:
         return receiver(self._at, request, caller)

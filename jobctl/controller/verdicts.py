@@ -30,9 +30,13 @@ class Verdicts:
     """
 
     def __init__(self, settings: Settings, notices: Notices, random: _random.Random) -> None:
-        self.settings = settings
+        self.reconfigure(settings)
         self.notices = notices
         self._random = random
+
+    def reconfigure(self, settings: Settings) -> None:
+        """What is decided from now on is decided by these."""
+        self.settings = settings
 
     def tried(
         self,
@@ -76,7 +80,7 @@ class Verdicts:
         # Leftovers of a partial success are tried once more at once; only progress brings this about again.
         if partial or not counted:
             return wish
-        channel = self.settings.channels[entry.channel]
+        channel = self.settings.channel(entry.channel)
         return max(wish, next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random))
 
     def expired(self, stored: StoredEntry, now: float, original: Original) -> Settlement:

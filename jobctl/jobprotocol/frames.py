@@ -216,7 +216,14 @@ class Alive(_Frame, tag="alive"):
 
 
 class Stop(_Frame, tag="stop"):
-    """Controller to program: finish what you hold, take no more, exit 0."""
+    """
+    Controller to program: finish what you hold, take no more, exit 0.
+
+    :ivar sessions: A program that serves several sessions lets each go on to its own end, instead of
+        ending it after the transaction under way.
+    """
+
+    sessions: bool = False
 
 
 FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Event | Alive

@@ -70,6 +70,13 @@ class AttachedJob(Conversation):
                 seconds, self.end, "did not leave when it was told to stop"
             )
 
+    def retire(self) -> None:
+        """Whoever started it by hand ends it, or we in the ordinary way."""
+        self.stop()
+
+    def _has_finished(self) -> None:
+        """It goes on until it is told to stop, or leaves."""
+
     def end(self, reason: str) -> None:
         self._reason = self._reason or reason
         self._transport.abortConnection()

@@ -122,6 +122,14 @@ class Conversation(ABC):
         """
 
     @abstractmethod
+    def retire(self) -> None:
+        """
+        Ask it to end when it has finished what it is doing, however long that takes.
+
+        A master finishes what it holds; a slave takes no more connections and serves those it has.
+        """
+
+    @abstractmethod
     def end(self, reason: str) -> None:
         """
         End it now, whatever it is doing.
@@ -143,9 +151,13 @@ class Conversation(ABC):
         """Traffic other than frames: it is alive."""
         self._heard = True
 
-    def send_stop(self) -> None:
-        """Say that it should finish what it holds, take no more, and exit."""
-        self.send(Stop())
+    def send_stop(self, sessions: bool = False) -> None:
+        """
+        Say that it should finish what it holds, take no more, and exit.
+
+        :param sessions: Its sessions may go on to their own end.
+        """
+        self.send(Stop(sessions=sessions))
 
     # For the subclasses.
 
@@ -249,7 +261,13 @@ class Conversation(ABC):
             del self.held[report.id]
             if self._streams is not None:
                 self._streams.cancel(report.id)
+            if not self.held:
+                self._has_finished()
         return whole
+
+    @abstractmethod
+    def _has_finished(self) -> None:
+        """It holds nothing any more."""
 
     def _content_failed(self, id: str, begun: bool, why: str) -> None:
         """

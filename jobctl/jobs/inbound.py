@@ -31,6 +31,11 @@ class InboundFactory(ServerFactory):
         self._linger = linger
         self.connections = 0
 
+    def reconfigure(self, make_spec: Callable[[], JobSpec], max_conns: int) -> None:
+        """The next connection is served so; those that are open go on as they began."""
+        self._make_spec = make_spec
+        self._max_conns = max_conns
+
     def buildProtocol(self, addr: Any) -> SocketBridge:
         return SocketBridge(self._supervisor.clock, self._linger, self._accepted)
 

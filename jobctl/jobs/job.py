@@ -25,6 +25,9 @@ __all__ = ["Ended", "Job", "JobSpec"]
 WORK, REPORT, SENT, LISTEN = 3, 4, 5, 6
 
 
+# Sessions of a server job that was replaced go on for so long at most (seconds); it is told to stop like any
+# other then, and its clients with 421 between two transactions.
+LONGEST_SESSION = 3600.0
 # Why a job was asked to stop, when it was not by us.
 LOST = "its connection was lost"
 
@@ -52,6 +55,9 @@ class Job(Conversation):
         self._drain_timer: Any = None
         # Why it was asked to stop.
         self._stopping = ""
+        # It was asked to take its time over that.
+        self._retiring = False
+        self._retire_timer: Any = None
         self._leaving = False
         self._concluded = False
         self._at_end: list[Callable[[], None]] = []
@@ -139,10 +145,27 @@ class Job(Conversation):
 
     def _ask_to_stop(self, why: str, patience: float | None) -> None:
         if self._outcome is None:
-            if not self._stopping:
+            if not self._stopping or self._retiring:
                 self._stopping = why
+                self._retiring = False
                 self.send_stop()
             self._child.end_after(self._shared.settings.stop_timeout if patience is None else patience)
+
+    def retire(self) -> None:
+        if self._outcome is not None or self._stopping:
+            return
+        self._stopping = "it was replaced"
+        self._retiring = True
+        slave = self.spec.role != "master"
+        self.send_stop(sessions=slave)
+        if slave:
+            self._retire_timer = self._shared.clock.callLater(LONGEST_SESSION, self.stop)
+        elif not self.held:
+            self._has_finished()
+
+    def _has_finished(self) -> None:
+        if self._retiring:
+            self._child.end_after(self._shared.settings.stop_timeout)
 
     def end(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -169,6 +192,8 @@ class Job(Conversation):
 
     def _exited(self, status: int | None, signal: int | None) -> None:
         self._outcome = status, signal
+        if self._retire_timer is not None and self._retire_timer.active():
+            self._retire_timer.cancel()
         self._drain_timer = self._shared.clock.callLater(self._shared.settings.drain, self._sweep)
         if self._companion is not None:
             self._companion.program_ended()

@@ -15,8 +15,9 @@ class Abortable(Protocol):
         """End at once; ``release`` follows."""
 
 
-class Shared(msgspec.Struct, frozen=True):
+class Shared(msgspec.Struct):
     """
+    :ivar settings: As they are now; a job looks at them when it needs one.
     :ivar clock: For timers (IReactorTime); the reactor itself outside of tests.
     :ivar handler: :class:`jobctl.interfaces.IJobHandler`.
     :ivar ended: Called with a job and how it ended; tells the handler.

@@ -54,6 +54,11 @@ class Supervisor:
         self._stopping = False
         self._all_gone: list[Deferred[None]] = []
 
+    def reconfigure(self, settings: SupervisorSettings, resolver: Any) -> None:
+        """What is started from now on has these; what runs has the times, too."""
+        self._shared.settings = settings
+        self._resolver = resolver
+
     def start(self, spec: JobSpec) -> None:
         """
         Start a job.  In a later turn of the reactor the handler gets ``job_spawned`` or

@@ -20,10 +20,26 @@ _OURS = ("maxjobs", "threaddepth", "pool", "backoff", "notices", "after", "max_l
 
 def needs_new_programs(old: ChannelSettings, new: ChannelSettings) -> bool:
     """Whether programs that were started with the old settings have others than the new ones."""
+    if old is new:
+        return False
     return any(
         getattr(old, name) != getattr(new, name)
         for name in ChannelSettings.__struct_fields__
         if name not in _OURS
+    )
+
+
+def gone(settings: ChannelSettings) -> ChannelSettings:
+    """
+    A channel that has left the configuration: it starts nothing.
+
+    Its mail keeps its lifetime: nothing expires only because somebody took a section out.
+    """
+    return ChannelSettings(
+        name=settings.name,
+        official_host_name=settings.name,
+        local_host=settings.local_host,
+        notices=settings.notices,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random as _random
 from collections.abc import Iterator
 
-from jobctl.config.settings import ChannelSettings, Settings
+from jobctl.config.settings import Settings
 from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.handout import HandOut
@@ -16,7 +16,7 @@ from jobctl.schedule.memory import Memory
 from jobctl.schedule.outlook import Outlook
 from jobctl.schedule.plan import Counts, HostBackoff, LoadRequest, Plan, StartJob
 from jobctl.schedule.pools import Pools
-from jobctl.schedule.queues import ChannelQueue
+from jobctl.schedule.queues import ChannelQueue, gone
 from jobctl.schedule.reachability import Reachability
 from jobctl.schedule.run_queue import RunQueue
 from jobctl.schedule.staffing import Staffing
@@ -63,9 +63,7 @@ class Scheduler:
         memory = self._memory
         for name in {*memory.channels, *settings.channels}:
             channel = memory.channel(name)
-            new = settings.channels.get(name) or ChannelSettings(
-                name=name, official_host_name=name, local_host=""
-            )
+            new = settings.channels.get(name) or gone(channel.settings)
             if channel.configure(new):
                 self._stop += [
                     job.id for job in channel.jobs.values() if not job.stopping and job.run is None

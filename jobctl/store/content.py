@@ -93,7 +93,7 @@ class ContentFiles:
 
     def __init__(self, directory: str, free_space: int, disk: Disk, health: Health) -> None:
         self.disk = disk
-        self._free_space = free_space
+        self.free_space = free_space
         self._staging = os.path.join(directory, "staging")
         self._content = os.path.join(directory, "content")
         self._health = health
@@ -109,7 +109,7 @@ class ContentFiles:
 
     def create(self) -> tuple[str, int]:
         """A new file: its name and descriptor. :raises OSError: It cannot be, or there is too little room."""
-        if self.disk.free(self._staging)[0] < self._free_space:
+        if self.disk.free(self._staging)[0] < self.free_space:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         name = secrets.token_hex(12)
         return name, self.disk.create(os.path.join(self._staging, name))

@@ -8,7 +8,7 @@ import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from jobctl.errors import StoreBusy, StoreError
+from jobctl.errors import StoreBusy, StoreError, StoreFull
 from jobctl.interfaces import IMessageStore, IStagedContent
 from jobctl.mail.acts import Act
 from jobctl.mail.entry import (
@@ -41,6 +41,7 @@ class MemoryDisk:
         self.contents: dict[int, bytes] = {}
         self.lines: dict[int, list[Attempt]] = {}
         self.accounts: dict[str, dict[str, int]] = {}
+        self.free = 1 << 40
         self.stopped: dict[str, tuple[str, float]] = {}
         self.backoffs: dict[tuple[str, str], tuple[int, float, str]] = {}
         self.remembered: dict[tuple[str, str], str] = {}
@@ -88,12 +89,16 @@ class MemoryStore(MemoryRecords):
         self.disk = disk or MemoryDisk()
         self._clock = clock
         self._fault = fault
+        self._free_space = 0
         self._open = False
 
     def open(self) -> None:
         if self.disk.busy:
             raise StoreBusy("the queue is in use by another store")
         self.disk.busy = self._open = True
+
+    def keep_free(self, octets: int) -> None:
+        self._free_space = octets
 
     def close(self) -> "Deferred[None]":
         if self._open:
@@ -185,6 +190,18 @@ class MemoryStore(MemoryRecords):
         )
         return self._do(lambda: [due[pair] for pair in hosts], faults=False)
 
+    def count_arrived(self, channel: str, priority: Priority, after: float, until: float) -> "Deferred[int]":
+        return self._do(
+            lambda: sum(
+                stored.state is Lasting.QUEUED
+                and stored.entry.channel == channel
+                and stored.entry.priority == priority
+                and after < stored.entry.enqueued <= until
+                for stored in self.disk.entries.values()
+            ),
+            faults=False,
+        )
+
     def history(self, id: str) -> "Deferred[list[Attempt]]":
         return self._do(lambda: list(self.disk.lines.get(id_number(id), [])), faults=False)
 
@@ -245,6 +262,8 @@ class MemoryStore(MemoryRecords):
             return fail(why)
 
     def _check_and_add(self, submission: Submission) -> list[str]:
+        if self.disk.free < self._free_space:
+            raise StoreFull("the queue's disk is full")
         content = submission.content
         if type(content) is not bytes:
             if not isinstance(content, _Staged) or not content.usable:

@@ -156,6 +156,17 @@ def overdue(connection: sqlite3.Connection, hosts: list[tuple[str, str]], now: f
     return [count for (count,) in rows]
 
 
+def count_arrived(
+    connection: sqlite3.Connection, channel: str, priority: int, after: float, until: float
+) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM entries WHERE channel = ? AND state = 0 AND priority = ?"
+        " AND enqueued > ? AND enqueued <= ?",
+        (channel, priority, microseconds(after), microseconds(until)),
+    ).fetchone()
+    return int(row[0])
+
+
 def history(connection: sqlite3.Connection, text_id: str) -> list[Attempt]:
     rows = connection.execute("SELECT line FROM history WHERE entry = ? ORDER BY seq", (id_number(text_id),))
     return [_line(line) for (line,) in rows]

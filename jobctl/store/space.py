@@ -30,7 +30,7 @@ class Space:
     def __init__(self, directory: str, free_space: int, clock: Callable[[], float], disk: Disk) -> None:
         self._directory = directory
         self._path = os.path.join(directory, "reserve")
-        self._free_space = free_space
+        self.free_space = free_space
         self._clock = clock
         self._disk = disk
         self._looked = float("-inf")
@@ -51,7 +51,7 @@ class Space:
     def _look(self) -> None:
         try:
             octets, files = self._disk.free(self._directory)
-            if not self._reserved and octets > self._free_space + RESERVE:
+            if not self._reserved and octets > self.free_space + RESERVE:
                 self._disk.allocate(self._path, RESERVE)
                 self._reserved = True
         except OSError as why:
@@ -60,7 +60,7 @@ class Space:
             reason = ""
             if not self._reserved:
                 reason = "the queue's disk has no room for the reserve"
-            elif octets < self._free_space:
+            elif octets < self.free_space:
                 reason = f"the queue's disk has only {octets} octets free"
             elif files < _FEWEST_FILES:
                 reason = f"the queue's disk has only {files} inodes free"

@@ -117,7 +117,7 @@ class SQLiteStore(OperatorRecords):
         try:
             self._files.prepare()
             connection = self._open_database()
-            space = Space(self._directory, self._free_space, self._clock, self._disk)
+            self._space = space = Space(self._directory, self._free_space, self._clock, self._disk)
             recover(connection, self._files)
             readers = [schema.connect_reader(self._path, self._disk) for _ in range(4)]
             writer = Writer(
@@ -142,6 +142,13 @@ class SQLiteStore(OperatorRecords):
         except StoreFull:
             self._disk.remove(os.path.join(self._directory, "reserve"))
             return open_database(self._path, self._disk)
+
+    def keep_free(self, octets: int) -> None:
+        """So much must stay free on the disk for mail to be accepted, from now on."""
+        self._free_space = octets
+        if self._open:
+            # Read in other threads, each time as one number.
+            self._space.free_space = self._files.free_space = octets
 
     def close(self) -> "Deferred[None]":
         """Commit what is waiting and let go."""
@@ -271,6 +278,13 @@ class SQLiteStore(OperatorRecords):
         """How much of these channels and hosts is due."""
         now, pairs = self._clock(), list(hosts)
         return self._ask(self._lists, lambda connection: reading.overdue(connection, pairs, now))
+
+    def count_arrived(self, channel: str, priority: Priority, after: float, until: float) -> "Deferred[int]":
+        """Queued entries that arrived between the two times."""
+        return self._ask(
+            self._lists,
+            lambda connection: reading.count_arrived(connection, channel, int(priority), after, until),
+        )
 
     def history(self, id: str) -> "Deferred[list[Attempt]]":
         """What was tried with an entry, oldest first."""

@@ -1,0 +1,74 @@
+"""Which line of the configuration is responsible for something: what a person has to look at, or change."""
+
+import msgspec
+
+from jobctl.config.classes import ChannelClass, class_of
+from jobctl.config.findings import dotted
+from jobctl.config.keywords import KEYWORDS
+from jobctl.config.settings import Settings
+
+
+class Place(msgspec.Struct, frozen=True):
+    """
+    A key of the configuration.
+
+    :ivar key: Its dotted name.
+    :ivar line: Where it stands; 0: it is not given, its default applies.
+    """
+
+    key: str
+    path: str = ""
+    line: int = 0
+
+    @property
+    def text(self) -> str:
+        """``jobctl.toml:12: channel.out.backoff``, or ``channel.out.backoff (default)``."""
+        return f"{self.path}:{self.line}: {self.key}" if self.line else f"{self.key} (default)"
+
+
+def place_of(settings: Settings, *keys: tuple[str, ...]) -> Place:
+    """The first of some keys that is given; the first of all, as a default, when none is."""
+    for key in keys:
+        line = settings.lines.get(dotted(key).lower())
+        if line is not None:
+            return Place(dotted(key), settings.path, line)
+    return Place(dotted(keys[0]))
+
+
+def of_channel(settings: Settings, channel: str, *keywords: str) -> Place:
+    """
+    Where a channel got a keyword's value from: its own section, else ``[defaults]``.
+
+    :param keywords: The one that would decide first, then those that decide without it; aliases are known.
+    """
+    names = [name for keyword in keywords for name in _spellings(keyword)]
+    keys = [("channel", channel, name) for name in names] + [("defaults", name) for name in names]
+    if any(keyword.endswith("notices") for keyword in keywords):
+        # Channels that say nothing of them have those of l.
+        keys += [("channel", "l", name) for name in names]
+    return place_of(settings, *keys)
+
+
+def of_program(settings: Settings, channel: str, key: str) -> Place:
+    """Where a channel got its program, or a limit on it, from: its section, else its class."""
+    prefix = "job_controller.channel_class."
+    patterns = {name[len(prefix) :].strip('"') for name in settings.lines if name.startswith(prefix)}
+    classes = [ChannelClass(pattern=pattern) for pattern in sorted(patterns)]
+    own = ("channel", channel, key)
+    if not classes:
+        return place_of(settings, own)
+    return place_of(
+        settings, own, ("job_controller", "channel_class", class_of(channel, classes).pattern, key)
+    )
+
+
+def of_pool(settings: Settings, pool: str) -> Place:
+    """Where a pool got its limit from."""
+    return place_of(
+        settings, ("job_controller", "job_pool", pool, "job_limit"), ("job_controller", "job_limit")
+    )
+
+
+def _spellings(keyword: str) -> tuple[str, ...]:
+    known = KEYWORDS.find(keyword)
+    return (keyword,) if known is None else (known.name, *known.aliases)

@@ -1,0 +1,97 @@
+"""The listening sockets of all services, and how they change while they are in use."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable
+
+from jobctl.config.settings import ServiceSettings
+from jobctl.net.listeners import open_listener, parse_endpoint
+
+# Where a socket listens; two endpoint strings that are the same socket have the same place.
+Place = tuple[str, ...]
+Sockets = dict[Place, socket.socket]
+
+
+class ListeningSockets:
+    """
+    Sockets by where they listen; one that stays is never closed in between.
+
+    :param sockets: Those open now.
+    """
+
+    def __init__(self) -> None:
+        self.sockets: Sockets = {}
+
+    def of(self, service: ServiceSettings) -> list[socket.socket]:
+        """The sockets of a service, in the order of ``listen``."""
+        return [self.sockets[place(service.name, endpoint)] for endpoint in service.listen]
+
+    def open(self, services: Iterable[ServiceSettings]) -> Sockets:
+        """
+        Open what is not open yet, all of it or nothing; :meth:`keep` makes it count.
+
+        :raises OSError: One cannot be had; nothing has changed.
+        """
+        opened: Sockets = {}
+        try:
+            for service in services:
+                for endpoint in service.listen:
+                    where = place(service.name, endpoint)
+                    if where not in self.sockets and where not in opened:
+                        opened[where] = open_listener(endpoint, service.backlog)
+        except BaseException:
+            close_all(opened)
+            raise
+        return opened
+
+    def keep(self, services: Iterable[ServiceSettings], opened: Sockets) -> None:
+        """Have these from now on; others are closed, for us: a program that shares one goes on with it."""
+        wanted = {
+            place(service.name, endpoint): (endpoint, service.backlog)
+            for service in services
+            for endpoint in service.listen
+        }
+        gone = {where: one for where, one in self.sockets.items() if where not in wanted}
+        for where, (endpoint, backlog) in wanted.items():
+            if where in self.sockets:
+                _renew(self.sockets[where], endpoint, backlog)
+        self.sockets = {where: one for where, one in self.sockets.items() if where in wanted} | opened
+        close_all(gone)
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for one in self.sockets.values():
+            one.close()
+        self.sockets = {}
+
+
+def place(service: str, endpoint: str) -> Place:
+    """Where an endpoint of a service listens."""
+    kind, options = parse_endpoint(endpoint)
+    if kind in ("tcp", "tcp6"):
+        interface, port = options.get("interface", ""), options.get("port", "")
+        family = "tcp6" if kind == "tcp6" or ":" in interface else "tcp"
+        # Two services that ask for any port mean two.
+        return (family, interface, port, service) if port == "0" else (family, interface, port)
+    if kind == "unix":
+        return (kind, options.get("address", ""))
+    return (kind, endpoint)
+
+
+def close_all(sockets: Sockets) -> None:
+    """Close sockets; a name in the file system goes with its socket."""
+    for where, one in sockets.items():
+        one.close()
+        if where[0] == "unix":
+            with contextlib.suppress(OSError):
+                os.unlink(where[1])
+
+
+def _renew(one: socket.socket, endpoint: str, backlog: int) -> None:
+    """What can change about a socket that listens: its backlog, and its name's mode."""
+    kind, options = parse_endpoint(endpoint)
+    with contextlib.suppress(OSError):
+        one.listen(int(options.get("backlog", backlog)))
+        if kind == "unix" and "mode" in options:
+            os.chmod(options["address"], int(options["mode"], 8))
