@@ -84,7 +84,7 @@ class World:
 
     :ivar held: Job to the entries it has, in order.
     :ivar delivered: Ids in order of delivery.
-    :ivar plans: What the schedule said.
+    :ivar warned: Entries whose senders were told of the delay, at which age.
     """
 
     def __init__(self, configuration: Settings | None = None, empty: bool = True) -> None:
@@ -96,6 +96,7 @@ class World:
         self.of: dict[str, tuple[str, str | None]] = {}
         self.delivered: list[str] = []
         self.expired: list[str] = []
+        self.warned: list[tuple[str, float]] = []
         self.stopped: list[str] = []
         self._made = 0
         self._jobs = 0
@@ -130,6 +131,11 @@ class World:
         for job, ids in plan.handouts:
             self.held[job] += ids
         self.expired += plan.expired
+        for id, age in plan.warn:
+            self.warned.append((id, age))
+            stored = self.store.entries[id]
+            stored.warned = age
+            self.scheduler.deferred(id, stored.due, stored.attempts, self.now, age)
         for job in plan.stop_jobs:
             self.stopped.append(job)
         if load and plan.load is not None:

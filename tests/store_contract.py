@@ -343,6 +343,28 @@ class MessageStoreContract(OperatorContract):
         self.assertEqual(self.due_ids(), [text_id])
         self.assertEqual(self.wait(self.store.summarize())["tcp_local"], (1, 0, 1, 36, NOW))
 
+    def test_age_stands_still_while_held(self) -> None:
+        """How long it was held, and of what delay its sender was told, is kept with each entry."""
+        (text_id,) = self.enqueue()
+        (later,) = self.enqueue(new_entry(ANN, due=NOW + 5, paused=5.5))
+        self.settle(Settlement(text_id, warned=86400.0))
+        self.settle(Settlement(text_id, state=Lasting.HELD, reason="x"))
+        self.reopen()
+        held = self.one(text_id)
+        self.assertEqual((held.entry.warned, held.entry.paused), (86400.0, 0.0))
+        self.assertGreater(held.held_since, 0.0)
+        self.settle(Settlement(text_id, state=Lasting.HELD, reason="y"))
+        self.assertEqual(self.one(text_id).held_since, held.held_since)
+        self.settle(Settlement(text_id, state=Lasting.QUEUED, reason="", due=NOW))
+        self.assertEqual(self.one(text_id).held_since, 0.0)
+        self.reopen()
+        found = {entry.id: entry for entry in self.wait(self.store.window(None, 10, []))}
+        self.assertEqual(found[text_id].warned, 86400.0)
+        self.assertGreaterEqual(found[text_id].paused, 0.0)
+        self.assertEqual((found[later].paused, found[later].warned), (5.5, 0.0))
+        (born_held,) = self.enqueue(new_entry(ANN, state=Lasting.HELD))
+        self.assertEqual(self.one(born_held).held_since, NOW)
+
     def test_window_in_order_of_due_time(self) -> None:
         """Queued entries come in the order of their due times, then of arrival, page by page."""
         dues = [NOW + 5, NOW, NOW + 0.000001, NOW, NOW - 5]

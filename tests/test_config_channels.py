@@ -191,10 +191,13 @@ def test_notices_of_l_are_everybodys() -> None:
 
 
 def test_after_and_names() -> None:
-    """after takes seconds, +seconds or a duration; names and further host names are kept."""
-    assert channel("after = 5").after == 5
-    assert channel('after = "+5"').after == 5
-    assert channel('after = "pt1m"').after == 60
+    """after takes seconds, +seconds, a duration or a time; names and further host names are kept."""
+    assert set(channel("after = 5").after.values()) == {5}
+    assert channel('after = "+5"').after["third_class"] == 5
+    assert channel('after = "pt1m"\nurgentafter = 0').after["urgent"] == 0
+    times = channel("after = 2023-11-14T22:13:20Z\nsecondclassafter = 2023-11-14T22:13:20").after
+    assert times["normal"] == times["second_class"] == 1_700_000_000
+    assert "is not a number" in problem("[channel.x]\nafter = [1]")
     found = channel("local_host_alias = 'out.example.org'\nadditional_host_names = 'a.example b.example'")
     assert (found.local_host, found.additional_host_names) == ("out.example.org", ("a.example", "b.example"))
 
@@ -236,9 +239,8 @@ urgent_delivery = "08:00-20:00"
         7200,
         5,
     )
-    assert [note.key for note in settings.notes] == [
-        'job_controller.channel_class."tcp_s?ow".urgent_delivery'
-    ]
+    assert settings.channels["tcp_slow"].delivery == {"urgent": ((480, 1200),)}
+    assert settings.channels["tcp_x"].delivery == {} and settings.notes == ()
 
 
 def test_transports() -> None:
@@ -276,6 +278,8 @@ def _sample(kind: Kind, key: object) -> str:
         Kind.ADDRESSES: "'192.0.2.1:53 [::1]:53 ::1'",
         Kind.CHOICE: "'may'",
         Kind.SECONDS: "3",
+        Kind.MOMENT: "3",
+        Kind.HOURS: "'08:00-20:00'",
         Kind.DURATIONS: "'PT3M'",
         Kind.AGES: "3",
         Kind.COMMAND: "'x'",
@@ -295,6 +299,7 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
         "transport": "'tcp'",
         "multiple": "true\ndaemon = 'g.example'",
         "option_file": "'/dev/null'",
+        "jitter": "0.5",
     }
     value = special.get(key.name)
     text = f"[channel.tcp_x]\n{key.name} = {value or _sample(key.kind, key)}\n"

@@ -236,15 +236,23 @@ def test_a_notification_is_never_too_large():
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
-def test_a_message_in_a_loop_is_refused(limited, pieces):
-    """More Received fields than ``max_received_lines``, by whatever way it comes."""
+def test_a_message_in_a_loop_is_held(limited, pieces):
+    """More Received fields than ``max_received_lines``: accepted, and set aside with the cause."""
     slave = limited.slave()
     if pieces == 1:
         slave.says(Submit(id="s1", envelope=ANN), LOOP)
     else:
         slave.says(Submit(id="s1", envelope=ANN, more=True), LOOP)
         slave.says(Submit(id="s1"), b"more\r\n")
-    assert refusal(limited, slave) == (554, "5.4.6")
+    in_loop(limited)
+
+
+def in_loop(world):
+    (stored,) = world.queued()
+    assert stored.state is Lasting.HELD and stored.held_since == stored.entry.enqueued
+    assert stored.reason == "mail loop: 4 Received fields, more than max_received_lines (3)"
+    world.turn(30 * 86400)
+    assert not world.supervisor.asked and world.queued() == [stored]
 
 
 def test_nobody_to_send_to(world):
@@ -404,15 +412,15 @@ def test_enqueue_beyond_the_limit(limited):
     assert limited.do(receiver.finish())
 
 
-def test_enqueue_of_a_message_in_a_loop(limited):
-    """A program that hands mail back to us for ever is told so."""
-    receiver = limited.controller.operations.enqueue(
-        Enqueue(id=1, sender="", recipients=("x@b.example",)), CALLER
-    )
-    receiver.write(LOOP)
-    with pytest.raises(Refusal) as why:
-        limited.do(receiver.finish())
-    assert why.value.code == 554
+@pytest.mark.parametrize("size", [0, 400_000])
+def test_enqueue_of_a_message_in_a_loop(size):
+    """A program that hands mail back to us for ever is found out, however large the mail."""
+    limited = World(configuration=CONFIGURATION + "[mta]\nmax_received_lines = 3\n")
+    request = Enqueue(id=1, sender="", recipients=("x@b.example",))
+    receiver = limited.controller.operations.enqueue(request, CALLER)
+    receiver.write(LOOP.replace(b"Received", b"X", 1) + b"x" * size)
+    limited.do(receiver.finish())
+    in_loop(limited)
 
 
 @pytest.mark.parametrize("size", [10, 400_000])

@@ -10,6 +10,8 @@ from jobctl.schedule.timers import Timers
 from tests.schedule_case import START, World, channel, settings
 
 DAY = 86400.0
+# Nobody is warned.
+UNTOLD = dict.fromkeys(("urgent", "normal", "nonurgent"), (4 * DAY,))
 
 
 class TestDue:
@@ -57,7 +59,7 @@ class TestDue:
 
     def test_nothing_to_do_is_said(self) -> None:
         """An empty queue needs no timer, and due work without a slot is not counted."""
-        world = World(settings(channel(maxjobs=0)))
+        world = World(settings(channel(maxjobs=0, notices=UNTOLD)))
         assert world.scheduler.next_due() is None
         world.enqueue()
         world.plan()
@@ -70,7 +72,7 @@ class TestExpiry:
 
     def test_delayed_message_expires_on_time(self) -> None:
         """A message whose next attempt lies beyond its lifetime is returned when that ends."""
-        world = World()
+        world = World(settings(channel(notices=UNTOLD)))
         (id,) = world.enqueue(due=START + 30 * DAY)
         assert world.scheduler.next_due() == START + 4 * DAY
         world.now = START + 4 * DAY
@@ -82,7 +84,7 @@ class TestExpiry:
 
     def test_waiting_message_expires(self) -> None:
         """So does one that waits in a stopped channel."""
-        world = World()
+        world = World(settings(channel(notices=UNTOLD)))
         world.scheduler.stop("tcp_local")
         first = world.enqueue(count=3)
         world.now += DAY

@@ -17,6 +17,8 @@ from tests.schedule_case import settings as configured
 
 CHANNELS = ("tcp_local", "generic", "local")
 HOSTS = ("a", "b", "c", "d")
+# Two windows a day for normal mail, one over midnight for what is lower.
+HOURS = {"normal": ((360, 720), (780, 1080)), "nonurgent": ((1320, 120),)}
 
 
 def check_books(scheduler: Scheduler) -> None:
@@ -60,12 +62,13 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         self.removed: set[str] = set()
         self.credit: Counter[str] = Counter()
         self.expiring: set[str] = set()
+        self.warning: dict[str, float] = {}
         self.runs = 0
 
     def configuration(self, **changes: object):  # type: ignore[no-untyped-def]
         return configured(
             channel("tcp_local", threaddepth=2, maxjobs=3, **changes),
-            channel("generic", transport="tcp", threaddepth=2, maxjobs=2),
+            channel("generic", transport="tcp", threaddepth=2, maxjobs=2, delivery=HOURS),
             channel("local", smtp="nosmtp", maxjobs=2),
             limit=self.limit,
             pools={"DEFAULT": 4},
@@ -108,7 +111,9 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
             assert self.credit[job] >= 0
             self.world.held[job] += ids
         assert not self.expiring & held
+        assert not self.warning.keys() & held
         self.expiring.update(plan.expired)
+        self.warning.update(plan.warn)
         self.starting += plan.starts
         self.world.stopped += plan.stop_jobs
         slots: Counter[str] = Counter(start.channel for start in self.starting if start.run is None)
@@ -212,7 +217,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
     @stateful.rule(name=st.sampled_from(CHANNELS), host=st.sampled_from(HOSTS), count=st.integers(1, 3))
     def caller_claims(self, name: str, host: str, count: int) -> None:
         ids = self.scheduler.claim(name, host, count)
-        assert not set(ids) & (set(self.held) | self.expiring)
+        assert not set(ids) & (set(self.held) | self.expiring | self.warning.keys())
         self.expiring.update(ids)
 
     @stateful.rule(name=st.sampled_from(CHANNELS), host=st.sampled_from(HOSTS))
@@ -226,6 +231,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         id = data.draw(st.sampled_from(sorted(set(self.world.store.entries) - self.removed)))
         self.scheduler.remove(id)
         self.expiring.discard(id)
+        self.warning.pop(id, None)
         if id in self.held:
             self.removed.add(id)
         elif back:
@@ -277,6 +283,19 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         else:
             self.scheduler.deferred(id, self.world.now + 60, None, self.world.now)
 
+    @stateful.precondition(lambda self: self.warning)
+    @stateful.rule(recorded=st.booleans())
+    def sender_is_told(self, recorded: bool) -> None:
+        """Of the same age never again."""
+        id, age = self.warning.popitem()
+        stored = self.world.store.entries[id]
+        assert age > stored.warned
+        if recorded:
+            stored.warned = age
+            self.scheduler.deferred(id, stored.due, stored.attempts, self.world.now, age)
+        else:
+            self.scheduler.deferred(id, self.world.now + 60, None, self.world.now)
+
     @stateful.invariant()
     def books_are_right(self) -> None:
         check_books(self.scheduler)
@@ -287,7 +306,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
             self.scheduler.start(name, self.world.now)
         for request, entries in self.answers:
             self.scheduler.loaded(request, entries, self.world.now)
-        for id in self.expiring:
+        for id in self.expiring | self.warning.keys():
             self.world.settle([id])
         world = self.world
         for start in self.starting:

@@ -47,7 +47,10 @@ def register(commands: Commands) -> None:
         "--channel", metavar="NAME", help="queue it there (default: the rewrite rules choose)"
     )
     parser.add_argument(
-        "--priority", choices=("urgent", "normal", "nonurgent"), default="normal", help="default: normal"
+        "--priority",
+        choices=("urgent", "normal", "nonurgent"),
+        default="",
+        help="default: what its Priority: field says, else normal",
     )
     parser.add_argument("--envid", metavar="TEXT", help="envelope id, quoted in notifications")
     parser.add_argument(

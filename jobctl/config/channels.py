@@ -13,7 +13,7 @@ from jobctl.config.keywords import KEYWORDS, NOT_FOR_DEFAULTS
 from jobctl.config.options import tcp_options
 from jobctl.config.paths import absolute
 from jobctl.config.reading import Given, Table, as_table, overlaid, read_table
-from jobctl.config.retries import backoff, notices
+from jobctl.config.retries import after, backoff, delivery, demotion, notices
 from jobctl.config.settings import ChannelSettings, PoolSettings, TcpOptions
 from jobctl.config.tcp_options import OPTIONS
 from jobctl.config.values import is_host
@@ -27,6 +27,7 @@ class Surroundings(NamedTuple):
     """
     What the channels are read against.
 
+    :ivar demotion: What [mta] says of it, as :class:`ChannelSettings` has it.
     :ivar directory: Paths in the file are as seen from here.
     :ivar exists: Whether a file is there.
     """
@@ -34,6 +35,7 @@ class Surroundings(NamedTuple):
     classes: list[ChannelClass]
     pools: dict[str, PoolSettings]
     return_units: int
+    demotion: dict[str, int]
     directory: str
     exists: Callable[[str], bool]
 
@@ -176,18 +178,27 @@ def _channel(
         anon_host=program.anon_host,
         backoff=backoff((defaults, section.own)),
         notices=notices((defaults, section.own), around.return_units, findings),
+        after=after((defaults, section.own)),
+        delivery=delivery(program.delivery, (defaults, section.own)),
+        demotion=demotion(around.demotion, (defaults, section.own)),
         options=section.options,
         keywords=keywords,
         **fields,
     )
 
 
-_PLACED = frozenset({"official_host_name", "options", "daemon", "master", "slave", "bidirectional"})
+_PLACED = frozenset(
+    {
+        *("official_host_name", "options", "daemon", "master", "slave", "bidirectional"),
+        *("urgentblocklimit", "normalblocklimit", "nonurgentblocklimit"),
+    }
+)
+_PLACED_KINDS = (Kind.DURATIONS, Kind.AGES, Kind.MOMENT, Kind.HOURS)
 
 
 def _has_place(key: Key) -> bool:
     """Whether the settings have a field of their own for what the keyword says."""
-    return bool(key.field) or key.name in _PLACED or key.kind in (Kind.DURATIONS, Kind.AGES)
+    return bool(key.field) or key.name in _PLACED or key.kind in _PLACED_KINDS
 
 
 def _keywords(merged: Table) -> dict[str, Any]:

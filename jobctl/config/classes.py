@@ -5,10 +5,11 @@ import re
 import msgspec
 
 from jobctl.config.findings import Findings
-from jobctl.config.keys import did_you_mean
+from jobctl.config.keys import Kind, did_you_mean
 from jobctl.config.linemap import KeyPath
 from jobctl.config.reading import as_table, read_table
 from jobctl.config.sections import CHANNEL_CLASS
+from jobctl.config.settings import Hours
 
 MAX_LIFE_TIME = 3600.0  # the original's sample file (AG63 bgajv)
 MAX_LIFE_ASKWORK = 20_000  # as shipped for ims-ms*
@@ -28,6 +29,7 @@ class ChannelClass(msgspec.Struct, frozen=True, kw_only=True):
     max_life_time: float = MAX_LIFE_TIME
     max_life_askwork: int = MAX_LIFE_ASKWORK
     anon_host: bool = False
+    delivery: dict[str, Hours] = {}
     where: KeyPath = ()
 
     def matches(self, channel: str) -> bool:
@@ -66,6 +68,11 @@ def read_classes(
         fields: dict[str, object] = {"max_life_time": max_life_time, "max_life_askwork": max_life_askwork}
         given = read_table(table, place, CHANNEL_CLASS, findings)
         fields.update({name: found.value for name, found in given.items() if found.key.field})
+        fields["delivery"] = {
+            name.removesuffix("_delivery"): found.value
+            for name, found in given.items()
+            if found.key.kind is Kind.HOURS
+        }
         classes.append(
             msgspec.convert({**fields, "pattern": pattern, "where": place}, ChannelClass, strict=False)
         )

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     NETWORKS = "networks"
     CHOICE = "one of"
     SECONDS = "seconds or duration"
+    MOMENT = "seconds, duration or time"
+    HOURS = "hours of the day"
     DURATIONS = "durations"
     AGES = "ages"
     COMMAND = "command"

@@ -4,7 +4,6 @@ from jobctl.config.keys import Key, Kind
 from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
 
 _ALL_AT_ONCE = "mail of every priority is tried at once, as with immnonurgent"
-_SIZE_DEMOTION = "messages are not demoted by size yet"
 
 NAMES: tuple[Key, ...] = (
     valued(
@@ -169,17 +168,49 @@ QUEUE: tuple[Key, ...] = (
         )
     ),
     valued(
-        "after",
-        Kind.SECONDS,
-        "Delay before the first attempt.",
-        field="after",
+        "max_attempts",
+        Kind.INTEGER,
+        "Counted attempts after which mail is returned, however young it is.",
+        field="max_attempts",
+        low=1,
+        default="any number",
+    ),
+    valued(
+        "jitter",
+        Kind.NUMBER,
+        "Part of a retry interval that is added to it at most, so that what failed together parts.",
+        field="jitter",
         low=0,
-        default="0",
-        source="SIMS doc81",
+        high=1,
+        default="0.05",
     ),
     *(
-        inert(f"{priority}after", Kind.SECONDS, f"As after, for {priority} mail.", "only after acts", low=0)
-        for priority in ("urgent", "normal", "nonurgent", "secondclass", "thirdclass")
+        valued(
+            f"{priority}after",
+            Kind.MOMENT,
+            f"Delay before the first attempt{what}: seconds, a duration, or a time such as "
+            "`2026-12-24T18:00:00Z`.",
+            low=0,
+            default=default,
+            source="SIMS doc81",
+        )
+        for priority, what, default in (
+            ("", "", "0"),
+            ("urgent", " of urgent mail", "after"),
+            ("normal", " of normal mail", "after"),
+            ("nonurgent", " of nonurgent mail", "after"),
+            ("secondclass", " of second class mail", "after"),
+            ("thirdclass", " of third class mail", "after"),
+        )
+    ),
+    *(
+        valued(
+            f"{priority}_delivery",
+            Kind.HOURS,
+            f"Hours of the local day in which {priority} mail goes out: `08:00-12:00 22:00-06:00`.",
+            default="that of the class",
+        )
+        for priority in ("urgent", "normal", "nonurgent")
     ),
     flag("immnonurgent", "Mail of every priority is tried at once.", groups=("immediacy",), default="on"),
     *inert_flags(
@@ -199,14 +230,14 @@ QUEUE: tuple[Key, ...] = (
     ),
     inert("period", Kind.INTEGER, "Periods between periodic jobs.", _ALL_AT_ONCE),
     *(
-        inert(
+        valued(
             f"{priority}blocklimit",
             Kind.INTEGER,
             f"Larger {priority} mail drops by one priority (blocks of 1024 octets).",
-            _SIZE_DEMOTION,
-            low=0,
+            low=1,
+            default=f"`{mta}_block_limit` of [mta]",
         )
-        for priority in ("urgent", "normal", "nonurgent")
+        for priority, mta in (("urgent", "urgent"), ("normal", "normal"), ("nonurgent", "non_urgent"))
     ),
     inert("subdirs", Kind.INTEGER, "Queue subdirectories.", "the queue is a database", low=1, default="1"),
     inert(
@@ -223,10 +254,19 @@ QUEUE: tuple[Key, ...] = (
         field="holdlimit",
         low=0,
     ),
-    *inert_flags(
-        "Deferred-delivery: is not read yet", {"deferred": "Honour Deferred-delivery:."}, group="deferred"
+    *flags(
+        "deferred",
+        "deferred",
+        {
+            "deferred": (
+                True,
+                "Mail queued to this channel waits for the date of its Deferred-Delivery: field.",
+            ),
+            "nodeferred": (False, "Deferred-Delivery: is not looked at."),
+        },
+        default="nodeferred",
+        source="AG63 bganz",
     ),
-    flag("nodeferred", "Deferred-delivery: is not honoured.", groups=("deferred",), default="on"),
 )
 
 _COUNTS = (

@@ -13,6 +13,7 @@ from jobctl.config.linemap import LineMap
 from jobctl.config.paths import absolute
 from jobctl.config.pools import read_pools
 from jobctl.config.reading import Table, as_tables, read_table
+from jobctl.config.retries import demotion_everywhere
 from jobctl.config.rewriting import read_rules
 from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
@@ -147,6 +148,7 @@ def _surroundings(
         ),
         pools=read_pools(value("job_pool", {}), (*where, "job_pool"), findings, value("job_limit", 10)),
         return_units=1 if "return_units" in mta and mta["return_units"].value == 1 else 0,
+        demotion=demotion_everywhere(mta),
         directory=directory,
         exists=exists,
     )

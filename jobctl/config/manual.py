@@ -30,6 +30,7 @@ _SECTIONS = (
     ("[dispatcher.service.NAME]", SERVICE),
     ("[mta]", MTA),
 )
+_BOUNDED = (Kind.INTEGER, Kind.NUMBER, Kind.SECONDS, Kind.MOMENT, Kind.DURATIONS)
 _WORDS = {Status.HONOURED: "honoured", Status.INERT: "not yet", Status.REFUSED: "refused"}
 
 
@@ -59,10 +60,7 @@ def _value(key: Key) -> str:
         return "-"
     if key.kind is Kind.CHOICE:
         return ", ".join(key.choices)
-    if key.kind not in (Kind.INTEGER, Kind.NUMBER, Kind.SECONDS, Kind.DURATIONS) or (key.low, key.high) == (
-        None,
-        None,
-    ):
+    if key.kind not in _BOUNDED or (key.low, key.high) == (None, None):
         return key.kind.value.replace("|", "\\|")
     if key.high is not None:
         return f"{key.kind.value}, {key.low:.10g} to {key.high:.10g}"

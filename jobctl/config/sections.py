@@ -145,7 +145,7 @@ CHANNEL_CLASS = KeyTable(
         _LIFE_ASKWORK,
         _key("anon_host", Kind.SWITCH, "1: destination hosts are not told apart.", "0"),
         *(
-            _inert(f"{priority}_delivery", Kind.TEXT, f"Hours for {priority} mail.", "mail goes at any hour")
+            _key(f"{priority}_delivery", Kind.HOURS, f"Hours in which {priority} mail goes out.", "any")
             for priority in ("urgent", "normal", "nonurgent")
         ),
     ),
@@ -240,11 +240,12 @@ MTA = KeyTable(
             "notifications have one form",
         ),
         *(
-            _inert(
-                f"{priority}_block_limit",
-                Kind.INTEGER,
-                f"Size above which {priority} mail drops.",
-                "messages are not demoted by size yet",
+            Key(
+                name=f"{priority}_block_limit",
+                kind=Kind.INTEGER,
+                sentence=f"Size in blocks above which {priority} mail drops by one priority; 0 = none.",
+                default="0",
+                low=0,
             )
             for priority in ("urgent", "normal", "non_urgent")
         ),

@@ -12,6 +12,10 @@ from jobctl.mail.envelope import Priority
 
 # Retry intervals in seconds by priority name; the last repeats (job-controller: backoff, normalbackoff ...).
 Backoff = dict[str, tuple[float, ...]]
+# An ``after`` from here on is a time, in epoch seconds (2001 and later); less is a number of seconds.
+ABSOLUTE = 1e9
+# Delivery windows: (from, to) in minutes of the local day; to <= from goes over midnight.
+Hours = tuple[tuple[int, int], ...]
 
 
 class TcpOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +108,11 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar transport: ``tcp``, ``command:...`` or ``channel:NAME`` for programs that speak on stdio; ``None``
         for programs with sockets of their own.
     :ivar notices: Ages in seconds by priority name; the last one ends the message's life.
+    :ivar max_attempts: Counted attempts that end it, ``None``: any number.
+    :ivar jitter: Up to this part of a retry interval is added to it.
+    :ivar after: Delay of the first attempt by priority name in seconds, from 10^9 on a time: epoch seconds.
+    :ivar delivery: Hours by priority name (urgent, normal, nonurgent); none: any.
+    :ivar demotion: Largest size in octets by priority name; what is larger goes with the next lower one.
     :ivar keywords: Every other keyword given, by name, as in the file.
     """
 
@@ -143,7 +152,12 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     addrsperfile: int | None = None
     backoff: Backoff = {}
     notices: dict[str, tuple[float, ...]] = {}
-    after: float = 0
+    max_attempts: int | None = None
+    jitter: float = 0.05
+    after: dict[str, float] = {}
+    deferred: bool = False
+    delivery: dict[str, Hours] = {}
+    demotion: dict[str, int] = {}
     # limits on what comes in through this channel, and what may be queued to it
     recipientlimit: int | None = None
     recipientcutoff: int | None = None

@@ -4,6 +4,7 @@ import ipaddress
 import math
 import re
 import shlex
+from calendar import timegm
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ _BASED = re.compile(r"(\d{1,2})%([0-9A-Za-z]{1,30})", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
+_WINDOW = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)", re.ASCII)
+_DAY = 24 * 60
 # Longest host name: official_host_name takes 128 characters, DNS 253.
 MAX_HOST = 253
 # Settings travel as JSON, where larger integers are not safe (RFC 8259 section 6).
@@ -207,6 +210,30 @@ def _seconds(key: Key, raw: object) -> object:
     return _number(key, raw)
 
 
+def _moment(key: Key, raw: object) -> object:
+    """Seconds from now or, from :data:`~jobctl.config.settings.ABSOLUTE` on, a time (epoch seconds)."""
+    calendar_time = getattr(raw, "utctimetuple", None)
+    return float(timegm(calendar_time())) if calendar_time is not None else _seconds(key, raw)
+
+
+def _hours(key: Key, raw: object) -> object:
+    windows = []
+    for word in raw.replace(",", " ").split() if isinstance(raw, str) else _words(key, raw):
+        found = _WINDOW.fullmatch(word.strip())
+        if found is None:
+            raise ValueError(f"{word!r} is not a window such as 08:00-20:00")
+        numbers = [int(part) for part in found.groups()]
+        start, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
+        if max(numbers[1], numbers[3]) > 59 or start >= _DAY or end > _DAY or not end:
+            raise ValueError(f"{word!r}: a day goes from 00:00 to 24:00")
+        if start == end:
+            raise ValueError(f"{word!r} is empty: leave the key out, or give other hours")
+        windows.append((start, end))
+    if not windows:
+        raise ValueError("is empty: leave the key out, or give hours such as 08:00-20:00")
+    return tuple(windows)
+
+
 def _durations(key: Key, raw: object) -> object:
     durations = []
     for word in raw.split() if isinstance(raw, str) else raw if isinstance(raw, list) else [raw]:
@@ -276,6 +303,8 @@ _CONVERTERS: dict[Kind, Callable[[Key, object], object]] = {
     Kind.NETWORKS: _networks,
     Kind.CHOICE: _choice,
     Kind.SECONDS: _seconds,
+    Kind.MOMENT: _moment,
+    Kind.HOURS: _hours,
     Kind.DURATIONS: _durations,
     Kind.AGES: _ages,
     Kind.COMMAND: _command,

@@ -30,8 +30,14 @@ def envelope_of(request: Enqueue) -> Envelope:
     )
 
 
-def priority_of(request: Enqueue) -> Priority:
-    """:raises UsageError: It is not one that a message can be given."""
+def priority_of(request: Enqueue) -> Priority | None:
+    """
+    The priority that was asked for; ``None``: what the message's header says.
+
+    :raises UsageError: It is not one that a message can be given.
+    """
+    if not request.priority:
+        return None
     word = _one_of("priority", request.priority.lower(), ("urgent", "normal", "nonurgent", "non-urgent"))
     return Priority.named(word or "normal")
 

@@ -81,7 +81,7 @@ class Enqueue(Request, tag="enqueue", frozen=True):
     sender: str = ""
     recipients: tuple[str | Recipient, ...] = ()
     channel: str | None = None
-    priority: str = "normal"
+    priority: str = ""
     notify: str | None = None
     ret: str | None = None
     envid: str | None = None

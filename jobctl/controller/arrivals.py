@@ -14,6 +14,7 @@ from jobctl.controller.refusals import Refusal, refusal_for, too_large
 from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Accepted, Refused, Route, Submit, VerdictFrame
 from jobctl.mail.envelope import Priority, Source
+from jobctl.mail.hints import NO_HINTS, Hints, hints_of
 from jobctl.routing.router import NoRoute
 
 # Submissions one program may have open at a time; more is a program gone wrong.
@@ -23,10 +24,13 @@ MOST_OPEN = 10_000
 class _Arriving:
     """One submission whose content is still coming; what cannot be kept of it is refused at its end."""
 
-    def __init__(self, first: Submit, source: Source, priority: Priority, intake: Intake, store: Any) -> None:
+    def __init__(
+        self, first: Submit, source: Source, priority: Priority | None, intake: Intake, store: Any
+    ) -> None:
         self.first = first
         self.source = source
         self.priority = priority
+        self.hints = NO_HINTS
         self.staged: Any = None
         self.refusal: Refusal | None = None
         self._intake = intake
@@ -39,7 +43,7 @@ class _Arriving:
             return
         try:
             if self.staged is None:
-                self._intake.check_loop(data)
+                self.hints = hints_of(data)
                 self.staged = self._store.stage()
             if self._limit and self.staged.size + len(data) > self._limit:
                 raise too_large()
@@ -85,7 +89,8 @@ class Arrivals:
             if frame.abort:
                 return
             if not frame.more:
-                self._whole(frame, content, priority)
+                hints = hints_of(content)
+                self._accept(frame, self._source(frame), content, len(content), priority, hints)
                 return
             if len(self._open) >= MOST_OPEN:
                 raise ChannelViolation(f"more than {MOST_OPEN} submissions are open")
@@ -103,15 +108,9 @@ class Arrivals:
             self._refuse(frame.id, arriving.refusal)
         else:
             staged = arriving.staged
-            self._accept(arriving.first, arriving.source, staged, staged.size, arriving.priority)
-
-    def _whole(self, frame: Submit, content: bytes, priority: Priority) -> None:
-        try:
-            self._intake.check_loop(content)
-        except Refusal as why:
-            self._refuse(frame.id, why)
-        else:
-            self._accept(frame, self._source(frame), content, len(content), priority)
+            self._accept(
+                arriving.first, arriving.source, staged, staged.size, arriving.priority, arriving.hints
+            )
 
     def _source(self, frame: Submit) -> Source:
         """What comes in by a job comes from its channel, whatever the program says."""
@@ -121,11 +120,25 @@ class Arrivals:
             return Source(channel)
         return source if source.channel == channel else msgspec.structs.replace(source, channel=channel)
 
-    def _accept(self, frame: Submit, source: Source, content: Any, size: int, priority: Priority) -> None:
+    def _accept(
+        self,
+        frame: Submit,
+        source: Source,
+        content: Any,
+        size: int,
+        priority: Priority | None,
+        hints: Hints,
+    ) -> None:
         envelope = frame.envelope
         assert envelope is not None
         done: Deferred[list[str]] = self._intake.accept(
-            envelope, source, content, size, envelope_id=frame.envelope_id, priority=priority
+            envelope,
+            source,
+            content,
+            size,
+            envelope_id=frame.envelope_id,
+            priority=priority,
+            hints=hints,
         )
         done.addCallbacks(self._accepted, self._refused, (frame.id,), {}, (frame.id, content))
 
@@ -179,10 +192,10 @@ class Arrivals:
         self._open.clear()
 
 
-def _priority(frame: Submit) -> Priority:
-    """The classes below nonurgent cannot be asked for."""
+def _priority(frame: Submit) -> Priority | None:
+    """The classes below nonurgent cannot be asked for; ``None``: the header says."""
     if not frame.priority:
-        return Priority.NORMAL
+        return None
     try:
         return min(Priority.named(frame.priority), Priority.NONURGENT)
     except KeyError:

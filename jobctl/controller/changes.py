@@ -12,7 +12,7 @@ from jobctl.control.refusals import unknown_id
 from jobctl.control.requests import QmDelete, QmHold, QmRelease, QmReturn, QmStart, QmStop
 from jobctl.controller.looks import Looks
 from jobctl.errors import StoreError, UsageError
-from jobctl.mail.entry import Attempt, Lasting, Loss, QueueEntry, Settlement, StoredEntry
+from jobctl.mail.entry import Attempt, Lasting, Loss, QueueEntry, Settlement, StoredEntry, paused
 
 log = Logger()
 
@@ -170,17 +170,19 @@ class Changes:
         for ids, notice in zip(notice_ids, settlement.notifications, strict=True):
             self._at.intake.remember(ids, notice)
         if settlement.state is Lasting.QUEUED:
-            self._go_first(stored.entry)
+            self._go_first(stored)
         return ""
 
     def _put_back(self, entry: QueueEntry, held: bool) -> None:
         if not held:
             self._at.scheduler.add(entry, self._at.reactor.seconds())
 
-    def _go_first(self, entry: QueueEntry) -> None:
-        """A released message goes before all others."""
+    def _go_first(self, stored: StoredEntry) -> None:
+        """A released message goes before all others, and its age goes on from where it was."""
         now = self._at.reactor.seconds()
+        entry = stored.entry
         entry.due = now
+        entry.paused, _ = paused(entry.paused, stored.held_since, Lasting.QUEUED, now)
         self._at.scheduler.add(entry, now)
         self._at.scheduler.promote(entry.id, now, entry)
 

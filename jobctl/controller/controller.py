@@ -98,6 +98,7 @@ class Controller:
         )
         self.dispatch.attempts = self.attempts
         self.dispatch.expire = self.unattempted.expire
+        self.dispatch.warn = self.unattempted.warn
         self.tally = Tally()
         self.attempts.watchers.append(lambda attempt, verdicts: self.tally.attempted(attempt.job, verdicts))
         self.handler = JobHandler(

@@ -45,14 +45,15 @@ class Debugging:
 
     def _plan(self, *arguments: Any) -> Any:
         plan = type(self._scheduler).plan(self._scheduler, *arguments)
-        if plan.handouts or plan.starts or plan.stop_jobs or plan.expired or plan.load:
+        if plan.handouts or plan.starts or plan.stop_jobs or plan.expired or plan.warn or plan.load:
             log.info(
                 "debug: schedule: hand out {handouts}, start {starts}, stop {stops}, expired {expired}, "
-                "load {load}",
+                "warn {warn}, load {load}",
                 handouts=plan.handouts,
                 starts=[(start.channel, start.host, start.run) for start in plan.starts],
                 stops=plan.stop_jobs,
                 expired=plan.expired,
+                warn=plan.warn,
                 load=plan.load,
             )
         return plan

@@ -29,7 +29,8 @@ class Dispatch:
     :param jobs: Running jobs by id.
     :param start_job: Starts a job for (channel, host, run).
     :ivar attempts: Where what is handed out is noted.
-    :ivar expire: Called with ids of entries that are past their time.
+    :ivar expire: Called with ids of entries that are past their time; ``warn`` with those whose senders
+        are to be told of the delay, each with its age.
     :ivar decided: Called after each decision.
     """
 
@@ -57,6 +58,7 @@ class Dispatch:
         self._standing = ""
         self.attempts: Attempts
         self.expire: Callable[[list[str]], None]
+        self.warn: Callable[[list[tuple[str, float]]], None]
         self.decided: list[Callable[[], None]] = []
 
     def reconfigure(self, settings: Settings) -> None:
@@ -125,6 +127,8 @@ class Dispatch:
                 job.retire()
         if plan.expired:
             self.expire(plan.expired)
+        if plan.warn:
+            self.warn(plan.warn)
         if plan.load is not None and not self._loading:
             self._load(plan.load)
         return plan.starts

@@ -15,6 +15,7 @@ from jobctl.control.requests import Enqueue
 from jobctl.errors import UsageError
 from jobctl.jobprotocol.frames import PIECE
 from jobctl.mail.envelope import Envelope, Priority, Source
+from jobctl.mail.hints import NO_HINTS, hints_of
 from jobctl.mail.trace import new_envelope_id
 
 
@@ -49,7 +50,7 @@ class Receiver:
         self,
         controller: Any,
         envelope: Envelope,
-        priority: Priority,
+        priority: Priority | None,
         channel: str | None,
         caller: Caller,
         limit: int,
@@ -61,6 +62,7 @@ class Receiver:
         self._caller = caller
         self._limit = limit
         self._staged: Any = None
+        self._hints = NO_HINTS
         now = controller.reactor.seconds()
         host = controller.settings.local_host
         self._envelope_id = new_envelope_id(now, host)
@@ -82,7 +84,7 @@ class Receiver:
         if self._staged is None and self._size > PIECE:
             beginning = b"".join(self._pieces)
             self._pieces = []
-            self._at.intake.check_loop(beginning + data)
+            self._hints = hints_of(beginning + data)
             self._staged = self._at.store.stage()
             self._staged.write(beginning)
         if self._staged is None:
@@ -104,7 +106,7 @@ class Receiver:
         content = self._staged
         if content is None:
             content = b"".join(self._pieces)
-            self._at.intake.check_loop(content)
+            self._hints = hints_of(content)
         done: Deferred[list[str]] = self._at.intake.accept(
             envelope,
             Source("l", user=self._caller.name),
@@ -113,6 +115,7 @@ class Receiver:
             envelope_id=self._envelope_id,
             priority=self._priority,
             channel=self._channel,
+            hints=self._hints,
         )
         return done.addErrback(self._refused)
 

@@ -9,11 +9,12 @@ from twisted.python.failure import Failure
 
 from jobctl.config.settings import Settings
 from jobctl.controller.hot import HotMessage, HotMessages
-from jobctl.controller.refusals import Refusal, in_loop, refusal_for, too_large
+from jobctl.controller.refusals import Refusal, refusal_for, too_large
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
-from jobctl.mail.trace import received_count
+from jobctl.mail.hints import NO_HINTS, Hints
 from jobctl.routing.router import NoRoute, Router
+from jobctl.schedule.entrance import new_entry
 
 log = Logger()
 
@@ -66,14 +67,17 @@ class Intake:
         size: int,
         *,
         envelope_id: str = "",
-        priority: Priority = Priority.NORMAL,
+        priority: Priority | None = None,
         channel: str | None = None,
         origin: Origin = Origin.ACCEPTED,
+        hints: Hints = NO_HINTS,
     ) -> Deferred[list[str]]:
         """
         Queue a message.
 
         :param content: ``bytes``, or staged content with all of it written.
+        :param priority: ``None``: what its header says, else normal.
+        :param hints: What its header says.
         :param channel: Queue it there instead of where the rewrite rules say.
         :return: Fires with the queue entries' ids once they are durable; fails with
             :class:`Refusal` when they are not, and then nothing was kept.
@@ -88,6 +92,7 @@ class Intake:
                 priority=priority,
                 channel=channel,
                 origin=origin,
+                hints=hints,
             )
         except Exception as why:
             return fail(refusal_for(why))
@@ -103,9 +108,10 @@ class Intake:
         size: int,
         *,
         envelope_id: str = "",
-        priority: Priority = Priority.NORMAL,
+        priority: Priority | None = None,
         channel: str | None = None,
         origin: Origin = Origin.ACCEPTED,
+        hints: Hints = NO_HINTS,
     ) -> Submission:
         """
         Decide channels and hosts of a message without queueing it.
@@ -117,24 +123,16 @@ class Intake:
         most = self.most_octets(source.channel)
         if accepted and most and size > most:
             raise too_large()
-        state, reason = self._state(source.channel, len(envelope.recipients))
+        if priority is None:
+            priority = Priority.NORMAL if hints.priority is None else hints.priority
+        cause = self._cause_to_hold(source.channel, len(envelope.recipients), hints)
         entries = []
         for name, host, recipients in self._groups(envelope.recipients, source.channel, channel):
             settings = self.settings.channel(name)
             # A notification quotes what was small enough, and whoever is to be told is told.
             if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")
-            entries.append(
-                NewEntry(
-                    channel=name,
-                    host=host,
-                    recipients=tuple(recipients),
-                    priority=priority,
-                    due=now + settings.after,
-                    state=state,
-                    reason=reason,
-                )
-            )
+            entries.append(new_entry(settings, host, tuple(recipients), priority, size, now, hints, cause))
         return Submission(
             envelope=envelope,
             source=source,
@@ -150,20 +148,17 @@ class Intake:
         """The largest content that is taken, with the trace field that its program added; 0 = no limit."""
         return self._most.get(source_channel, self._most_of_all)
 
-    def check_loop(self, beginning: bytes) -> None:
-        """
-        :param beginning: Of the content, with the field that its program put in front.
-        :raises Refusal: More Received fields than ``max_received_lines``.
-        """
-        if received_count(beginning) > self.settings.mta.max_received_lines + 1:
-            raise in_loop()
-
-    def _state(self, source_channel: str, recipients: int) -> tuple[Lasting, str]:
+    def _cause_to_hold(self, source_channel: str, recipients: int, hints: Hints) -> str:
+        """Why the whole message is to be held, or ``""``."""
+        most = self.settings.mta.max_received_lines
+        # One of them was put in front by the program that it came in by.
+        if hints.received > most + 1:
+            return f"mail loop: {hints.received - 1} Received fields, more than max_received_lines ({most})"
         source = self.settings.channels.get(source_channel)
         limit = None if source is None else source.holdlimit
         if limit is None or recipients <= limit:
-            return Lasting.QUEUED, ""
-        return Lasting.HELD, f"more than {limit} recipients (holdlimit of {source_channel})"
+            return ""
+        return f"more than {limit} recipients (holdlimit of {source_channel})"
 
     def _groups(
         self, recipients: tuple[Recipient, ...], source_channel: str, channel: str | None
@@ -196,6 +191,7 @@ class Intake:
                 size=submission.size,
                 enqueued=submission.arrived,
                 due=new.due,
+                paused=new.paused,
             )
             if type(submission.content) is bytes and submission.size <= HOT_SIZE:
                 self._hot.put(HotMessage(_stored(entry, new, submission), submission.content))

@@ -36,8 +36,3 @@ def refusal_for(why: BaseException | None) -> Refusal:
 def too_large() -> Refusal:
     """RFC 1870 section 6.1, RFC 3463 X.3.4."""
     return Refusal(552, "5.3.4", "The message is larger than this host accepts")
-
-
-def in_loop() -> Refusal:
-    """RFC 5321 section 6.3, RFC 3463 X.4.6."""
-    return Refusal(554, "5.4.6", "Too many Received fields: the message is in a loop")

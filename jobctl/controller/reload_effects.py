@@ -9,7 +9,7 @@ from jobctl.config.difference import Difference
 from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.errors import StoreError
 from jobctl.mail.envelope import Priority
-from jobctl.schedule.expiry import lifetime
+from jobctl.schedule.expiry import life_of
 from jobctl.schedule.queues import needs_new_programs
 
 log = Logger()
@@ -20,6 +20,7 @@ _INTAKE = (
     *("recipientlimit", "recipientcutoff", "deferralrejectlimit", "transactionlimit", "blocklimit"),
     *("disconnecttransactionlimit", "disconnectrecipientlimit", "disconnectrejectlimit"),
     *("disconnectbadcommandlimit", "linelimit", "sourceblocklimit", "holdlimit", "after", "daemon", "copies"),
+    *("deferred", "demotion"),
 )
 
 
@@ -111,7 +112,11 @@ async def _of_channel(
         if expiring:
             return "messages expire at once", expiring
         return "messages have another last day", queue.messages
-    if key == "backoff":
+    if key == "max_attempts":
+        return "messages that were tried so often are returned at once", queue.messages
+    if key == "delivery":
+        return "what may go out now goes, what may not waits for its window", queue.messages
+    if key in ("backoff", "jitter"):
         return "delayed messages; the next interval is the new one", queue.delayed
     if key in _LIMITS:
         return "jobs are started and stopped by it at once", queue.messages
@@ -126,7 +131,7 @@ async def _expiring(controller: Any, before: ChannelSettings, after: ChannelSett
     now = controller.reactor.seconds()
     count = 0
     for priority in Priority:
-        old, new = lifetime(before, priority), lifetime(after, priority)
+        old, new = (life_of(one, priority).ages[-1] for one in (before, after))
         if new < old:
             count += await controller.store.count_arrived(before.name, priority, now - old, now - new)
     return count

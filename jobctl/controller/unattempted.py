@@ -53,10 +53,21 @@ class Unattempted:
         """Their age has reached the last of ``notices``."""
 
         def settle(stored: StoredEntry, original: Original, now: float) -> Settlement:
-            log.info("{entry}: expired after its last age of notices", entry=stored.entry.id)
+            why = self._verdicts.lifetimes.why_ended(stored.entry, now)
+            log.info("{entry}: given up: {why}", entry=stored.entry.id, why=why)
             return self._verdicts.expired(stored, now, original)
 
         self._begin(entry_ids, settle, True)
+
+    def warn(self, due: list[tuple[str, float]]) -> None:
+        """Their senders are told of the delay: entries, each with the age that it has reached."""
+        ages = dict(due)
+
+        def settle(stored: StoredEntry, original: Original, now: float) -> Settlement:
+            log.info("{entry}: delayed, its sender is warned", entry=stored.entry.id)
+            return self._verdicts.warned(stored, ages[stored.entry.id], now, original)
+
+        self._begin(list(ages), settle, True)
 
     def unreachable(self, entry_ids: list[str], why: CannotStart, job: str) -> None:
         """

@@ -4,6 +4,7 @@ import random as _random
 from collections.abc import Iterable
 
 from jobctl.config.settings import Settings
+from jobctl.controller.lifetimes import Lifetimes, in_days
 from jobctl.controller.notices import NOTHING, Notices
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Attempt, Lasting, Loss, Settlement, StoredEntry
@@ -37,6 +38,7 @@ class Verdicts:
     def reconfigure(self, settings: Settings) -> None:
         """What is decided from now on is decided by these."""
         self.settings = settings
+        self.lifetimes = Lifetimes(settings)
 
     def tried(
         self,
@@ -97,6 +99,23 @@ class Verdicts:
             id=stored.entry.id,
             losses=tuple((recipient.address, Loss.EXPIRED) for recipient in stored.envelope.recipients),
             notifications=self.notices.failed(stored, failed, Kind.TIMEDOUT, now=now, original=original),
+        )
+
+    def warned(self, stored: StoredEntry, age: float, now: float, original: Original) -> Settlement:
+        """
+        Its sender is told of the delay; it stays as it is.
+
+        :param age: Seconds, one of ``notices``: that was told of then, whether anybody wanted to know or not.
+        """
+        notifications = self.notices.delayed(
+            stored, until=self.lifetimes.expires_at(stored.entry), now=now, original=original
+        )
+        line = Attempt(when=now, what="warned", text=f"not delivered after {in_days(age)}")
+        return Settlement(
+            id=stored.entry.id,
+            warned=age,
+            history=(line,) if notifications else (),
+            notifications=notifications,
         )
 
     def returned(self, stored: StoredEntry, reason: str, now: float, original: Original) -> Settlement:

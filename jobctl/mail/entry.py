@@ -42,7 +42,11 @@ class Loss(StrEnum):
 
 
 class NewEntry(msgspec.Struct, frozen=True):
-    """One queue entry to be made: the recipients that share a channel and destination host."""
+    """
+    One queue entry to be made: the recipients that share a channel and destination host.
+
+    :ivar paused: As :class:`QueueEntry` has it.
+    """
 
     channel: str
     host: str
@@ -51,6 +55,7 @@ class NewEntry(msgspec.Struct, frozen=True):
     due: float
     state: Lasting = Lasting.QUEUED
     reason: str = ""
+    paused: float = 0.0
 
 
 class QueueEntry(msgspec.Struct):
@@ -63,6 +68,8 @@ class QueueEntry(msgspec.Struct):
     :ivar size: Octets of content.
     :ivar enqueued: Epoch seconds, as is ``due``.
     :ivar attempts: Counted delivery attempts so far.
+    :ivar warned: Age in seconds (one of ``notices``) up to which its sender was told of the delay, 0: not yet.
+    :ivar paused: Seconds that do not count as age: it was held, or was not to be sent yet.
     """
 
     id: str
@@ -73,6 +80,13 @@ class QueueEntry(msgspec.Struct):
     enqueued: float
     due: float
     attempts: int = 0
+    warned: float = 0.0
+    paused: float = 0.0
+
+    @property
+    def born(self) -> float:
+        """Epoch seconds from which its age counts."""
+        return self.enqueued + self.paused
 
 
 class StoredEntry(msgspec.Struct):
@@ -84,6 +98,7 @@ class StoredEntry(msgspec.Struct):
     :ivar envelope_id: Our own id of the arrival, as in its Received field.
     :ivar suspect: Attempts in which the final dot may have gone out and no verdict came.
     :ivar deaths: Programs that died holding it (held at three).
+    :ivar held_since: Epoch seconds since which it is held, 0: it is not.
     """
 
     entry: QueueEntry
@@ -96,6 +111,7 @@ class StoredEntry(msgspec.Struct):
     reason: str = ""
     suspect: int = 0
     deaths: int = 0
+    held_since: float = 0.0
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -167,7 +183,9 @@ class Settlement(msgspec.Struct, frozen=True):
     :ivar history: Lines to remember while the entry lives.
     :ivar notifications: Messages queued in the same commit, before the recipients are gone.
         One that is accepted, not generated, carries recipients that were split off: they are lost as moved.
-    :ivar state: ``HELD`` sets it aside with ``reason``; ``None`` leaves it.
+    :ivar state: ``HELD`` sets it aside with ``reason``, and its age stands still until ``QUEUED`` lets it go
+        on; ``None`` leaves it.
+    :ivar warned: Its sender was told of the delay up to this age; ``None`` leaves it.
     :ivar place: Channel and host that those that stay go to; ``None`` leaves them.
     :ivar recipients: Who stands in for those that stay: they are counted as moved, these as accepted.
     :ivar undo: How to take it back, kept until its time is over; for what is split off, too.
@@ -190,6 +208,18 @@ class Settlement(msgspec.Struct, frozen=True):
     priority: Priority | None = None
     undo: Undo | None = None
     ended: int | None = None
+    warned: float | None = None
+
+
+def paused(so_far: float, held_since: float, state: Lasting, now: float) -> tuple[float, float]:
+    """
+    Seconds that do not count as age, and since when an entry is held (0: it is not).
+
+    :param state: What it becomes at ``now``.
+    """
+    if state is not Lasting.QUEUED:
+        return so_far, held_since or now
+    return so_far + (max(now - held_since, 0.0) if held_since else 0.0), 0.0
 
 
 __all__ = [
@@ -204,4 +234,5 @@ __all__ = [
     "StoredEntry",
     "Submission",
     "Undo",
+    "paused",
 ]

@@ -2,12 +2,8 @@
 
 from random import Random
 
-from jobctl.config.settings import DEFAULT_BACKOFF, ChannelSettings, by_priority
+from jobctl.config.settings import ABSOLUTE, DEFAULT_BACKOFF, ChannelSettings, by_priority
 from jobctl.mail.envelope import Priority
-
-# Messages that failed together must not come back together (a herd after an outage): later by up to
-# this part of the interval, never earlier, since the intervals are what the operator asked for.
-JITTER = 0.05
 
 # Seconds.  The first wait of a host that could not be reached; doubled up to the channel's first
 # retry interval, and HOST_LONGEST at most: a host costs one probe however much is queued for it, so
@@ -28,12 +24,31 @@ def next_attempt(
     """
     When a message that was deferred is due again.
 
+    Messages that failed together must not come back together (a herd after an outage): later by up to
+    a part of the interval (``jitter``), never earlier, since the intervals are what the operator asked for.
+
     :param attempts: Counted attempts including the one that just failed, at least 1.
     :param now: Epoch seconds, as is the result.
     """
-    waits = intervals(channel, priority)
-    wait = waits[min(max(attempts, 1), len(waits)) - 1]
-    return now + wait * (1 + JITTER * random.random())
+    return now + wait(intervals(channel, priority), attempts, channel.jitter, random)
+
+
+def wait(intervals: tuple[float, ...], attempts: int, jitter: float, random: Random) -> float:
+    """Seconds to the next attempt after so many; the last interval repeats."""
+    return intervals[min(max(attempts, 1), len(intervals)) - 1] * (1 + jitter * random.random())
+
+
+def first_attempt(channel: ChannelSettings, priority: Priority, now: float) -> float:
+    """When new mail is due: at once, or as ``after`` says."""
+    after = channel.after.get(priority.word, 0.0) if channel.after else 0.0
+    return max(now, after) if after >= ABSOLUTE else now + after
+
+
+def demoted(channel: ChannelSettings, priority: Priority, size: int) -> Priority:
+    """The priority of mail of this size in octets: large mail drops, step by step."""
+    while channel.demotion and size > channel.demotion.get(priority.word, size):
+        priority = Priority(priority + 1)
+    return priority
 
 
 def host_wait(channel: ChannelSettings, failures: int, random: Random) -> float:
@@ -43,5 +58,5 @@ def host_wait(channel: ChannelSettings, failures: int, random: Random) -> float:
     :param failures: In a row, this one included, at least 1.
     """
     longest = min(intervals(channel, Priority.NORMAL)[0], HOST_LONGEST)
-    wait = min(HOST_FIRST * float(1 << min(failures - 1, 16)), longest)
-    return wait * random.uniform(1 - HOST_JITTER, 1 + HOST_JITTER)
+    seconds = min(HOST_FIRST * float(1 << min(failures - 1, 16)), longest)
+    return seconds * random.uniform(1 - HOST_JITTER, 1 + HOST_JITTER)

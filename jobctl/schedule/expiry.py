@@ -1,20 +1,63 @@
-"""When a message has been tried for long enough."""
+"""How long mail is tried: when its sender is warned, and when it is returned."""
+
+import sys
+
+import msgspec
 
 from jobctl.config.settings import DEFAULT_NOTICES, ChannelSettings, by_priority
+from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 
 _DEFAULT = dict.fromkeys(("urgent", "normal", "nonurgent"), DEFAULT_NOTICES)
+UNLIMITED = sys.maxsize
 
 
-def lifetime(channel: ChannelSettings, priority: Priority) -> float:
-    """Seconds from arrival to return: the last age of ``notices`` for this priority."""
-    return by_priority(_DEFAULT | channel.notices, priority)[-1]
-
-
-def expires_at(channel: ChannelSettings, priority: Priority, enqueued: float) -> float:
+class Life(msgspec.Struct, frozen=True):
     """
-    Epoch seconds at (and after) which a message is returned rather than tried.
+    The life of a message.
 
-    :param enqueued: Epoch seconds of its arrival.
+    :ivar ages: Seconds, rising, at least one: at the last it is returned, at each other its sender is warned.
+    :ivar attempts: Counted attempts after which it is returned whatever its age.
     """
-    return enqueued + lifetime(channel, priority)
+
+    ages: tuple[float, ...]
+    attempts: int = UNLIMITED
+
+    def speaks(self, warned: float) -> float:
+        """The age at which there is something to tell next, given the one that was told of last (0: none)."""
+        for age in self.ages:
+            if age > warned:
+                return age
+        return self.ages[-1]
+
+
+def life_of(channel: ChannelSettings, priority: Priority) -> Life:
+    """What ``notices`` and ``max_attempts`` say of mail of this priority."""
+    return Life(by_priority(_DEFAULT | channel.notices, priority), channel.max_attempts or UNLIMITED)
+
+
+def expires_at(life: Life, entry: QueueEntry) -> float:
+    """Epoch seconds at (and after) which a message is returned rather than tried."""
+    return entry.born + life.ages[-1]
+
+
+def ended(life: Life, entry: QueueEntry, now: float) -> bool:
+    """Whether it has been tried for long enough, or often enough."""
+    return expires_at(life, entry) <= now or entry.attempts >= life.attempts
+
+
+def next_warning(life: Life, entry: QueueEntry) -> float | None:
+    """Epoch seconds at which its sender is to be told of the delay (again); ``None``: not any more."""
+    age = life.speaks(entry.warned)
+    return None if age >= life.ages[-1] else entry.born + age
+
+
+def warning_age(life: Life, entry: QueueEntry, now: float) -> float | None:
+    """
+    The age of which the sender is to be told now; ``None``: there is nothing to be told.
+
+    Of several that have passed untold (the host was down) it is the latest: one warning says it all.
+    """
+    born = entry.born
+    passed = [age for age in life.ages[:-1] if age > entry.warned and born + age <= now]
+    return passed[-1] if passed else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobctl.schedule.expiry import expires_at
 from jobctl.schedule.hosts import CLASSES, HostQueue
 from jobctl.schedule.jobs import Job
 from jobctl.schedule.memory import Memory
@@ -104,7 +105,7 @@ class HandOut:
         while count and host.head_class() == cls:
             item = host.pop()
             entry = item.entry
-            if entry.enqueued + lives[entry.priority] <= now:
+            if expires_at(lives[entry.priority], entry) <= now and self._memory.patient <= now:
                 self._memory.expire(item)
                 continue
             count -= 1

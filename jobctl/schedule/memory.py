@@ -7,13 +7,14 @@ from heapq import heapify, heappop, heappush
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.mail.entry import QueueEntry
-from jobctl.schedule.hosts import CLASS_SHIFT, HostQueue
+from jobctl.schedule.expiry import ended, warning_age
+from jobctl.schedule.hosts import CLASS_SHIFT, FIRST_CLASS, HostQueue
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.runs import Run
 from jobctl.schedule.timers import Timers
 from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, GONE, READY, RUN, Item
 
-# Waiting entries of a channel are looked through for expired ones this often at most (seconds):
+# Waiting entries of a channel are looked through for old ones this often at most (seconds):
 # nobody minds the minute after days, and a look costs time in proportion to the queue.
 EXPIRY_ROUND = 60.0
 
@@ -23,9 +24,11 @@ class Memory:
     The entries, and the moves between their places.
 
     :ivar dirty: Channels about which something may have to be decided.
-    :ivar expired: Entries to be given out as expired.
+    :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
+    :ivar patient: Nothing expires and nobody is warned before this time (epoch seconds).
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
     :ivar steady: Seconds of a clock that does not jump, at the last decision.
+    :ivar gates: When delivery windows open or close.
     :ivar wall: When hosts may be probed, throttles end and expiry is looked at (epoch seconds).
     """
 
@@ -35,10 +38,13 @@ class Memory:
         self.runs: dict[str, Run] = {}
         self.dirty: dict[ChannelQueue, None] = {}
         self.expired: list[str] = []
+        self.warn: list[tuple[str, float]] = []
+        self.patient = -math.inf
         self.thin: dict[HostQueue, None] = {}
         self.steady = 0.0
         self.wall: Timers[HostQueue | ChannelQueue | str] = Timers()
-        # When to look, order, entry, due time: expiry may come first.
+        self.gates: Timers[ChannelQueue] = Timers()
+        # When to look, order, entry, due time: a warning or expiry may come first.
         self._delayed: list[tuple[float, int, Item, float]] = []
         self._garbage = 0
         self._serial = 0
@@ -88,28 +94,64 @@ class Memory:
     def place(self, item: Item, due: float, now: float) -> None:
         """Put it where it belongs by its due time."""
         entry, channel = item.entry, item.host.channel
-        expiry = entry.enqueued + channel.lives[entry.priority]
-        if expiry <= now:
-            self.expire(item)
-        elif due <= now:
-            self.make_ready(item, entry.priority + 1, expiry)
+        said = self.next_said(item)
+        if said <= now and self.speak(item, now):
+            return
+        item.shut = due <= now and channel.shut and channel.opening(entry.priority) > now
+        if item.shut:
+            due = channel.opening(entry.priority)
+        if due <= now:
+            self.make_ready(item, entry.priority + 1, said)
         else:
             item.state = DELAYED
             item.due = due
             item.host.delayed += 1
             channel.delayed += 1
             self._serial += 1
-            heappush(self._delayed, (min(due, expiry), self._serial, item, due))
+            heappush(self._delayed, (min(due, max(said, self.patient)), self._serial, item, due))
 
-    def make_ready(self, item: Item, cls: int, expiry: float) -> None:
-        """It may go out; ``cls`` is 0 for before all others, else priority + 1."""
+    def next_said(self, item: Item) -> float:
+        """When its sender is to be warned, or it is to be returned."""
+        entry = item.entry
+        life = item.host.channel.lives[entry.priority]
+        if entry.attempts >= life.attempts:
+            return -math.inf
+        age = life.speaks(entry.warned) if entry.warned else life.ages[0]
+        return entry.enqueued + entry.paused + age
+
+    def speak(self, item: Item, now: float) -> bool:
+        """
+        Give it out as expired, or to warn of the delay, if there is something to be said now.
+
+        :return: Whether it was given out.
+        """
+        if now < self.patient:
+            return False
+        entry = item.entry
+        life = item.host.channel.lives[entry.priority]
+        if ended(life, entry, now):
+            self.expire(item)
+        elif (age := warning_age(life, entry, now)) is not None:
+            item.state = EXPIRED
+            self.warn.append((entry.id, age))
+        else:
+            return False
+        return True
+
+    def make_ready(self, item: Item, cls: int, said: float) -> None:
+        """
+        It may go out.
+
+        :param cls: 0 for before all others, else priority + 1.
+        :param said: As :meth:`next_said` has it.
+        """
         self._serial += 1
         host = item.host
         host.push(cls << CLASS_SHIFT | self._serial, item)
         channel = host.channel
-        if expiry < channel.oldest:
-            channel.oldest = expiry
-            self.wall.set(channel.name, expiry)
+        if said < channel.oldest:
+            channel.oldest = said
+            self.wall.set(channel.name, max(said, self.patient))
         self.dirty[channel] = None
 
     def expire(self, item: Item) -> None:
@@ -162,6 +204,8 @@ class Memory:
 
     def wake(self, now: float) -> None:
         """What is due becomes ready, hosts may be probed, what waited too long expires."""
+        for channel in self.gates.due(now):
+            self._look_at_gate(channel, now)
         delayed = self._delayed
         while delayed and delayed[0][0] <= now:
             _, _, item, due = heappop(delayed)
@@ -174,9 +218,27 @@ class Memory:
             if isinstance(thing, HostQueue):
                 self._lapse(thing)
             elif isinstance(thing, str):
-                self._expire_ready(self.channel(thing), now)
+                self._speak_of_ready(self.channel(thing), now)
             else:
                 self.dirty[thing] = None
+
+    def _look_at_gate(self, channel: ChannelQueue, now: float) -> None:
+        """See which delivery windows are open; what is ready and may not go out any more waits."""
+        gate = channel.gate
+        channel.shut = gate is not None and gate.look(now)
+        if gate is not None:
+            self.gates.set(channel, gate.next)
+        if not channel.shut:
+            return
+        for host in channel.hosts.values():
+            for rank, item in list(host.heap) if host.ready else ():
+                # What an operator lets go does not wait.
+                released = rank >> CLASS_SHIFT == FIRST_CLASS
+                if item.state == READY and not released and channel.opening(item.entry.priority) > now:
+                    host.cancel(item)
+                    fresh = self.items[item.entry.id] = Item(item.entry, host)
+                    self.place(fresh, now, now)
+        self.dirty[channel] = None
 
     def _lapse(self, host: HostQueue) -> None:
         if host.failures and host.blocked and not host.probing:
@@ -188,25 +250,22 @@ class Memory:
         if host.cursor is not None:
             self.thin[host] = None
 
-    def _expire_ready(self, channel: ChannelQueue, now: float) -> None:
+    def _speak_of_ready(self, channel: ChannelQueue, now: float) -> None:
         oldest = math.inf
         for host in channel.hosts.values():
             if not host.ready:
                 continue
             for item in [pair[1] for pair in host.heap if pair[1].state == READY]:
-                expiry = item.entry.enqueued + channel.lives[item.entry.priority]
-                if expiry <= now:
-                    host.cancel(item)
-                    self.expire(self._renewed(item))
+                said = self.next_said(item)
+                if said > now or now < self.patient:
+                    oldest = min(oldest, said)
                 else:
-                    oldest = min(oldest, expiry)
+                    host.cancel(item)
+                    fresh = self.items[item.entry.id] = Item(item.entry, item.host)
+                    self.place(fresh, now, now)
         channel.oldest = oldest
         if oldest < math.inf:
-            self.wall.set(channel.name, max(oldest, now + EXPIRY_ROUND))
-
-    def _renewed(self, item: Item) -> Item:
-        fresh = self.items[item.entry.id] = Item(item.entry, item.host)
-        return fresh
+            self.wall.set(channel.name, max(oldest, self.patient, now + EXPIRY_ROUND))
 
     def latest_delayed(self, count: int, now: float) -> list[Item]:
         """Those due last, among the ones whose due time the store knows."""
@@ -222,19 +281,28 @@ class Memory:
         while delayed and delayed[0][2].state != DELAYED:
             heappop(delayed)
             self._garbage -= 1
-        times = [at for at in (delayed[0][0] if delayed else None, self.wall.next()) if at is not None]
-        return min(times, default=None)
+        times = (delayed[0][0] if delayed else None, self.wall.next(), self.gates.next())
+        return min((at for at in times if at is not None), default=None)
 
     def lifetimes_changed(self, now: float) -> None:
-        """Look at every expiry anew."""
+        """Look at every age and delivery window anew."""
+        for channel in self.channels.values():
+            self.opened(channel)
+            self._look_at_gate(channel, now)
         delayed, self._delayed = self._delayed, []
         self._garbage = 0
         for _, _, item, due in delayed:
             if item.state == DELAYED:
                 self._leave_delayed(item)
-                self.place(item, due, now)
+                self.place(item, now if item.shut else due, now)
         for name in self.channels:
             self.wall.set(name, now)
+
+    def opened(self, channel: ChannelQueue) -> None:
+        """A channel has other delivery windows than before, or is new: look at them."""
+        self.gates.clear(channel)
+        if channel.gate is not None:
+            self.gates.set(channel, -math.inf)
 
     def shift(self, by: float) -> None:
         """The wall clock was set by so much: intervals stay what they were."""
@@ -243,6 +311,9 @@ class Memory:
             item.due = due
         heapify(self._delayed)
         self.wall.shift(by)
+        # Hours of the day are not intervals.
+        for channel in self.channels.values():
+            self.opened(channel)
         for channel in self.channels.values():
             channel.throttle.until += by
             for host in channel.hosts.values():

@@ -49,6 +49,8 @@ class Plan(msgspec.Struct, gc=False):
     :ivar handouts: (job, entry ids in order); a job may occur more than once.
     :ivar expired: Entries past their lifetime; settle each as expired.  They stay with the
         caller, as active ones do, until ``settled`` or ``deferred``.
+    :ivar warn: Entries whose senders are to be told of the delay, each with the age (one of ``notices``)
+        that it has reached; they stay with the caller likewise.
     :ivar stop_jobs: Jobs to be stopped in order; nothing more is handed to them.
     """
 
@@ -57,6 +59,7 @@ class Plan(msgspec.Struct, gc=False):
     expired: list[str]
     load: LoadRequest | None
     stop_jobs: list[str]
+    warn: list[tuple[str, float]] = []
 
 
 class Counts(msgspec.Struct, frozen=True):

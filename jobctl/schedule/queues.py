@@ -7,7 +7,8 @@ from collections import deque
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.mail.envelope import Priority
-from jobctl.schedule.expiry import lifetime
+from jobctl.schedule.expiry import Life, life_of
+from jobctl.schedule.gates import gate_of
 from jobctl.schedule.hosts import CLASSES, HostQueue
 from jobctl.schedule.jobs import Job, Starting
 from jobctl.schedule.throttle import Throttle
@@ -15,7 +16,12 @@ from jobctl.schedule.throttle import Throttle
 # Most messages of one host in a row, when others wait: enough to pay for a connection.
 TURN = 10
 # What only the schedule looks at: a change needs no new programs.
-_OURS = ("maxjobs", "threaddepth", "pool", "backoff", "notices", "after", "max_life_time", "max_life_askwork")
+_OURS = frozenset(
+    {
+        *("maxjobs", "threaddepth", "pool", "max_life_time", "max_life_askwork"),
+        *("backoff", "notices", "max_attempts", "jitter", "after", "deferred", "delivery", "demotion"),
+    }
+)
 
 
 def needs_new_programs(old: ChannelSettings, new: ChannelSettings) -> bool:
@@ -56,8 +62,9 @@ class ChannelQueue:
     :ivar behind: Since when its jobs have not been equal to the backlog (steady seconds).
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
-    :ivar lives: Seconds until expiry by priority.
-    :ivar oldest: No ready entry expires before this time.
+    :ivar gate: Its delivery windows, if it has any; ``shut``: it keeps some priorities back now.
+    :ivar lives: By priority.
+    :ivar oldest: Of no ready entry there is anything to be said before this time.
     """
 
     def __init__(self, settings: ChannelSettings) -> None:
@@ -70,7 +77,7 @@ class ChannelQueue:
         self.jobs: dict[str, Job] = {}
         self.starting: list[Starting] = []
         self.throttle = Throttle()
-        self.stopped = False
+        self.stopped = self.shut = False
         self.oldest = math.inf
         self.behind: float | None = None
         self._greeted: int | None = None
@@ -90,11 +97,16 @@ class ChannelQueue:
             settings.transport is not None and settings.gateway is None and settings.copies != "multiple"
         )
         self.runnable = bool(settings.master_command)
-        self.lives = tuple(lifetime(settings, priority) for priority in Priority)
+        self.gate = gate_of(settings)
+        self.lives: tuple[Life, ...] = tuple(life_of(settings, priority) for priority in Priority)
         self.oldest = -math.inf if self.size else math.inf
         hosts = [host for host in self.hosts.values() if not host.blocked]
         self.wanted = sum(-(-host.ready // self.depth) for host in hosts)
         return needs_new_programs(old, settings)
+
+    def opening(self, priority: Priority) -> float:
+        """When mail of this priority may go out; minus infinity: it may."""
+        return -math.inf if self.gate is None else self.gate.opening[priority]
 
     @property
     def connections(self) -> int:

@@ -51,7 +51,8 @@ class Scheduler:
         self._stop: list[str] = []
         self._now = 0.0
         for channel in settings.channels.values():
-            self._memory.channels[channel.name] = ChannelQueue(channel)
+            queue = self._memory.channels[channel.name] = ChannelQueue(channel)
+            self._memory.opened(queue)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """
@@ -101,12 +102,15 @@ class Scheduler:
         self._memory.place(item, entry.due, now)
         return item
 
-    def deferred(self, id: str, due: float, attempts: int | None, now: float) -> None:
+    def deferred(
+        self, id: str, due: float, attempts: int | None, now: float, warned: float | None = None
+    ) -> None:
         """
         An active entry goes back.
 
         :param attempts: Counted attempts as the store has them now, with ``due``; ``None``: nothing
             was recorded, the store has what it had.
+        :param warned: The age of which its sender was told meanwhile.
         """
         item = self._memory.items.get(id)
         if item is None or item.state not in (ACTIVE, EXPIRED):
@@ -115,6 +119,8 @@ class Scheduler:
             self._forget(item)
             return
         self._memory.detach(item)
+        if warned is not None:
+            item.entry.warned = warned
         if attempts is not None:
             item.entry.attempts = attempts
             item.entry.due = due
@@ -162,8 +168,7 @@ class Scheduler:
         if item is None or item.state not in (READY, DELAYED):
             return False
         fresh = self._memory.again(item)
-        expiry = item.entry.enqueued + item.host.channel.lives[item.entry.priority]
-        self._memory.make_ready(fresh, FIRST_CLASS, expiry)
+        self._memory.make_ready(fresh, FIRST_CLASS, self._memory.next_said(fresh))
         return True
 
     def claim(self, channel: str, host: str, count: int) -> list[str]:
@@ -385,11 +390,20 @@ class Scheduler:
         for run in memory.runs.values():
             self._staffing.start_run(memory.channel(run.channel), run, steady, starts)
         expired, memory.expired = memory.expired, []
-        return Plan(handouts, starts, self._still_expired(expired), self._load(now), stops)
+        warn, memory.warn = memory.warn, []
+        return Plan(
+            handouts,
+            starts,
+            [id for id in expired if self._apart(id)],
+            self._load(now),
+            stops,
+            [pair for pair in warn if self._apart(pair[0])],
+        )
 
-    def _still_expired(self, ids: list[str]) -> list[str]:
-        items = self._memory.items
-        return [id for id in ids if id in items and items[id].state == EXPIRED]
+    def _apart(self, id: str) -> bool:
+        """Whether an entry that was given out is still there."""
+        item = self._memory.items.get(id)
+        return item is not None and item.state == EXPIRED
 
     def next_due(self) -> float | None:
         """
@@ -398,7 +412,7 @@ class Scheduler:
         Due work without a slot or without credit is not counted: who frees a slot calls.
         """
         memory = self._memory
-        if memory.dirty or memory.expired or self._stop:
+        if memory.dirty or memory.expired or memory.warn or self._stop:
             return self._now
         check = self._staffing.checks.next()
         times = [

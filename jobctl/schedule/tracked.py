@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jobctl.schedule.hosts import HostQueue
     from jobctl.schedule.jobs import Job
 
-# States.  RUN: set aside for an operator's run.  EXPIRED: given to the caller to be returned.
+# States.  RUN: set aside for an operator's run.  EXPIRED: given to the caller to be returned, or to warn.
 # GONE: a leftover in some queue, to be dropped when it surfaces.
 READY, DELAYED, ACTIVE, RUN, EXPIRED, GONE = range(6)
 
@@ -25,10 +25,11 @@ class Item:
     :ivar entry: ``entry.due`` is what the store has, also while it is to be tried earlier or later.
     :ivar due: While it is delayed: until when (epoch seconds).
     :ivar run: The run it was offered to.
+    :ivar shut: It is delayed because the delivery window of its priority is closed.
     :ivar removed: Taken away by an operator while active; forgotten when it settles.
     """
 
-    __slots__ = ("due", "entry", "host", "job", "removed", "run", "state")
+    __slots__ = ("due", "entry", "host", "job", "removed", "run", "shut", "state")
 
     def __init__(self, entry: QueueEntry, host: HostQueue) -> None:
         self.entry = entry
@@ -37,4 +38,4 @@ class Item:
         self.state = GONE
         self.job: Job | None = None
         self.run: str | None = None
-        self.removed = False
+        self.removed = self.shut = False

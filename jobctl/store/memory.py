@@ -21,6 +21,7 @@ from jobctl.mail.entry import (
     StoredEntry,
     Submission,
     Undo,
+    paused,
 )
 from jobctl.mail.envelope import Priority, Recipient
 from jobctl.store.content import InlineContent
@@ -298,6 +299,7 @@ class MemoryStore(MemoryRecords):
                     size=len(content),
                     enqueued=stored_time(submission.arrived),
                     due=stored_time(new.due),
+                    paused=new.paused,
                 ),
                 message=message,
                 state=new.state,
@@ -305,6 +307,7 @@ class MemoryStore(MemoryRecords):
                 source=submission.source,
                 envelope_id=submission.envelope_id,
                 reason=new.reason,
+                held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
             )
             self._count(new.channel, submission.origin, len(new.recipients))
         return ids
@@ -351,10 +354,15 @@ class MemoryStore(MemoryRecords):
             stored.state is not Lasting.GRACE or settlement.ended is not None
         ):
             stored.state = settlement.state
+            stored.entry.paused, stored.held_since = paused(
+                stored.entry.paused, stored.held_since, settlement.state, self._clock()
+            )
         if settlement.due is not None:
             stored.entry.due = stored_time(settlement.due)
         if settlement.attempts is not None:
             stored.entry.attempts = settlement.attempts
+        if settlement.warned is not None:
+            stored.entry.warned = settlement.warned
         for field in ("last_reply", "reason", "suspect", "deaths"):
             value = getattr(settlement, field)
             if value is not None:

@@ -35,11 +35,14 @@ class Enqueue(Operation):
 
 
 class Settle(Operation):
-    __slots__ = ("settlement",)
+    """``at`` in epoch seconds; looked at only when the settlement changes the state."""
 
-    def __init__(self, settlement: Settlement) -> None:
+    __slots__ = ("at", "settlement")
+
+    def __init__(self, settlement: Settlement, at: float) -> None:
         super().__init__()
         self.settlement = settlement
+        self.at = at
 
 
 class Move(Operation):

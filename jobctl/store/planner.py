@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Loss, Origin, Settlement, Submission, Undo
+from jobctl.mail.entry import Lasting, Loss, Origin, Settlement, Submission, Undo, paused
 from jobctl.mail.envelope import Recipient
 from jobctl.store.changes import COUNTER, Changes
 from jobctl.store.content import ContentFiles, StagedContent
@@ -129,7 +129,7 @@ class Planner:
             for place, notification in enumerate(settlement.notifications)
         ]
         if left:
-            new = _settled(old, settlement, left)
+            new = _settled(old, settlement, left, operation.at)
             record = new.record()
             history = [encode(attempt) for attempt in settlement.history]
         undo = None if settlement.undo is None else (encode(settlement.undo).decode(), settlement.undo)
@@ -235,6 +235,8 @@ class Planner:
                 recipients=new.recipients,
                 whole=new.recipients is whole or new.recipients == whole,
                 reason=new.reason,
+                paused=new.paused,
+                held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
             )
             rows.append((row, row.record()))
         if not rows:
@@ -303,10 +305,10 @@ class Planner:
         counters[_OCTETS] += by * row.size
 
 
-def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...]) -> Row:
+def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...], at: float) -> Row:
     """The row of an entry that stays."""
     new = msgspec.structs.replace(old, recipients=left, whole=old.whole and len(left) == len(old.recipients))
-    for field in ("attempts", "last_reply", "reason", "suspect", "deaths"):
+    for field in ("attempts", "last_reply", "reason", "suspect", "deaths", "warned"):
         value = getattr(settlement, field)
         if value is not None:
             setattr(new, field, value)
@@ -315,6 +317,7 @@ def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...]) -> R
     # What is as good as deleted is not brought back by what else happens to it.
     if settlement.state is not None and (old.state != GRACE or settlement.ended is not None):
         new.state = STATE_NUMBER[settlement.state]
+        new.paused, new.held_since = paused(old.paused, old.held_since, settlement.state, at)
     if settlement.place is not None:
         new.channel, new.host = settlement.place
     if settlement.priority is not None:

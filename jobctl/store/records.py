@@ -35,6 +35,7 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
     What only one entry has and no query asks for.
 
     :ivar recipients: Those still open; ``None``: all of the message's.
+    :ivar held_since: Epoch seconds, 0: it is not held.
     """
 
     recipients: tuple[Recipient, ...] | None = None
@@ -42,6 +43,9 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     suspect: int = 0
     deaths: int = 0
+    warned: float = 0.0
+    paused: float = 0.0
+    held_since: float = 0.0
 
 
 _NO_DETAIL = Detail()
@@ -94,20 +98,25 @@ class Row(msgspec.Struct):
     reason: str = ""
     suspect: int = 0
     deaths: int = 0
+    warned: float = 0.0
+    paused: float = 0.0
+    held_since: float = 0.0
 
     def record(self) -> bytes:
         """The row's columns as a JSON array, in the order of the table."""
         detail = b""
-        if not self.whole or self.last_reply or self.reason or self.suspect or self.deaths:
-            detail = encode(
-                Detail(
-                    recipients=None if self.whole else self.recipients,
-                    last_reply=self.last_reply,
-                    reason=self.reason,
-                    suspect=self.suspect,
-                    deaths=self.deaths,
-                )
-            )
+        given = Detail(
+            None if self.whole else self.recipients,
+            self.last_reply,
+            self.reason,
+            self.suspect,
+            self.deaths,
+            self.warned,
+            self.paused,
+            self.held_since,
+        )
+        if given != _NO_DETAIL:
+            detail = encode(given)
         return encode(
             (
                 self.id,
@@ -160,8 +169,8 @@ ENTRY_COLUMNS = (
 )
 EntryRecord = tuple[int, int, str, str, int, int, int, int, int, int, int, str, int | None, str | None]
 # Columns of queries for the schedule.
-QUEUE_COLUMNS = "e.id, e.channel, e.host, e.priority, e.size, e.enqueued, e.due, e.attempts"
-QueueRecord = tuple[int, str, str, int, int, int, int, int]
+QUEUE_COLUMNS = "e.id, e.channel, e.host, e.priority, e.size, e.enqueued, e.due, e.attempts, e.crc, e.detail"
+QueueRecord = tuple[int, str, str, int, int, int, int, int, int, str]
 
 _PRIORITY = {priority.value: priority for priority in Priority}
 
@@ -211,12 +220,19 @@ def row_of(record: EntryRecord) -> Row:
         reason=detail.reason,
         suspect=detail.suspect,
         deaths=detail.deaths,
+        warned=detail.warned,
+        paused=detail.paused,
+        held_since=detail.held_since,
     )
 
 
 def queue_entry(text_id: str, record: QueueRecord) -> QueueEntry:
     """:raises Damage: Something in it is not as written."""
-    _, channel, host, priority, size, enqueued, due, attempts = record
+    return _queue_entry(text_id, record, detail_of(record[9], record[8]))
+
+
+def _queue_entry(text_id: str, record: QueueRecord, detail: Detail) -> QueueEntry:
+    _, channel, host, priority, size, enqueued, due, attempts, _, _ = record
     return QueueEntry(
         id=text_id,
         channel=channel,
@@ -226,6 +242,8 @@ def queue_entry(text_id: str, record: QueueRecord) -> QueueEntry:
         enqueued=seconds(enqueued),
         due=seconds(due),
         attempts=attempts,
+        warned=detail.warned,
+        paused=detail.paused,
     )
 
 
@@ -253,7 +271,9 @@ def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
     if detail.recipients is not None:
         envelope = with_recipients(envelope, detail.recipients)
     return StoredEntry(
-        entry=queue_entry(text_id, (number, channel, host, priority, size, enqueued, due, attempts)),
+        entry=_queue_entry(
+            text_id, (number, channel, host, priority, size, enqueued, due, attempts, crc, text), detail
+        ),
         message=message,
         state=STATE[state],
         envelope=envelope,
@@ -263,6 +283,7 @@ def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
         reason=detail.reason,
         suspect=detail.suspect,
         deaths=detail.deaths,
+        held_since=detail.held_since,
     )
 
 

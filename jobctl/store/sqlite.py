@@ -199,7 +199,7 @@ class SQLiteStore(OperatorRecords):
 
     def settle(self, settlement: Settlement) -> "Deferred[list[list[str]]]":
         """Apply what an attempt or an operator did to one entry."""
-        return self._submit(Settle(settlement))
+        return self._submit(Settle(settlement, 0.0 if settlement.state is None else self._clock()))
 
     def move(self, id: str, channel: str, host: str) -> "Deferred[bool]":
         """Put an entry into another channel's queue; ``False``: it is gone."""
