@@ -1,7 +1,5 @@
 """How long mail is tried: when its sender is warned, and when it is returned."""
 
-import sys
-
 import msgspec
 
 from jobctl.config.settings import DEFAULT_NOTICES, ChannelSettings, by_priority
@@ -9,7 +7,8 @@ from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 
 _DEFAULT = dict.fromkeys(("urgent", "normal", "nonurgent"), DEFAULT_NOTICES)
-UNLIMITED = sys.maxsize
+# More than anybody tries.
+UNLIMITED = 1 << 62
 
 
 class Life(msgspec.Struct, frozen=True):
