@@ -397,7 +397,7 @@ class CommandTests(SupervisionCase):
 
     async def test_it_floods_stderr(self) -> None:
         """A command that floods stderr delays nobody."""
-        await self.joined('sh -c \'head -c 20000000 /dev/zero | tr "\\0" "\\n" >&2; echo done\'')
+        await self.joined('sh -c \'head -c 3000000 /dev/zero | tr "\\0" "\\n" >&2; echo done\'')
         how = await self.end()
         self.assertEqual(how.exit_status, 0)
         self.assertEqual(self.handler.said(Event)[-1].text, "done\n")

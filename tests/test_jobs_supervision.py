@@ -190,7 +190,7 @@ class DeathTests(SupervisionCase):
         self.assertIn("e1", job.held)
 
     async def test_a_flood_on_stderr(self) -> None:
-        """10 MiB on stderr are drained and cut down in the log; the program still works."""
+        """3 MiB on stderr are drained and cut down in the log; the program still works."""
         self.supervisor()
         job = await self.started(*program("floods.py"))
         job.assign(message("e1"), b"Hi\r\n")

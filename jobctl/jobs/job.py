@@ -13,6 +13,7 @@ from jobctl.jobs.child import Child, Program, open_failed, outcome_text
 from jobctl.jobs.conversation import Conversation
 from jobctl.jobs.journal import Journal
 from jobctl.jobs.log_lines import LineLog
+from jobctl.jobs.paced import PacedReader
 from jobctl.jobs.pipes import PipeReader, PipeWriter, make_pipe
 from jobctl.jobs.shared import Shared
 from jobctl.jobs.spec import Ended, JobSpec
@@ -64,7 +65,7 @@ class Job(Conversation):
         self._companion: Companion | None = None
         self._work: PipeWriter
         self._report: PipeReader
-        self._stderr: PipeReader
+        self._stderr: PacedReader
 
     def start(self, program: Program, stdio: tuple[int, int] | None = None) -> None:
         """
@@ -107,7 +108,7 @@ class Job(Conversation):
         self._work = PipeWriter(reactor, work_end, self._pipe_lost)
         self._work.registerProducer(_WhenDrained(self._drained), True)
         self._report = PipeReader(reactor, report_end, self._receive, self._pipe_lost)
-        self._stderr = PipeReader(reactor, stderr_end, self._log, self._pipe_lost)
+        self._stderr = PacedReader(reactor, self._shared.clock, stderr_end, self._log, self._pipe_lost)
         self._greet(listen)
         self._child.watch(self._exited)
 
@@ -199,6 +200,7 @@ class Job(Conversation):
             self._companion.program_ended()
         # The handler may have paused it; no more comes than the pipe holds.
         self._report.resumeProducing()
+        self._stderr.hurry()
         self._work.close()
         self._pipe_lost()
 

@@ -6,7 +6,7 @@ from typing import Any
 from jobctl.jobs.child import Child, open_failed, outcome_text, prepare
 from jobctl.jobs.job import Job
 from jobctl.jobs.log_lines import LineLog
-from jobctl.jobs.pipes import PipeReader
+from jobctl.jobs.paced import PacedReader
 from jobctl.jobs.shared import Shared
 
 
@@ -26,7 +26,7 @@ class Peer:
         self._job: Job | None = None
         self._child = Child(shared.clock, shared.settings.kill_after)
         self._lines = LineLog(shared.clock.seconds, self._log_line)
-        self._stderr: PipeReader
+        self._stderr: PacedReader
         self._outcome: tuple[int | None, int | None] | None = None
         self._timer: Any = None
 
@@ -51,7 +51,9 @@ class Peer:
             raise
         finally:
             os.close(stderr)
-        self._stderr = PipeReader(self._shared.reactor, stderr_end, self._lines.feed, self._conclude)
+        self._stderr = PacedReader(
+            self._shared.reactor, self._shared.clock, stderr_end, self._lines.feed, self._conclude
+        )
         self._shared.keep(self)
         self._child.watch(self._exited)
 
@@ -75,6 +77,7 @@ class Peer:
 
     def _exited(self, status: int | None, signal: int | None) -> None:
         self._outcome = status, signal
+        self._stderr.hurry()
         if self._stderr.connected:
             self._timer = self._shared.clock.callLater(self._shared.settings.drain, self._turn_away)
         else:

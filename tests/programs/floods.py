@@ -1,11 +1,11 @@
-"""Writes 10 MiB to stderr before it says hello, then works; the last line is recognisable."""
+"""Writes 3 MiB to stderr before it says hello, then works; the last line is recognisable."""
 
 import os
 
 import wire
 
 line = b"x" * 79 + b"\n"
-for _ in range(10 * 1024 * 1024 // (80 * 1024)):
+for _ in range(3 * 1024 * 1024 // (80 * 1024)):
     os.write(2, line * 1024)
 wire.hello()
 wire.say("ask", n=1)
