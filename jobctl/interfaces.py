@@ -133,6 +133,15 @@ class IMessageStore(Interface):
         :return: Deferred[list[StoredEntry]] in order of arrival.
         """
 
+    def scan(look, channel, held, limit, after):
+        """
+        Look at a page of entries, in order of arrival, without being in the way of deliveries.
+
+        :param look: Called in a thread of the store for each with the StoredEntry and a function that gives
+            the first so many octets of its content (fewer when it is shorter, or cannot be read).
+        :return: Deferred[jobctl.store.scanning.Scanned]: what ``look`` gave that is true.
+        """
+
     def summarize():
         """
         :return: Deferred[dict[str, tuple[int, int, int, int, float | None]]]: channel name to (queued,

@@ -17,6 +17,7 @@ from jobctl.control.refusals import unknown_channel, unknown_id
 from jobctl.control.selection import in_list
 from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, UsageError
 from jobctl.selection.candidate import Candidate
+from jobctl.selection.substrings import SHORTEST, Substrings
 
 CHANNELS = ("l", "tcp_local", "test_smtp_gateway")
 NOW = 1_700_000_000.0
@@ -237,6 +238,27 @@ class FakeOperations:
 
     def qm_held(self, request: Any, caller: Any, stream: Any) -> Any:
         return [{**line, "reason": "by root"} for line in ROWS if line["state"] == "held"]
+
+    def qm_top(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        stream.progress({"done": 4, "of": 4})
+        values = [{"count": 3, "value": "Cheap\x1b[2J pills"}, {"count": 2, "value": ""}]
+        parts = request.parts or {"subject": None}
+        rows = [{"part": part, "missed": 7 if part == "to" else 0, "values": values} for part in parts]
+        return {"messages": request.top, "parts": [*rows, {"part": "x", "missed": 0, "values": []}]}
+
+    def qm_clean(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        try:
+            Substrings(request.texts).check(SHORTEST if request.min_length is None else request.min_length)
+        except ValueError as why:
+            raise UsageError(str(why)) from None
+        stream.progress({"done": 4, "of": 4})
+        busy = "h1" if "busy" in request.texts.values() else ""
+        for line in ROWS:
+            row = {key: line[key] for key in ("id", "channel", "sender", "recipients")}
+            stream.send({**row, "subject": "Cheap\x1b", "text": "a job has it" if line["id"] == busy else ""})
+        return {"matched": 4, "done": 3 if busy else 4, "failed": 1 if busy else 0}
 
     def qm_messages(self, request: Any, caller: Any, stream: Any) -> Any:
         self._channel(request.channel)

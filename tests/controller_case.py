@@ -55,6 +55,8 @@ READS = frozenset(
     {
         *("fetch", "fetch_whole", "content", "window", "backlog", "directory"),
         *("summarize", "count_arrived", "history", "stopped", "host_backoffs", "remembered"),
+        *("fetch", "fetch_whole", "content", "window", "backlog", "directory", "scan"),
+        *("summarize", "history", "stopped", "host_backoffs", "remembered"),
     }
 )
 
@@ -253,6 +255,7 @@ class Terminal:
         self.cancelled = False
         self.items: list[Any] = []
         self.lines: list[str] = []
+        self.progressed: list[Any] = []
         self.octets = b""
         self._waiting: list[Deferred[None]] = []
 
@@ -261,6 +264,9 @@ class Terminal:
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+
+    def progress(self, value: Any) -> None:
+        self.progressed.append(value)
 
     def content(self, data: bytes) -> None:
         self.octets += data

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from jobctl.errors import StoreBusy, StoreError
 from jobctl.interfaces import IContent, IMessageStore, IStagedContent
-from jobctl.mail.entry import Attempt, Lasting, Loss, NewEntry, Origin, Settlement, Submission
+from jobctl.mail.entry import Attempt, Lasting, Loss, NewEntry, Origin, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from tests.store_operators import OperatorContract
 
@@ -501,6 +501,29 @@ class MessageStoreContract(OperatorContract):
         for some in (lines[:1], lines[1:90], lines[90:]):
             self.settle(Settlement(text_id, history=tuple(some)))
         self.assertEqual(self.wait(self.store.history(text_id)), lines[-100:])
+
+    def test_scan(self) -> None:
+        """A look at all messages sees each with the beginning of its content, page by page, in order."""
+        large = b"Subject: large\r\n\r\n" + b"x" * 100_000
+        ids = [*self.enqueue(content=b"Subject: one\r\n\r\n1\r\n"), *self.enqueue(content=large)]
+        ids += self.enqueue(new_entry(ANN, channel="l"), content=b"")
+        self.settle(Settlement(ids[1], state=Lasting.HELD))
+        seen: list[tuple[str, bytes]] = []
+
+        def look(stored: StoredEntry, head: Callable[[int], bytes]) -> str | None:
+            seen.append((stored.entry.id, head(4)))
+            assert head(20)[:4] == seen[-1][1]
+            return stored.entry.id if head(100).startswith(b"Subject: l") else None
+
+        page = self.wait(self.store.scan(look, None, None, 2, None))
+        self.assertEqual((page.found, page.last, page.seen), ([ids[1]], ids[1], 2))
+        page = self.wait(self.store.scan(look, None, None, 2, page.last))
+        self.assertEqual((page.found, page.last, page.seen), ([], ids[2], 1))
+        page = self.wait(self.store.scan(look, None, None, 2, page.last))
+        self.assertEqual((page.found, page.last, page.seen), ([], None, 0))
+        self.assertEqual(seen, [(ids[0], b"Subj"), (ids[1], b"Subj"), (ids[2], b"")])
+        self.assertEqual(self.wait(self.store.scan(look, "l", None, 9, None)).seen, 1)
+        self.assertEqual(self.wait(self.store.scan(look, None, True, 9, None)).last, ids[1])
 
     def test_stopped_channels(self) -> None:
         """A stopped channel stays stopped over restarts, with who did it and when, until it is started."""

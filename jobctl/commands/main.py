@@ -14,6 +14,7 @@ from jobctl.commands import (
     processes,
     qm,
     reload,
+    qm_searches,
     running,
 )
 from jobctl.commands.context import Context
@@ -22,6 +23,7 @@ from jobctl.commands.spelling import translate
 from jobctl.errors import ConfigError, UsageError
 
 _FAMILIES = (enqueue, running, qm, accounts, cache, processes, reload, checks, completion)
+_FAMILIES = (enqueue, running, qm, qm_searches, accounts, cache, processes, checks, completion)
 EPILOG = """\
 examples:
   jobctl enqueue --from ann@example.org --to bob@example.net message.eml

@@ -13,17 +13,24 @@ from jobctl.errors import StoreError
 T = TypeVar("T")
 
 
-def ask_or_read(context: Context, op: str, keys: dict[str, Any], read: Callable[[Any], T]) -> T:
+def ask_or_read(
+    context: Context,
+    op: str,
+    keys: dict[str, Any],
+    read: Callable[[Any], T],
+    ask: Callable[..., T] | None = None,
+) -> T:
     """
     The daemon's answer, or what ``read`` makes of the queue when no daemon runs.
 
     ``-database`` asks the daemon alone, ``-directory_tree`` the queue alone.
 
+    :param ask: How the daemon is asked; ``None``: for one answer.
     :param read: Takes a :class:`jobctl.store.offline.OfflineQueue`.
     """
     if not getattr(context.args, "directory_tree", False):
         try:
-            answer: T = context.call(op, **keys)
+            answer: T = (ask or context.call)(op, **keys)
             return answer
         except NoDaemon:
             if getattr(context.args, "database", False) or not _has_queue(context):

@@ -167,6 +167,17 @@ class IOperations(Interface):
     def qm_held(request, caller, stream):
         """:return: As :meth:`qm_directory` with ``reason`` added."""
 
+    def qm_top(request, caller, stream):
+        """:return: ``{messages, parts: [{part, missed, values: [{count, value}]}]}``; sends progress."""
+
+    def qm_clean(request, caller, stream):
+        """
+        Sends an item for each message that matches: ``{id, channel, sender, recipients, subject, text}``,
+        ``text`` saying why it could not be done, and progress.
+
+        :return: ``{matched, done, failed}``.
+        """
+
     def qm_messages(request, caller, stream):
         """:return: A list of ``{host, active, delayed}``; one with host ``""`` where hosts do not matter."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from jobctl.jobprotocol.frames import PIECE
 from jobctl.mail.envelope import Recipient
+from jobctl.selection.occurrences import Stretch
 
 VERSION = 1
 # A request's line: an envelope of ten thousand recipients fits, garbage does not grow for ever.
@@ -202,6 +203,45 @@ class QmHeld(QmDirectory, tag="qm.held", frozen=True):
     """As ``qm.directory`` of the held messages alone, with why they are held."""
 
 
+class QmTop(Request, tag="qm.top", frozen=True):
+    """
+    The most frequent values of parts of the messages; counts in bounded memory.
+
+    :ivar parts: Of ``content``, ``from``, ``subject``, ``to``, ``domain_to`` to what of it counts; none:
+        the subject.
+    :ivar channel: May have wildcards; ``None``: all.
+    :ivar held: As in ``qm.directory``.
+    :ivar ignore_zz: Leave out what was never tried.
+    :ivar top: Most values of each part; ``min_count``: none that is there less often.
+    """
+
+    parts: dict[str, Stretch] = {}
+    channel: str | None = None
+    held: bool | None = False
+    ignore_zz: bool = False
+    top: int = 20
+    min_count: int = 2
+
+
+class QmClean(Request, tag="qm.clean", frozen=True):
+    """
+    Hold or delete the messages whose parts contain texts.
+
+    :ivar texts: Part, as in ``qm.top``, to a text; as ``from``, ``<>`` is the null sender.
+    :ivar match: ``and``: all of them must be there; ``or``: one is enough.
+    :ivar action: ``hold``, ``delete``, or ``look``: only say which they are.
+    :ivar min_length: Shortest text; ``None``: 24.
+    """
+
+    right: ClassVar[str] = CHANGE
+    texts: dict[str, str]
+    match: str = "and"
+    action: str = "hold"
+    channel: str | None = None
+    ignore_zz: bool = False
+    min_length: int | None = None
+
+
 class QmMessages(Request, tag="qm.messages", frozen=True):
     """
     Active and delayed messages of a channel by destination host.
@@ -305,6 +345,8 @@ AnyRequest = (
     | QmSummarize
     | QmDirectory
     | QmHeld
+    | QmTop
+    | QmClean
     | QmMessages
     | QmJobs
     | QmStart

@@ -17,6 +17,7 @@ from jobctl.controller.enqueue import Receiver, receiver
 from jobctl.controller.looks import Looks
 from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
+from jobctl.controller.searches import Searches
 from jobctl.errors import UsageError
 
 
@@ -33,9 +34,12 @@ class Operations:
         self._runs = Runs(controller)
         looks = Looks(controller)
         changes = Changes(controller, looks)
+        searches = Searches(controller, looks, changes)
         self.qm_summarize = looks.qm_summarize
         self.qm_directory = looks.qm_directory
         self.qm_held = looks.qm_held
+        self.qm_top = searches.qm_top
+        self.qm_clean = searches.qm_clean
         self.qm_messages = looks.qm_messages
         self.qm_jobs = looks.qm_jobs
         self.qm_history = looks.qm_history

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from jobctl.store.content import InlineContent
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.memory_acts import MemoryRecords
 from jobctl.store.records import INLINE, name, stored_time, with_recipients
+from jobctl.store.scanning import Look, Scanned
 
 _KEPT_HISTORY = 100
 
@@ -178,6 +180,19 @@ class MemoryStore(MemoryRecords):
             and (held is None or held == (stored.state is Lasting.HELD))
         ]
         return self._do(lambda: found[:limit], faults=False)
+
+    def scan(
+        self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
+    ) -> "Deferred[Scanned]":
+        def looked(entries: list[StoredEntry]) -> Scanned:
+            made = [look(one, partial(self._beginning, one.message)) for one in entries]
+            last = entries[-1].entry.id if entries else None
+            return Scanned([one for one in made if one], last, len(entries))
+
+        return self.directory(channel, held, limit, after).addCallback(looked)
+
+    def _beginning(self, message: int, octets: int) -> bytes:
+        return self.disk.contents[message][:octets]
 
     def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
         return self._do(self._summary, faults=False)

@@ -10,11 +10,13 @@ from jobctl.errors import StoreError
 from jobctl.mail.entry import Attempt, StoredEntry
 from jobctl.store import reading
 from jobctl.store.changes import Changes
+from jobctl.store.content import ContentFiles
 from jobctl.store.disk import Disk
 from jobctl.store.health import Health, read_error
 from jobctl.store.lock import QueueLock
 from jobctl.store.records import encode, microseconds, name
 from jobctl.store.recovery import open_database
+from jobctl.store.scanning import Look, Scanned, scan
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class OfflineQueue:
         self._lock = QueueLock(os.path.join(directory, "lock"))
         self._clock = clock
         self._disk = disk or Disk()
+        self._files = ContentFiles(directory, 0, self._disk, Health())
 
     def __enter__(self) -> Self:
         """
@@ -77,6 +80,12 @@ class OfflineQueue:
 
     def host_backoffs(self) -> list[tuple[str, str, int, float, str]]:
         return self._ask(reading.host_backoffs)
+    def scan(
+        self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
+    ) -> Scanned:
+        return self._ask(lambda connection: scan(connection, self._files, look, channel, held, limit, after))[
+            0
+        ]
 
     def history(self, id: str) -> list[Attempt]:
         return self._ask(lambda connection: reading.history(connection, id))

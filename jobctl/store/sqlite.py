@@ -36,6 +36,7 @@ from jobctl.store.operations import (
 )
 from jobctl.store.records import INLINE
 from jobctl.store.recovery import open_database, recover
+from jobctl.store.scanning import Look, Scanned, scan
 from jobctl.store.space import Space
 from jobctl.store.worker import Outcome, Worker
 from jobctl.store.writer import Writer
@@ -268,6 +269,22 @@ class SQLiteStore(OperatorRecords):
         return self._find(
             self._lists, lambda connection: reading.directory(connection, channel, held, limit, after, hosts)
         )
+
+    def scan(
+        self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
+    ) -> "Deferred[Scanned]":
+        """Look at a page of entries with the beginning of their content, in the lists' thread."""
+
+        def found(result: tuple[Scanned, list[reading.Damaged]]) -> Scanned:
+            scanned, damaged = result
+            if damaged:
+                self._submit(SetAside(damaged)).addErrback(_seen)
+            return scanned
+
+        return self._ask(
+            self._lists,
+            lambda connection: scan(connection, self._files, look, channel, held, limit, after),
+        ).addCallback(found)
 
     def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
         """Channel to (queued, of them due in the future, held, octets, oldest)."""

@@ -1,0 +1,165 @@
+"""``qm.clean`` and ``qm.top``: looks at all messages and into them, in the background and never in a hurry."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.logger import Logger
+
+from jobctl.control.operations import Caller
+from jobctl.control.requests import QmClean, QmDelete, QmHold, QmTop
+from jobctl.controller.changes import Changes
+from jobctl.controller.looks import Looks
+from jobctl.errors import UsageError
+from jobctl.mail.entry import StoredEntry
+from jobctl.selection.occurrences import Occurrences, Stretch, check
+from jobctl.selection.parts import CONTENT, SUBJECT, Head, subject
+from jobctl.selection.substrings import SHORTEST, Substrings
+
+log = Logger()
+
+# Entries looked at in one go; fewer where their content is read.
+PAGE = 200
+PAGE_WITH_CONTENT = 40
+# Searches under way; others wait.
+AT_A_TIME = 2
+# Longest pause between two pages, seconds.
+LONGEST_PAUSE = 1.0
+_HEADER = 64 * 1024
+
+Look = Callable[[StoredEntry, Head], Any]
+
+
+class Searches:
+    """
+    Searches read page by page in the store's thread for lists, which deliveries do not use, and rest
+    after each page as long as it took: so they have half of one core at most.  They see what was queued
+    when they began.
+    """
+
+    def __init__(self, controller: Any, looks: Looks, changes: Changes) -> None:
+        self._at = controller
+        self._looks = looks
+        self._changes = changes
+        self._turns = DeferredSemaphore(AT_A_TIME)
+
+    async def qm_top(self, request: QmTop, caller: Caller, stream: Any) -> dict[str, Any]:
+        stretches = dict(request.parts) or {SUBJECT: Stretch()}
+        try:
+            check(stretches)
+        except ValueError as why:
+            raise UsageError(str(why)) from None
+        occurrences = Occurrences(stretches, request.ignore_zz)
+        size = PAGE_WITH_CONTENT if CONTENT in stretches else PAGE
+        counted = 0
+        async for found in self._pages(request.channel, request.held, size, occurrences.count, stream):
+            counted += len(found)
+        return occurrences.result(counted, request.top, request.min_count)
+
+    async def qm_clean(self, request: QmClean, caller: Caller, stream: Any) -> dict[str, int]:
+        substrings = Substrings(request.texts, request.match == "and", request.ignore_zz)
+        try:
+            substrings.check(SHORTEST if request.min_length is None else request.min_length)
+        except ValueError as why:
+            raise UsageError(str(why)) from None
+        if request.action not in ("look", "hold", "delete"):
+            raise UsageError(f"{request.action} is no action of clean: look, hold or delete")
+        size = PAGE_WITH_CONTENT if CONTENT in request.texts else PAGE
+
+        def look(stored: StoredEntry, head: Head) -> Any:
+            return (stored, subject(head(_HEADER))) if substrings.match(stored, head) else None
+
+        counts = {"matched": 0, "done": 0, "failed": 0}
+        # To be held again would be no change, and what is held can be deleted.
+        held = None if request.action == "delete" else False
+        async for found in self._pages(request.channel, held, size, look, stream):
+            trouble = await self._act(request, caller, [stored.entry.id for stored, _ in found], stream)
+            counts["matched"] += len(found)
+            counts["failed"] += len(trouble)
+            if request.action != "look":
+                counts["done"] += len(found) - len(trouble)
+            rows = [_row(stored, about, trouble.get(stored.entry.id, "")) for stored, about in found]
+            if rows and (slow := stream.send(*rows)) is not None:
+                await slow
+        return counts
+
+    async def _act(self, request: QmClean, caller: Caller, ids: list[str], stream: Any) -> dict[str, str]:
+        """What could not be done, and why, by id."""
+        if not ids or request.action == "look":
+            return {}
+        if request.action == "delete":
+            done = await self._changes.qm_delete(QmDelete(ids=tuple(ids)), caller, stream)
+        else:
+            what = ", ".join(f"{part} {text!r}" for part, text in request.texts.items())
+            reason = f"clean by {caller.name}: {what}"[:500]
+            done = await self._changes.qm_hold(QmHold(ids=tuple(ids), reason=reason), caller, stream)
+        return {failure["id"]: failure["text"] for failure in done["failed"]}
+
+    async def _pages(
+        self, channel: str | None, held: bool | None, size: int, look: Look, stream: Any
+    ) -> AsyncIterator[list[Any]]:
+        """What ``look`` made of each page; says how far it is."""
+        began = self._at.reactor.seconds()
+        names: list[str | None] = [None] if channel is None else list(self._looks.channels(channel))
+        total = await self._number(channel, held)
+        done = 0
+        await self._turns.acquire()
+        try:
+            for name in names:
+                async for scanned in self._of(name, held, size, look, began):
+                    done += scanned.seen
+                    stream.progress({"done": min(done, total), "of": total})
+                    yield scanned.found
+                    if stream.cancelled:
+                        return
+        finally:
+            self._turns.release()
+
+    async def _of(
+        self, name: str | None, held: bool | None, size: int, look: Look, began: float
+    ) -> AsyncIterator[Any]:
+        """The pages of one channel, as it was when the search began."""
+        newer = False
+
+        def only_older(stored: StoredEntry, head: Head) -> Any:
+            nonlocal newer
+            if stored.entry.enqueued > began:
+                newer = True
+                return None
+            return look(stored, head)
+
+        after = None
+        while not newer:
+            start = self._at.reactor.seconds()
+            scanned = await self._at.store.scan(only_older, name, held, size, after)
+            yield scanned
+            if scanned.last is None:
+                return
+            after = scanned.last
+            await self._rest(self._at.reactor.seconds() - start)
+
+    async def _rest(self, seconds: float) -> None:
+        pause: Deferred[None] = Deferred()
+        self._at.reactor.callLater(min(max(seconds, 0.0), LONGEST_PAUSE), pause.callback, None)
+        await pause
+
+    async def _number(self, channel: str | None, held: bool | None) -> int:
+        """About how many entries there are to look at."""
+        meant = None if channel is None else set(self._looks.channels(channel))
+        summary = await self._at.store.summarize()
+        return sum(
+            (0 if held is True else queued) + (0 if held is False else kept)
+            for name, (queued, _, kept, *_rest) in summary.items()
+            if meant is None or name in meant
+        )
+
+
+def _row(stored: StoredEntry, about: str, trouble: str) -> dict[str, Any]:
+    return {
+        "id": stored.entry.id,
+        "channel": stored.entry.channel,
+        "sender": stored.envelope.sender,
+        "recipients": [recipient.address for recipient in stored.envelope.recipients],
+        "subject": about,
+        "text": trouble,
+    }
