@@ -13,8 +13,8 @@ from jobctl.commands import (
     exits,
     processes,
     qm,
-    reload,
     qm_searches,
+    reload,
     running,
 )
 from jobctl.commands.context import Context

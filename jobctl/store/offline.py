@@ -80,6 +80,7 @@ class OfflineQueue:
 
     def host_backoffs(self) -> list[tuple[str, str, int, float, str]]:
         return self._ask(reading.host_backoffs)
+
     def scan(
         self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
     ) -> Scanned:
