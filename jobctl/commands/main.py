@@ -19,11 +19,22 @@ from jobctl.commands import (
 )
 from jobctl.commands.context import Context
 from jobctl.commands.parser import Parser, add_shared
+from jobctl.commands.session import complain
 from jobctl.commands.spelling import translate
 from jobctl.errors import ConfigError, UsageError
 
-_FAMILIES = (enqueue, running, qm, accounts, cache, processes, reload, checks, completion)
-_FAMILIES = (enqueue, running, qm, qm_searches, accounts, cache, processes, checks, completion)
+_FAMILIES = (
+    enqueue,
+    running,
+    qm,
+    qm_searches,
+    accounts,
+    cache,
+    processes,
+    reload,
+    checks,
+    completion,
+)
 EPILOG = """\
 examples:
   jobctl enqueue --from ann@example.org --to bob@example.net message.eml
@@ -55,9 +66,9 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except ConfigError as why:
-        return _complain(why.problems, exits.CONFIG)
+        return complain(why.problems, exits.CONFIG)
     except UsageError as why:
-        return _complain([str(why)], why.exit_status)
+        return complain([str(why)], why.exit_status)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:
@@ -65,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
     except OSError as why:
-        return _complain([f"{why.filename or 'output'}: {why.strerror or why}"], exits.IO)
+        return complain([f"{why.filename or 'output'}: {why.strerror or why}"], exits.IO)
 
 
 def build_parser(prog: str) -> Parser:
@@ -87,12 +98,6 @@ def _do(argv: list[str]) -> int:
     parser = build_parser(os.path.basename(sys.argv[0]) if sys.argv[0].endswith("imsimta") else "jobctl")
     args: Any = parser.parse_args(translate(parser, argv))
     status: int = args.run(Context(args))
-    return status
-
-
-def _complain(lines: list[str], status: int) -> int:
-    for line in lines:
-        print("jobctl: " + " ".join(line.split()), file=sys.stderr)
     return status
 
 

@@ -84,9 +84,10 @@ class OfflineQueue:
     def scan(
         self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
     ) -> Scanned:
-        return self._ask(lambda connection: scan(connection, self._files, look, channel, held, limit, after))[
-            0
-        ]
+        def query(connection: sqlite3.Connection) -> Scanned:
+            return scan(connection, self._files, look, channel, held, limit, after)[0]
+
+        return self._ask(query)
 
     def history(self, id: str) -> list[Attempt]:
         return self._ask(lambda connection: reading.history(connection, id))
