@@ -254,11 +254,11 @@ def test_terminal(daemon, tmp_path):  # noqa: F811
         os.write(ours, b"del -all\n")
         read_until(ours, b"delete 4 messages of the latest listing? (y/n) ")
         os.write(ours, b"n\n")
-        read_until(ours, b"nothing was done")
+        assert b"nothing was done" in read_until(ours, b"qm.maint> ")
         os.write(ours, b"del -all -cha\tt\t\n")
         read_until(ours, b"delete 3 messages of the latest listing? (y/n) ")
         os.write(ours, b"y\n")
-        read_until(ours, b"deleted a2")
+        assert b"deleted a2" in read_until(ours, b"qm.maint> ")
         os.write(ours, b"\x04")
         assert child.wait(30) == 0
     finally:
