@@ -326,6 +326,34 @@ def test_a_message_that_kills_three_programs_is_held_with_the_evidence(world):
     assert world.state(id) is None and not world.supervisor.asked
 
 
+def test_a_message_that_kills_programs_is_found_among_others(world):
+    """Who dies with several in hand blames none; then they go one at a time, and only the guilty one is held."""
+    ids = [world.accept()[0] for _ in range(4)]
+    for _ in range(2):
+        job = world.job()
+        assert ids_of(job.assigned) == ids
+        job.end(signal=11)
+        world.turn(1000)
+    assert [world.stored(id).deaths for id in ids] == [0] * 4
+    job, tried = world.job(), []
+    while world.queued() and len(tried) < 10:
+        (id,) = job.held
+        tried.append(id)
+        if id == ids[1]:
+            job.end(signal=11)
+            world.turn(1000)
+            if world.stored(id).state is Lasting.HELD and not world.supervisor.asked:
+                break
+            job = world.job()
+        else:
+            job.report(id)
+            world.turn()
+    stored = world.stored(ids[1])
+    assert stored.state is Lasting.HELD and stored.deaths == 3
+    assert [world.stored(id) for id in ids if id != ids[1]] == [None] * 3
+    assert sorted(tried) == sorted([*ids, ids[1], ids[1]])
+
+
 def test_ends_that_were_asked_for_blame_no_message(world):
     """A job stopped by us that dies of it: no death is counted."""
     (id,) = world.accept()

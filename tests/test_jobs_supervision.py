@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import sys
 import zlib
 from typing import Any
@@ -11,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from jobctl.errors import ChannelViolation, StoreError
-from jobctl.jobprotocol.frames import Event, HelloProgram, Report, Submit
+from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Submit
 from jobctl.jobs import child
 from jobctl.jobs.content_streams import BytesContent
 from jobctl.jobs.journal import leftovers
@@ -77,6 +78,21 @@ class WorkTests(SupervisionCase):
         bad, good = self.handler.said(Report)
         self.assertEqual((bad.id, bad.verdict, bad.scope), ("bad", Verdict.DEFERRED, "local"))
         self.assertEqual((good.id, good.verdict), ("good", Verdict.DELIVERED))
+        # The program never heard of it, so it has as much credit as before.
+        begun = [type(frame) for frame, _ in self.handler.frames if isinstance(frame, Report | Ask)]
+        self.assertEqual(begun[begun.index(Report) :][:2], [Report, Ask])
+
+    async def test_what_was_not_begun_is_not_to_blame(self) -> None:
+        """Of messages that wait behind a large one nothing has gone when the program dies."""
+        self.supervisor()
+        job = await self.started(*program("echo.py"))
+        job.pause()
+        os.kill(job.pid, signal.SIGSTOP)
+        for id in ("first", "second"):
+            job.assign(message(id, octets=20_000_000), Content(b"x" * 20_000_000))
+        os.kill(job.pid, signal.SIGKILL)
+        await self.end()
+        self.assertEqual([job.held[id].untouched for id in ("first", "second")], [False, True])
 
     async def test_content_damaged_half_way(self) -> None:
         """A message that breaks off must not look complete: its program is ended."""

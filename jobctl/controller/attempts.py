@@ -95,6 +95,8 @@ class Attempts:
         if attempt is None:
             return
         self._concluding[frame.id] = attempt
+        if frame.scope != "local" and self._scheduler.suspicious:
+            self._scheduler.acquit(frame.id)
         given = {disposition.recipient: disposition for disposition in frame.results}
         dispositions = [
             given.get(recipient.address)
@@ -189,8 +191,8 @@ class Attempts:
         now = self._seconds()
         # Ended by us, or a lost session that the program itself told of: no message is to blame.
         peaceful = how.stopped or how.exit_status in (os.EX_OK, os.EX_TEMPFAIL, os.EX_CONFIG)
-        # Only what it was working on can have killed it: the oldest it held.
         deadly = not peaceful and (how.signal is not None or how.exit_status is not None)
+        under_way = []
         for entry_id in entry_ids:
             if entry_id in self._concluding:
                 continue
@@ -198,9 +200,14 @@ class Attempts:
             if attempt is None:
                 # It had not been read yet.
                 self._scheduler.deferred(entry_id, now, None, now)
-                continue
-            self._interrupt(attempt, held.get(entry_id), how, deadly, now)
-            deadly = False
+            else:
+                under_way.append(attempt)
+        if deadly:
+            deadly = self._scheduler.died(_begun(under_way, held))
+        for attempt in under_way:
+            assignment = held.get(attempt.stored.entry.id)
+            blamed = deadly and not (assignment is not None and assignment.untouched)
+            self._interrupt(attempt, assignment, how, blamed, now)
         done: Deferred[None] = Deferred()
         if job in self._owed:
             self._ended[job] = done
@@ -251,3 +258,9 @@ class Attempts:
         while self._quoting:
             await DeferredList(list(self._quoting))
         await self._recorder.finish()
+
+
+def _begun(attempts: list[UnderWay], held: Mapping[str, Assignment]) -> list[str]:
+    """Ids of those of which the program has seen anything."""
+    ids = [attempt.stored.entry.id for attempt in attempts]
+    return [id for id in ids if (assignment := held.get(id)) is None or not assignment.untouched]

@@ -29,14 +29,15 @@ class Assignment:
 
     :ivar frame: As it was assigned.
     :ivar sent: Its final dot was announced: it may have been delivered even without a verdict.
+    :ivar untouched: The job ended before any of it had been written.
     :ivar damage: Why its content could not be read to the end, ``""`` when it could.
     """
 
-    __slots__ = ("_open", "_settled", "damage", "frame", "sent")
+    __slots__ = ("_open", "_settled", "damage", "frame", "sent", "untouched")
 
     def __init__(self, frame: Message) -> None:
         self.frame = frame
-        self.sent = False
+        self.sent = self.untouched = False
         self.damage = ""
         # Made when a verdict names a recipient: most messages get one verdict for all.
         self._open: set[str] | None = None

@@ -172,10 +172,18 @@ class ContentStreams:
                 turn.content.close()
             self._write(data)
 
-    def close(self) -> None:
-        """The program is gone: close all content."""
+    def close(self) -> list[str]:
+        """
+        The program is gone: close all content.
+
+        :return: Messages of which nothing had gone.
+        """
+        untouched = []
         for turn in (*self._turns, *self._parked.values()):
             if isinstance(turn, _Stream):
                 turn.content.close()
+                if not turn.opened:
+                    untouched.append(turn.id)
         self._turns.clear()
         self._parked.clear()
+        return untouched

@@ -289,6 +289,8 @@ class Conversation(ABC):
                 id=id, verdict=Verdict.DEFERRED, status="4.3.0", reply=f"451 4.3.0 {text}", scope="local"
             )
             self._handler.job_frame(self, report, b"")
+            # It does not know that it was given a message: its credit is as it was.
+            self._handler.job_frame(self, Ask(n=1), b"")
 
     def _drained(self) -> None:
         """The pipe took all that was pending."""
@@ -318,8 +320,9 @@ class Conversation(ABC):
         self._deaf = True
         self.over = True
         self._cancel_hello_timer()
-        if self._streams is not None:
-            self._streams.close()
+        for id in self._streams.close() if self._streams is not None else ():
+            if id in self.held:
+                self.held[id].untouched = True
         how = Ended(
             exit_status=exit_status,
             signal=signal,

@@ -97,7 +97,7 @@ class StoredEntry(msgspec.Struct):
     :ivar envelope: Of the whole message but with only this entry's open recipients.
     :ivar envelope_id: Our own id of the arrival, as in its Received field.
     :ivar suspect: Attempts in which the final dot may have gone out and no verdict came.
-    :ivar deaths: Programs that died holding it (held at three).
+    :ivar deaths: Programs that died of it: it was the only one they held (held at three).
     :ivar held_since: Epoch seconds since which it is held, 0: it is not.
     """
 

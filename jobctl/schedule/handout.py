@@ -38,12 +38,15 @@ class HandOut:
         free: list[Free] = []
         others = channel.runnable and self._pools.free(channel) > 0
         steady = self._memory.steady
+        if channel.alone and not channel.stopped:
+            self._serve_alone(channel, now, out)
         for job in channel.jobs.values():
             if job.credit > 0:
                 job.measure(steady)
+                job.alone = job.alone and bool(job.held or channel.alone)
                 if job.run is not None:
                     self._serve_run(channel, job, out)
-                elif channel.stopped or (room := job.room(channel.depth, others)) <= 0:
+                elif channel.stopped or job.alone or (room := job.room(channel.depth, others)) <= 0:
                     continue
                 elif job.host is None:
                     depth = channel.depth
@@ -97,11 +100,35 @@ class HandOut:
                 break
             room -= self._take(host, job, cls, 1 if host.failures else room, now, out)
 
+    def _serve_alone(self, channel: ChannelQueue, now: float, out: Handouts) -> None:
+        """
+        What may kill programs goes to jobs that hold nothing, one each and nothing with it.
+
+        Half of the jobs are for the others; when none is empty the one that holds least is emptied.
+        """
+        jobs = [job for job in channel.jobs.values() if job.run is None and not job.stopping]
+        for job in jobs:
+            job.alone = job.alone and bool(job.held)
+        most = max(len(jobs) // 2, 1) - sum(job.alone for job in jobs)
+        for job in sorted(jobs, key=lambda job: len(job.held)):
+            item = next((one for one in channel.alone.values() if job.host in (None, one.host.name)), None)
+            if most <= 0 or item is None or job.alone:
+                continue
+            most -= 1
+            job.alone = True
+            if job.held or job.credit <= 0:
+                break
+            host = item.host
+            self._memory.detach(item)
+            if self._memory.next_said(item) <= now and self._memory.speak(item, now):
+                job.alone = False
+            else:
+                self._hold(host, job, [item], out)
+
     def _take(self, host: HostQueue, job: Job, cls: int, count: int, now: float, out: Handouts) -> int:
         """Hand over at most ``count`` entries of this class; what has expired goes another way."""
-        ids: list[str] = []
+        items: list[Item] = []
         lives = host.channel.lives
-        held = job.held
         while count and host.head_class() == cls:
             item = host.pop()
             entry = item.entry
@@ -109,18 +136,14 @@ class HandOut:
                 self._memory.expire(item)
                 continue
             count -= 1
-            item.state = ACTIVE
-            item.job = job
-            held[entry.id] = item
-            ids.append(entry.id)
-        if ids:
-            self._count(host, job, len(ids))
-            out.append((job.id, ids))
+            items.append(item)
+        if items:
+            self._hold(host, job, items, out)
             if host.probing:
                 host.block()
         else:
             host.lapse_if_spent()
-        return len(ids)
+        return len(items)
 
     def _serve_run(self, channel: ChannelQueue, job: Job, out: Handouts) -> None:
         run: Run | None = self._memory.runs.get(job.run or "")
@@ -132,18 +155,20 @@ class HandOut:
             items: list[Item] = run.take(name, job.credit) if places >= 0 else []
             if not items:
                 break
-            for item in items:
-                item.state = ACTIVE
-                item.job = job
-                job.held[item.entry.id] = item
-            self._count(host, job, len(items))
+            self._hold(host, job, items, out)
             run.active += len(items)
-            out.append((job.id, [item.entry.id for item in items]))
 
-    def _count(self, host: HostQueue, job: Job, count: int) -> None:
-        host.active += count
-        host.channel.active += count
-        job.took(host, count, self._memory.steady)
+    def _hold(self, host: HostQueue, job: Job, items: list[Item], out: Handouts) -> None:
+        """Entries of a host are the job's now."""
+        held = job.held
+        for item in items:
+            item.state = ACTIVE
+            item.job = job
+            held[item.entry.id] = item
+        host.active += len(items)
+        host.channel.active += len(items)
+        job.took(host, len(items), self._memory.steady)
+        out.append((job.id, [item.entry.id for item in items]))
 
 
 class Free:

@@ -49,12 +49,14 @@ class Job:
     :ivar held: What it was handed and has no verdict yet, in that order.
     :ivar handed: Messages in all.
     :ivar started: Steady seconds, as is ``idle``: since when it has had nothing, ``None``: it has.
+    :ivar alone: It holds, or is to hold when it is done, one message that is tried alone.
     :ivar stopping: It was told to stop.
     """
 
     __slots__ = (
         "_done",
         "_since",
+        "alone",
         "channel",
         "connections",
         "credit",
@@ -87,7 +89,7 @@ class Job:
         self._done = 0
         self._since = started
         self.idle: float | None = None
-        self.stopping = False
+        self.stopping = self.alone = False
 
     def took(self, host: HostQueue, count: int, steady: float) -> None:
         """It was handed entries of a host."""
@@ -149,7 +151,9 @@ class Job:
         return max(most - taken, 0)
 
     def busy(self, depth: int) -> int:
-        """Connections that what it holds is worth, at most those it has."""
+        """Connections that what it holds is worth, at most those it has; all, when others may not join it."""
+        if self.alone:
+            return self.connections
         return min(sum(stay.connections(depth) for stay in self.stays.values()), self.connections)
 
     def stop(self) -> None:

@@ -7,12 +7,13 @@ from heapq import heapify, heappop, heappush
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.blame import Blame
 from jobctl.schedule.expiry import ended, warning_age
 from jobctl.schedule.hosts import CLASS_SHIFT, FIRST_CLASS, HostQueue
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.runs import Run
 from jobctl.schedule.timers import Timers
-from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, GONE, READY, RUN, Item
+from jobctl.schedule.tracked import ACTIVE, ALONE, DELAYED, EXPIRED, GONE, READY, RUN, Item
 
 # Waiting entries of a channel are looked through for old ones this often at most (seconds):
 # nobody minds the minute after days, and a look costs time in proportion to the queue.
@@ -27,6 +28,7 @@ class Memory:
     :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
     :ivar patient: Nothing expires and nobody is warned before this time (epoch seconds).
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
+    :ivar blame: What is to be tried alone.
     :ivar steady: Seconds of a clock that does not jump, at the last decision.
     :ivar gates: When delivery windows open or close.
     :ivar wall: When hosts may be probed, throttles end and expiry is looked at (epoch seconds).
@@ -42,6 +44,7 @@ class Memory:
         self.patient = -math.inf
         self.thin: dict[HostQueue, None] = {}
         self.steady = 0.0
+        self.blame = Blame()
         self.wall: Timers[HostQueue | ChannelQueue | str] = Timers()
         self.gates: Timers[ChannelQueue] = Timers()
         # When to look, order, entry, due time: a warning or expiry may come first.
@@ -74,6 +77,8 @@ class Memory:
             self.detach(item)
         host = item.host
         del self.items[item.entry.id]
+        if self.blame.deaths:
+            self.blame.acquit(item.entry.id)
         host.size -= 1
         host.channel.size -= 1
         if host.cursor is not None:
@@ -100,7 +105,9 @@ class Memory:
         item.shut = due <= now and channel.shut and channel.opening(entry.priority) > now
         if item.shut:
             due = channel.opening(entry.priority)
-        if due <= now:
+        if due <= now and self.blame.deaths and self.blame.suspects(entry.id):
+            self._set_apart(item, said)
+        elif due <= now:
             self.make_ready(item, entry.priority + 1, said)
         else:
             item.state = DELAYED
@@ -146,9 +153,17 @@ class Memory:
         :param said: As :meth:`next_said` has it.
         """
         self._serial += 1
-        host = item.host
-        host.push(cls << CLASS_SHIFT | self._serial, item)
-        channel = host.channel
+        item.host.push(cls << CLASS_SHIFT | self._serial, item)
+        self._waits(item.host.channel, said)
+
+    def _set_apart(self, item: Item, said: float) -> None:
+        """It may go out, to a job that holds nothing else."""
+        channel = item.host.channel
+        item.state = ALONE
+        channel.alone[item.entry.id] = item
+        self._waits(channel, said)
+
+    def _waits(self, channel: ChannelQueue, said: float) -> None:
         if said < channel.oldest:
             channel.oldest = said
             self.wall.set(channel.name, max(said, self.patient))
@@ -174,6 +189,8 @@ class Memory:
                 self._garbage = 0
         elif state == ACTIVE:
             self._release(item)
+        elif state == ALONE:
+            del host.channel.alone[item.entry.id]
         elif state == RUN and item.run is not None and (run := self.runs.get(item.run)) is not None:
             run.waiting -= 1
         item.state = GONE
@@ -238,6 +255,7 @@ class Memory:
                     host.cancel(item)
                     fresh = self.items[item.entry.id] = Item(item.entry, host)
                     self.place(fresh, now, now)
+        self._look_at_alone(channel, now)
         self.dirty[channel] = None
 
     def _lapse(self, host: HostQueue) -> None:
@@ -266,6 +284,11 @@ class Memory:
         channel.oldest = oldest
         if oldest < math.inf:
             self.wall.set(channel.name, max(oldest, self.patient, now + EXPIRY_ROUND))
+        self._look_at_alone(channel, now)
+
+    def _look_at_alone(self, channel: ChannelQueue, now: float) -> None:
+        for item in list(channel.alone.values()):
+            self.place(self.again(item), now, now)
 
     def latest_delayed(self, count: int, now: float) -> list[Item]:
         """Those due last, among the ones whose due time the store knows."""

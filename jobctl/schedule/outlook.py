@@ -55,6 +55,8 @@ def outlook(memory: Memory, entry: QueueEntry, now: float) -> Outlook:
         return waiting(due, now, None, going=False)
     if item is not None and item.state == RUN:
         return Outlook("ready", now)
+    if item is None:
+        due = max(due, channel.opening(entry.priority))
     host = channel.hosts.get(entry.host)
     until = host.until if host is not None and host.blocked else None
     return waiting(due, now, until, channel.runnable and not channel.stopped, _pause(channel))

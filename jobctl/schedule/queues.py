@@ -12,6 +12,7 @@ from jobctl.schedule.gates import gate_of
 from jobctl.schedule.hosts import CLASSES, HostQueue
 from jobctl.schedule.jobs import Job, Starting
 from jobctl.schedule.throttle import Throttle
+from jobctl.schedule.tracked import Item
 
 # Most messages of one host in a row, when others wait: enough to pay for a connection.
 TURN = 10
@@ -55,6 +56,7 @@ class ChannelQueue:
 
     :ivar ready: Entries that may go out now (those of blocked hosts not counted), and
         ``wanted``: connections they deserve, one per host for each ``threaddepth`` begun.
+    :ivar alone: Entries for jobs that hold nothing else.
     :ivar active: In the hands of jobs.
     :ivar trials: Hosts whose backoff is over; ``probing``: how many of them are being probed.
     :ivar slots: Of its pool in use: jobs, also those being started; an operator's runs use none.
@@ -75,6 +77,7 @@ class ChannelQueue:
         self.ready = self.wanted = self.slots = 0
         self.size = self.active = self.delayed = self.probing = 0
         self.jobs: dict[str, Job] = {}
+        self.alone: dict[str, Item] = {}
         self.starting: list[Starting] = []
         self.throttle = Throttle()
         self.stopped = self.shut = False

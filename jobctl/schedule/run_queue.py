@@ -7,7 +7,7 @@ from jobctl.schedule.jobs import Job
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.plan import LoadRequest
 from jobctl.schedule.runs import Run
-from jobctl.schedule.tracked import DELAYED, READY
+from jobctl.schedule.tracked import ALONE, DELAYED, READY
 from jobctl.schedule.window import Window
 
 # Entries read from the store at a time; a run is watched by a person, it need not be fast.
@@ -27,7 +27,7 @@ class RunQueue:
         queue = memory.channel(channel)
         run = memory.runs[name] = Run(name, channel, starts, now)
         for item in [item for item in memory.items.values() if item.host.channel is queue]:
-            if item.state in (READY, DELAYED):
+            if item.state in (READY, DELAYED, ALONE):
                 run.add(memory.again(item))
         run.exhausted = self._window.complete
         memory.dirty[queue] = None
@@ -76,7 +76,7 @@ class RunQueue:
             item = memory.items.get(entry.id)
             if item is None:
                 run.add(memory.enter(entry))
-            elif item.state in (READY, DELAYED):
+            elif item.state in (READY, DELAYED, ALONE):
                 run.add(memory.again(item))
         if entries:
             run.after = (entries[-1].due, entries[-1].id)

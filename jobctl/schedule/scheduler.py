@@ -291,6 +291,25 @@ class Scheduler:
             queue.throttle.failed(now)
         self._memory.dirty[queue] = None
 
+    def died(self, ids: list[str]) -> bool:
+        """
+        A program died, neither told to stop nor on purpose.
+
+        :param ids: What it may have been working on.
+        :return: Whether that was one message: it killed it.  Of several none is blamed; those of two deaths
+            are tried alone, so that the guilty one is found.
+        """
+        return self._memory.blame.died(ids)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether :meth:`acquit` has anything to do."""
+        return bool(self._memory.blame.deaths)
+
+    def acquit(self, id: str) -> None:
+        """A message has had a verdict."""
+        self._memory.blame.acquit(id)
+
     # Hosts.
 
     def host_failed(self, channel: str, host: str, now: float) -> HostBackoff:

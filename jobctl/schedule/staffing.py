@@ -135,7 +135,7 @@ class Staffing:
         if channel.bound:
             # Hosts that were dead when last heard of leave half of the slots to the others.
             channel.probe(max(self._pools.limit(channel) // 2, 1))
-        if channel.stopped or not channel.runnable or not (channel.ready or channel.trials):
+        if channel.stopped or not channel.runnable or not (channel.ready or channel.trials or channel.alone):
             self._pools.served(channel)
             return
         if channel.throttle.until > now:
@@ -161,7 +161,7 @@ class Staffing:
         connections = sum(job.connections - job.busy(channel.depth) for job in jobs)
         connections += starting * channel.connections
         # A host to be probed wants one connection while nobody has any.
-        demand = max(channel.wanted, int(bool(channel.trials) and not jobs))
+        demand = max(channel.wanted, int(bool(channel.trials) and not jobs)) + bool(channel.alone)
         if demand <= connections:
             channel.behind = None
             return False
@@ -186,7 +186,7 @@ class Staffing:
 
     def _wanted(self, channel: ChannelQueue, enough: int) -> int:
         """Connections that the hosts want and may have, counted no further than ``enough``."""
-        wanted = 0
+        wanted = int(bool(channel.alone))
         for host in channel.hosts.values():
             if host.ready and not host.blocked:
                 wanted += host.wants()
@@ -196,7 +196,9 @@ class Staffing:
 
     def _start_bound(self, channel: ChannelQueue, free: int, steady: float, out: list[StartJob]) -> bool:
         """One job per host, more where its backlog passes ``threaddepth``; whether another is wanted."""
-        while (host := self._unserved(channel) or self._hard_pressed(channel)) is not None:
+        while (
+            host := self._unserved(channel) or self._hard_pressed(channel) or self._suspect(channel)
+        ) is not None:
             if free <= 0:
                 return True
             host.jobs += 1
@@ -214,6 +216,10 @@ class Staffing:
                 channel.rotations[cls].rotate(-1)
                 passed += 1
         return None
+
+    def _suspect(self, channel: ChannelQueue) -> HostQueue | None:
+        """A host without a job that has something to be tried alone."""
+        return next((item.host for item in channel.alone.values() if not item.host.jobs), None)
 
     def _hard_pressed(self, channel: ChannelQueue) -> HostQueue | None:
         """The host with the most mail for each of its jobs, if that is beyond ``threaddepth``."""

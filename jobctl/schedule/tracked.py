@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from jobctl.schedule.hosts import HostQueue
     from jobctl.schedule.jobs import Job
 
-# States.  RUN: set aside for an operator's run.  EXPIRED: given to the caller to be returned, or to warn.
+# States.  ALONE: ready, for a job that holds nothing else.
+# RUN: set aside for an operator's run.  EXPIRED: given to the caller to be returned, or to warn.
 # GONE: a leftover in some queue, to be dropped when it surfaces.
-READY, DELAYED, ACTIVE, RUN, EXPIRED, GONE = range(6)
+READY, DELAYED, ACTIVE, RUN, EXPIRED, GONE, ALONE = range(7)
 
 
 class Item:
