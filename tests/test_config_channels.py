@@ -273,6 +273,7 @@ def _sample(kind: Kind, key: object) -> str:
         Kind.TEXT: "'x'",
         Kind.WORDS: "['h.example']",
         Kind.HOST: "'h.example'",
+        Kind.MAILBOX: "'a@h.example'",
         Kind.DAEMON: "'h.example'",
         Kind.ADDRESS: "'192.0.2.1'",
         Kind.ADDRESSES: "'192.0.2.1:53 [::1]:53 ::1'",
@@ -300,6 +301,7 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
         "multiple": "true\ndaemon = 'g.example'",
         "option_file": "'/dev/null'",
         "jitter": "0.5",
+        "notificationchannel": "'tcp_x'",
     }
     value = special.get(key.name)
     text = f"[channel.tcp_x]\n{key.name} = {value or _sample(key.kind, key)}\n"

@@ -8,7 +8,7 @@ import pytest
 from jobctl.config.keywords import KEYWORDS
 from jobctl.config.loader import DEFAULT, load_text
 from jobctl.config.manual import options_page
-from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, POOL, SERVICE
+from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, SERVICE
 from jobctl.config.tcp_options import OPTIONS
 from jobctl.errors import ConfigError
 from jobctl.routing.router import Router
@@ -22,7 +22,7 @@ def test_the_page_of_options_is_what_the_loader_knows() -> None:
     """docs/options.md lists each keyword and option with its status, exactly as the loader treats it."""
     page = (DOCS / "options.md").read_text(encoding="utf-8")
     assert page == options_page(), "make it anew: the command stands at its top"
-    for table in (KEYWORDS, OPTIONS, CONTROLLER, POOL, CHANNEL_CLASS, SERVICE, MTA):
+    for table in (KEYWORDS, OPTIONS, CONTROLLER, POOL, CHANNEL_CLASS, SERVICE, MTA, NOTIFICATION):
         assert all(f"| `{key.name}`" in page for key in table)
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each layer may import those before it, and its own packages where that makes no circle.
 LAYERS = (
     ("mail",),
-    ("smtp", "jobprotocol", "selection", "config", "routing", "schedule", "accounts"),
+    ("smtp", "jobprotocol", "selection", "config", "notification", "routing", "schedule", "accounts"),
     ("store", "jobs", "net", "control"),
     ("controller",),
     ("commands", "service"),

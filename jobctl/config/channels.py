@@ -86,6 +86,7 @@ def read_channels(
     }
     _share_notices(channels, sections, defaults)
     _check_programs(channels, sections, findings)
+    _check_notifications(channels, sections, findings)
     return channels
 
 
@@ -301,3 +302,18 @@ def _check_programs(
         if problem is not None:
             given = section.merged.get("transport")
             findings.problem(given.where if given else ("channel", section.name, "transport"), problem)
+
+
+# Notifications come from it where no channel is named; it need not be there, since rules alone ask for it.
+_PROCESS = "process"
+
+
+def _check_notifications(
+    channels: dict[str, ChannelSettings], sections: list[_Section], findings: Findings
+) -> None:
+    for section in sections:
+        given = section.merged.get("notificationchannel")
+        if given is not None and given.value != _PROCESS and given.value not in channels:
+            findings.problem_once(
+                given.where, f"{given.value!r} is not a channel{did_you_mean(str(given.value), channels)}"
+            )

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     TEXT = "text"
     WORDS = "words"
     HOST = "host name"
+    MAILBOX = "address"
     DAEMON = "host or word"
     ADDRESS = "IP address"
     ADDRESSES = "IP addresses"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobctl.config.keys import Key, Kind, Status
-from jobctl.config.keyword_forms import flag, flags, inert, inert_flags
+from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
 
 _AS_IT_IS = "content is passed on as it came"
 _OTHER_STYLE: dict[str, Any] = {
@@ -12,8 +12,6 @@ _OTHER_STYLE: dict[str, Any] = {
 }
 _HEADERS_AS_THEY_ARE = "header fields are passed on as they came"
 _LOCAL_NAME = "a bare local part gets the name of this host"
-_NO_WARNINGS = "warnings of delay are not sent yet"
-_NOTICE_FORM = "notifications have one form"
 
 CONTENT: tuple[Key, ...] = (
     *flags(
@@ -126,55 +124,77 @@ CONTENT: tuple[Key, ...] = (
 )
 
 NOTICES: tuple[Key, ...] = (
-    *inert_flags(
-        "the postmaster gets no copies of failures yet",
+    *flags(
+        "sendpost",
+        "sendpost",
         {
-            "sendpost": "The postmaster gets a copy of every failure.",
-            "copysendpost": "... unless the sender is empty.",
-            "errsendpost": "... only where the sender cannot be told.",
+            "sendpost": ("sendpost", "The postmaster gets a copy of every failure."),
+            "copysendpost": ("copysendpost", "The postmaster gets a copy, unless the sender is empty."),
+            "errsendpost": (
+                "errsendpost",
+                "The postmaster gets a copy where the sender cannot be told, also of notifications.",
+            ),
+            "nosendpost": ("nosendpost", "The postmaster gets no copies."),
         },
-        group="sendpost",
-    ),
-    flag(
-        "nosendpost",
-        "The postmaster gets no copies.",
-        groups=("sendpost",),
-        default="on",
+        default="nosendpost",
         source="W:Sendpost",
     ),
-    *inert_flags(
-        _NO_WARNINGS,
+    *flags(
+        "warnpost",
+        "warnpost",
         {
-            "warnpost": "The postmaster gets a copy of every warning.",
-            "copywarnpost": "... unless the sender is empty.",
-            "errwarnpost": "... only where the sender cannot be told.",
+            "warnpost": ("sendpost", "The postmaster gets a copy of every warning of delay."),
+            "copywarnpost": ("copysendpost", "The postmaster gets a copy, unless the sender is empty."),
+            "errwarnpost": ("errsendpost", "The postmaster gets a copy where the sender cannot be told."),
+            "nowarnpost": ("nosendpost", "The postmaster gets no copies of warnings."),
         },
-        group="warnpost",
+        default="as the sendpost in force",
+        source="W:Warnpost",
     ),
-    flag("nowarnpost", "The postmaster gets no copies of warnings.", groups=("warnpost",), default="on"),
-    *inert_flags(
-        _NOTICE_FORM,
+    *flags(
+        "posthead",
+        "posthead",
         {
-            "postheadbody": "Copies for the postmaster hold all.",
-            "postheadonly": "Copies for the postmaster hold the header.",
+            "postheadbody": ("postheadbody", "Copies for the postmaster hold the whole message."),
+            "postheadonly": ("postheadonly", "Copies for the postmaster hold its header."),
         },
-        group="posthead",
+        default="postheadbody",
     ),
-    *inert_flags(
-        _NOTICE_FORM,
+    *flags(
+        "final",
+        "addresses",
         {
-            "includefinal": "Notifications show the final address.",
-            "useintermediate": "Notifications show an intermediate address.",
-            "suppressfinal": "Notifications show the original address only.",
+            "includefinal": ("includefinal", "Notifications show the address that was tried last."),
+            "useintermediate": (
+                "useintermediate",
+                "Notifications show the address from before the rewrite rules made another of it.",
+            ),
+            "suppressfinal": ("suppressfinal", "Notifications show the original address only (ORCPT)."),
         },
-        group="final",
+        default="useintermediate",
+        source="W:Includefinal",
     ),
-    inert(
+    valued(
         "notificationchannel",
         Kind.TEXT,
-        "Channel that notifications enter by.",
-        "they enter as from process",
+        "Channel that notifications of this channel's mail enter by, for rules that ask for it.",
+        field="notificationchannel",
         default="process",
+        source="W:Dispositionchannel",
+    ),
+    valued(
+        "returnaddress",
+        Kind.MAILBOX,
+        "Postmaster of this channel: sender of notifications in their header, and who gets copies.",
+        field="returnaddress",
+        default="postmaster of [mta]",
+    ),
+    valued(
+        "returnpersonal",
+        Kind.TEXT,
+        "Name beside that address.",
+        field="returnpersonal",
+        default="return_personal of [mta]",
     ),
     inert(
         "dispositionchannel",

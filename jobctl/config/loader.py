@@ -10,6 +10,7 @@ from jobctl.config.channels import Surroundings, read_channels
 from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
 from jobctl.config.findings import Findings
 from jobctl.config.linemap import LineMap
+from jobctl.config.notification import read_notification
 from jobctl.config.paths import absolute
 from jobctl.config.pools import read_pools
 from jobctl.config.reading import Table, as_tables, read_table
@@ -22,7 +23,9 @@ from jobctl.errors import ConfigError
 
 DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "default.toml")
 BLOCK = 1024
-_SECTIONS = ("job_controller", "dispatcher", "mta", "defaults", "channel", "rewrite")
+# Blocks of a message that goes back whole: by default, and at most, since it is in memory for that.
+RETURN_LIMIT, MOST_RETURNED = 1024, 65536
+_SECTIONS = ("job_controller", "dispatcher", "mta", "defaults", "channel", "rewrite", "notification")
 _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", re.DOTALL)
 
 
@@ -125,6 +128,7 @@ def _settings(
         pools=around.pools,
         channels=channels,
         services=read_services(dispatcher["service"], findings, channels, directory, exists),
+        notification=read_notification(sections["notification"], findings, directory, exists),
         rules=read_rules(sections["rewrite"], ("rewrite",), findings, channels),
         notes=findings.notes,
         lines=findings.lines(),
@@ -170,4 +174,6 @@ def _controller(given: Table, directory: str) -> JobControllerSettings:
 def _mta(given: Table) -> MtaSettings:
     fields: dict[str, Any] = {found.key.field: found.value for found in given.values() if found.key.field}
     fields["block_limit"] = fields.get("block_limit", 0) * BLOCK
+    limit = fields.pop("content_return_block_limit", RETURN_LIMIT)
+    fields["content_return_limit"] = (limit or MOST_RETURNED) * BLOCK
     return MtaSettings(**fields)

@@ -210,7 +210,16 @@ MTA = KeyTable(
             10_000,
         ),
         _key("received_domain", Kind.HOST, "Name after `by` in Received:.", "name of this host"),
-        _key("postmaster", Kind.TEXT, "Sender of notifications in their header.", "postmaster@ this host"),
+        _key(
+            "postmaster",
+            Kind.MAILBOX,
+            "Sender of notifications in their header, and who gets copies.",
+            "postmaster@ this host",
+            aliases=("return_address",),
+        ),
+        _key(
+            "return_personal", Kind.TEXT, "Name beside that address.", "Internet Mail Delivery, or its like"
+        ),
         Key(
             name="return_units",
             kind=Kind.INTEGER,
@@ -227,17 +236,21 @@ MTA = KeyTable(
             low=1024,
             high=1024,
         ),
-        _inert(
-            "return_delivery_history",
-            Kind.INTEGER,
-            "Attempts shown in notifications.",
-            "notifications have one form",
+        Key(
+            name="return_delivery_history",
+            kind=Kind.SWITCH,
+            sentence="Notifications show what was tried before.",
+            default="1",
+            source="SIMS",
+            field="return_delivery_history",
         ),
-        _inert(
+        _key(
             "content_return_block_limit",
             Kind.INTEGER,
-            "Size above which only headers go back.",
-            "notifications have one form",
+            "Size in blocks of 1024 octets above which only the header goes back; 0 = the most.",
+            "1024",
+            0,
+            65536,
         ),
         *(
             Key(
@@ -266,5 +279,14 @@ MTA = KeyTable(
             "use_ip_access", Kind.INTEGER, "Retry count in IP_ACCESS probes.", "there are no mapping tables"
         ),
         *(_inert(name, Kind.INTEGER, "What the transaction log shows.", _NO_LOG) for name in _LOG_OPTIONS),
+    ),
+)
+
+NOTIFICATION = KeyTable(
+    "key of [notification]",
+    (
+        _key("directory", Kind.TEXT, "Folder with texts of one's own, a folder in it for each language."),
+        _key("language", Kind.TEXT, "Language where nothing below says another.", "en"),
+        _key("language_for", Kind.TABLE, '`"sender *.de" = "de"`: see docs/notifications.md.'),
     ),
 )

@@ -172,7 +172,13 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     sourceblocklimit: int | None = None
     holdlimit: int | None = None
     # notification, logging, debugging
-    sendpost: str = "nosendpost"
+    sendpost: str = "nosendpost"  # sendpost, copysendpost, errsendpost, nosendpost
+    warnpost: str = ""  # the same words for warnings; "": as sendpost
+    posthead: str = "postheadbody"  # postheadonly
+    addresses: str = "useintermediate"  # includefinal, suppressfinal
+    notificationchannel: str = "process"
+    returnaddress: str = ""
+    returnpersonal: str = ""
     master_debug: bool = False
     slave_debug: bool = False
     logging: bool = False
@@ -226,12 +232,47 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The ``[mta]`` section: ``block_limit`` in octets here (0 = none), and what applies to all channels."""
+    """
+    The ``[mta]`` section: what applies to all channels.
+
+    :ivar block_limit: Octets here, 0 = none.
+    :ivar postmaster: Sender of notifications in their header, and who gets copies; ``""``: postmaster@ this host.
+    :ivar content_return_limit: Octets; larger messages are returned by their header alone.
+    """
 
     block_limit: int = 0
     max_received_lines: int = 50
     received_domain: str | None = None
     postmaster: str = ""
+    return_personal: str = ""
+    return_delivery_history: bool = True
+    content_return_limit: int = 1024 * 1024
+
+
+class LanguageRule(msgspec.Struct, frozen=True):
+    """
+    One line of ``[notification.language_for]``.
+
+    :ivar about: ``sender``, ``recipient`` or ``channel``.
+    :ivar pattern: A domain, an address or a channel's name, in small letters, ``*`` and ``?`` as in file names.
+    """
+
+    about: str
+    pattern: str
+    language: str
+
+
+class NotificationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The ``[notification]`` section.
+
+    :ivar directory: Absolute path of the operator's texts, a folder for each language.
+    :ivar language: Where neither a rule nor the original's header says another.
+    """
+
+    directory: str | None = None
+    language: str = "en"
+    rules: tuple[LanguageRule, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -269,6 +310,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     channels: dict[str, ChannelSettings]
     services: dict[str, ServiceSettings]
     rules: tuple[Rule, ...]
+    notification: NotificationSettings = NotificationSettings()
     notes: tuple[Note, ...] = ()
     lines: dict[str, int] = {}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jobctl.config.keys import Key, Kind, did_you_mean
+from jobctl.mail.address import parse_path
 from jobctl.mail.durations import parse_duration
 
 _BASED = re.compile(r"(\d{1,2})%([0-9A-Za-z]{1,30})", re.ASCII)
@@ -132,6 +133,13 @@ def _host(key: Key, raw: object) -> object:
     if not isinstance(raw, str) or not is_host(raw):
         raise ValueError(f"{raw!r} is not a host name such as mail.example.org")
     return raw.rstrip(".")
+
+
+def _mailbox(key: Key, raw: object) -> object:
+    try:
+        return parse_path(raw if isinstance(raw, str) else "", False)
+    except ValueError as why:
+        raise ValueError(f"{raw!r} is not an address such as postmaster@example.org: {why}") from None
 
 
 def _daemon(key: Key, raw: object) -> object:
@@ -297,6 +305,7 @@ _CONVERTERS: dict[Kind, Callable[[Key, object], object]] = {
     Kind.TEXT: _text,
     Kind.WORDS: _words,
     Kind.HOST: _host,
+    Kind.MAILBOX: _mailbox,
     Kind.DAEMON: _daemon,
     Kind.ADDRESS: _address,
     Kind.ADDRESSES: _addresses,

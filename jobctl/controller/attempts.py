@@ -18,7 +18,7 @@ from jobctl.jobs.assignment import Assignment
 from jobctl.jobs.spec import Ended
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Settlement, StoredEntry
-from jobctl.mail.notification import Original
+from jobctl.notification.notice import Original
 
 log = Logger()
 

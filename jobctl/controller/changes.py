@@ -11,6 +11,7 @@ from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_id
 from jobctl.control.requests import QmDelete, QmHold, QmRelease, QmReturn, QmStart, QmStop
 from jobctl.controller.looks import Looks
+from jobctl.controller.notices import NOTHING
 from jobctl.errors import StoreError, UsageError
 from jobctl.mail.entry import Attempt, Lasting, Loss, QueueEntry, Settlement, StoredEntry, paused
 
@@ -100,7 +101,8 @@ class Changes:
         reason = request.reason or "returned by the postmaster"
 
         async def give_back(stored: StoredEntry) -> Settlement:
-            original = await self._at.quotes.of(stored)
+            told = self._at.notices.gives_up(stored)
+            original = await self._at.quotes.of(stored) if told else NOTHING
             settlement: Settlement = self._at.verdicts.returned(
                 stored, reason, self._at.reactor.seconds(), original
             )

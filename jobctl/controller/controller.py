@@ -88,7 +88,7 @@ class Controller:
             self.dispatch.kick,
             self.dispatch.stand_still,
         )
-        self.quotes = Quotes(self.store)
+        self.quotes = Quotes(self.store, settings)
         self.hosts = Hosts(self.store, self.scheduler)
         self.attempts = Attempts(
             self.scheduler, self.recorder, self.verdicts, self.quotes, self.hosts, reactor.seconds
@@ -294,6 +294,7 @@ class Controller:
         self.router = Router(settings)
         self.intake.reconfigure(settings, self.router)
         self.notices.reconfigure(settings)
+        self.quotes.settings = settings
         self.verdicts.reconfigure(settings)
         self.debugging.set(settings.controller.debug)
         self.store.keep_free(settings.controller.free_space)

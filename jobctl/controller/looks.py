@@ -11,7 +11,7 @@ from jobctl.control.refusals import unknown_channel, unknown_id
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
 from jobctl.control.selection import channel_matches, in_list, matching_channels
 from jobctl.mail.entry import Lasting, StoredEntry
-from jobctl.mail.notification import header_of
+from jobctl.mail.header import header_of
 from jobctl.selection.candidate import Candidate, queued
 from jobctl.selection.narrowing import ANYTHING, Narrowing
 from jobctl.selection.selector import Selector, selector

@@ -1,21 +1,25 @@
-"""Notifications of one entry: who is told, in what form, and by which way they go."""
+"""Notifications of one entry: who is told, by which way, and who gets a copy."""
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 from twisted.logger import Logger
 
-from jobctl.config.settings import Settings
+from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.controller.intake import Intake
-from jobctl.controller.refusals import Refusal
+from jobctl.controller.notice_mail import NoticeMail
 from jobctl.mail.disposition import Disposition, Verdict
-from jobctl.mail.entry import Origin, StoredEntry, Submission
-from jobctl.mail.envelope import Envelope, Recipient, Source
-from jobctl.mail.notification import Kind, Notice, Original, report, wants
+from jobctl.mail.entry import StoredEntry, Submission
+from jobctl.notification.facts import last_words
+from jobctl.notification.notice import Kind, Notice, Original, wants
+from jobctl.notification.original import is_copy
 
 log = Logger()
 
 NOTHING = Original()
-_DELAYED = "4.4.7"
+_LATE = "4.4.7"
+# Of a channel that has left the configuration.
+_UNKNOWN = ChannelSettings(name="", official_host_name="", local_host="")
 
 
 class Notices:
@@ -23,23 +27,36 @@ class Notices:
     Makes notifications for settlements; decides neither when nor whether a recipient is given up.
 
     What it gives belongs into :attr:`Settlement.notifications`, so that it is queued in the commit
-    of what it tells of.  Nothing is made for an empty sender.
+    of what it tells of.  An empty sender is told nothing; the postmaster may be (``sendpost``), but
+    never of a copy that was for a postmaster: so nothing goes round.
 
     :param unique: Gives a text never used before.
     """
 
     def __init__(self, settings: Settings, intake: Intake, unique: Callable[[], str]) -> None:
-        self.reconfigure(settings)
-        self._intake = intake
+        self._mail = NoticeMail(settings, intake)
+        self._settings = settings
         self._unique = unique
 
     def reconfigure(self, settings: Settings) -> None:
-        """What is told from now on is told by these."""
-        self.settings = settings
+        """From now on these settings, and the texts as they are now."""
+        self._settings = settings
+        self._mail.reconfigure(settings)
 
     def told_of(self, stored: StoredEntry, verdicts: Sequence[Disposition]) -> bool:
         """Whether anybody is to be told of an attempt; if not, nothing needs to be read for it."""
-        return any(self._told(stored, some, kind) for kind, some in self._kinds(stored, verdicts))
+        return any(
+            self._told(stored, some, kind) or self._copied(stored, kind)
+            for kind, some in self._kinds(stored, verdicts)
+        )
+
+    def gives_up(self, stored: StoredEntry) -> bool:
+        """Whether anybody is to be told when all its recipients are given up."""
+        return self._wanted(stored, Kind.FAILED)
+
+    def warns(self, stored: StoredEntry) -> bool:
+        """Whether anybody would get a warning of delay."""
+        return self._wanted(stored, Kind.DELAYED)
 
     def attempted(
         self, stored: StoredEntry, verdicts: Sequence[Disposition], *, now: float, original: Original
@@ -47,33 +64,8 @@ class Notices:
         """One attempt is over: failures are told, and success where it was asked for."""
         made: tuple[Submission, ...] = ()
         for kind, some in self._kinds(stored, verdicts):
-            told = self._told(stored, some, kind)
-            if told:
-                made += self._made(stored, told, kind, now=now, original=original)
+            made += self._made(stored, some, kind, now=now, original=original)
         return made
-
-    def _kinds(
-        self, stored: StoredEntry, verdicts: Sequence[Disposition]
-    ) -> list[tuple[Kind, list[Disposition]]]:
-        """What an attempt's final verdicts are to their sender; nearly always nothing."""
-        found: dict[Kind, list[Disposition]] = {}
-        asked = any(one.notify is not None for one in stored.envelope.recipients)
-        for one in verdicts:
-            if one.verdict is Verdict.FAILED:
-                found.setdefault(Kind.FAILED, []).append(one)
-            elif asked and one.verdict is Verdict.DELIVERED:
-                found.setdefault(self._reached(stored), []).append(one)
-        return list(found.items())
-
-    def _reached(self, stored: StoredEntry) -> Kind:
-        """A next hop that speaks SMTP and does no DSN is not the end of the way (RFC 3461 section 5.2.2)."""
-        channel = self.settings.channels.get(stored.entry.channel)
-        on_its_way = channel is not None and channel.smtp != "nosmtp" and not channel.lmtp
-        return Kind.RELAYED if on_its_way else Kind.DELIVERED
-
-    def warns(self, stored: StoredEntry) -> bool:
-        """Whether anybody would get a warning of delay."""
-        return any(wants(stored.envelope, one, Kind.DELAYED) for one in stored.envelope.recipients)
 
     def failed(
         self,
@@ -85,8 +77,10 @@ class Notices:
         original: Original,
     ) -> tuple[Submission, ...]:
         """Recipients are given up without an attempt: out of time, or returned by an operator."""
-        told = self._told(stored, verdicts, kind)
-        return self._made(stored, told, kind, now=now, original=original) if told else ()
+        last = tuple(verdicts)
+        if kind is Kind.TIMEDOUT:
+            last = last_words(last, original.history)
+        return self._made(stored, last, kind, now=now, original=original)
 
     def delayed(
         self,
@@ -103,16 +97,41 @@ class Notices:
         :param until: Epoch seconds at which they will be given up.
         :param original: What :meth:`Quotes.of` read; may be :data:`NOTHING`.
         :param verdicts: The last ones, deferrals, of the recipients concerned; none: all recipients
-            of the entry, and what its last reply says.
+            of the entry, and what was last heard about them.
         """
-        last = verdicts or [
-            Disposition(recipient.address, Verdict.DEFERRED, _DELAYED, stored.last_reply)
-            for recipient in stored.envelope.recipients
-        ]
-        told = self._told(stored, last, Kind.DELAYED)
-        if not told:
-            return ()
-        return self._made(stored, told, Kind.DELAYED, now=now, original=original, until=until)
+        last = tuple(verdicts)
+        if not last:
+            late = (
+                Disposition(recipient.address, Verdict.DEFERRED, _LATE, stored.last_reply)
+                for recipient in stored.envelope.recipients
+            )
+            last = last_words(tuple(late), original.history)
+        return self._made(stored, last, Kind.DELAYED, now=now, original=original, until=until)
+
+    def _kinds(
+        self, stored: StoredEntry, verdicts: Sequence[Disposition]
+    ) -> list[tuple[Kind, list[Disposition]]]:
+        """What an attempt's final verdicts are to their sender; nearly always nothing."""
+        found: dict[Kind, list[Disposition]] = {}
+        asked = any(one.notify is not None for one in stored.envelope.recipients)
+        for one in verdicts:
+            if one.verdict is Verdict.FAILED:
+                found.setdefault(Kind.FAILED, []).append(one)
+            elif asked and one.verdict is Verdict.DELIVERED:
+                found.setdefault(self._reached(stored), []).append(one)
+        return list(found.items())
+
+    def _reached(self, stored: StoredEntry) -> Kind:
+        """A next hop that speaks SMTP and does no DSN is not the end of the way (RFC 3461 section 5.2.2)."""
+        channel = self._channel(stored)
+        return Kind.RELAYED if channel.smtp != "nosmtp" and not channel.lmtp else Kind.DELIVERED
+
+    def _channel(self, stored: StoredEntry) -> ChannelSettings:
+        return self._settings.channels.get(stored.entry.channel, _UNKNOWN)
+
+    def _wanted(self, stored: StoredEntry, kind: Kind) -> bool:
+        envelope = stored.envelope
+        return any(wants(envelope, one, kind) for one in envelope.recipients) or self._copied(stored, kind)
 
     def _told(
         self, stored: StoredEntry, verdicts: Sequence[Disposition], kind: Kind
@@ -122,59 +141,103 @@ class Notices:
         by_address = {recipient.address: recipient for recipient in stored.envelope.recipients}
         return tuple(one for one in verdicts if wants(stored.envelope, by_address[one.recipient], kind))
 
+    def _copied(self, stored: StoredEntry, kind: Kind) -> bool:
+        """Whether the postmaster may get a copy; whether the sender can be told is not known yet."""
+        return self._post(stored, kind, told=False)
+
+    def _post(self, stored: StoredEntry, kind: Kind, told: bool) -> bool:
+        """
+        What the ``sendpost`` family of the channel says, and ``warnpost`` for warnings.
+
+        :param told: The sender could be told, or did not want to be.
+        """
+        channel = self._channel(stored)
+        if kind.failure:
+            word = channel.sendpost
+        elif kind is Kind.DELAYED:
+            word = channel.warnpost or channel.sendpost
+        else:
+            return False
+        if word == "sendpost":
+            return True
+        if word == "copysendpost":
+            return bool(stored.envelope.sender)
+        return word == "errsendpost" and not told
+
     def _made(
         self,
         stored: StoredEntry,
-        told: tuple[Disposition, ...],
+        verdicts: Sequence[Disposition],
         kind: Kind,
         *,
         now: float,
         original: Original,
         until: float | None = None,
     ) -> tuple[Submission, ...]:
-        local_host = self.settings.local_host
-        # The channel may have left the configuration since.
-        channel = self.settings.channels.get(stored.entry.channel)
-        unique = self._unique()
-        content = report(
-            Notice(
-                kind=kind,
-                envelope=stored.envelope,
-                verdicts=told,
-                original=original,
-                octets=stored.entry.size,
-                arrived=stored.entry.enqueued,
-                now=now,
-                until=until,
-                local_host=local_host,
-                channel_host=stored.entry.channel if channel is None else channel.official_host_name,
-                postmaster=self.settings.mta.postmaster or f"postmaster@{local_host}",
-                envelope_id=stored.envelope_id,
-                unique=unique,
-            )
-        )
-        envelope = Envelope(
-            sender="",
-            recipients=(Recipient(stored.envelope.sender, notify="NEVER"),),
-            body=None if content.isascii() else "8BITMIME",
-        )
-        try:
-            return (
-                self._intake.submission(
-                    envelope,
-                    Source("process"),
-                    content,
-                    len(content),
-                    envelope_id=unique,
-                    origin=Origin.GENERATED,
-                ),
-            )
-        except Refusal as why:
-            # The sender's address has no route: there is nobody to tell (RFC 5321 section 6.1).
-            log.warn(
-                "{entry}: its sender cannot be told that it {what}: {why}",
-                entry=stored.entry.id,
-                what=kind.value,
-                why=why.text,
-            )
+        told = self._told(stored, verdicts, kind)
+        if not told and not self._copied(stored, kind):
             return ()
+        case = self._case(stored, tuple(verdicts), kind, now, original, until)
+        made: list[Submission] = []
+        if told:
+            notice = self._mail.submission(msgspec.structs.replace(case, verdicts=told), stored)
+            if notice is not None:
+                made.append(notice)
+        unwanted = bool(stored.envelope.sender) and not told
+        if self._post(stored, kind, told=bool(made) or unwanted):
+            copy = self._copy(case, stored, told=bool(made))
+            if copy is not None:
+                made.append(copy)
+        return tuple(made)
+
+    def _case(
+        self,
+        stored: StoredEntry,
+        verdicts: tuple[Disposition, ...],
+        kind: Kind,
+        now: float,
+        original: Original,
+        until: float | None,
+    ) -> Notice:
+        mta = self._settings.mta
+        channel = self._channel(stored)
+        local_host = self._settings.local_host
+        limit = mta.content_return_limit
+        return Notice(
+            kind=kind,
+            to=stored.envelope.sender,
+            envelope=stored.envelope,
+            verdicts=verdicts,
+            original=original if mta.return_delivery_history else Original(original.content),
+            octets=stored.entry.size,
+            whole=stored.entry.size <= limit,
+            addresses=channel.addresses,
+            arrived=stored.entry.enqueued,
+            now=now,
+            until=until,
+            local_host=local_host,
+            channel_host=channel.official_host_name or stored.entry.channel,
+            postmaster=channel.returnaddress or mta.postmaster or f"postmaster@{local_host}",
+            personal=channel.returnpersonal or mta.return_personal,
+            envelope_id=stored.envelope_id,
+            unique=self._unique(),
+        )
+
+    def _copy(self, case: Notice, stored: StoredEntry, told: bool) -> Submission | None:
+        """
+        What the postmaster gets: nothing of what is such a copy itself, or it would go round.
+
+        What cannot be read any more might be one.
+        """
+        content = case.original.content
+        if not stored.envelope.sender and (not content or is_copy(content)):
+            log.warn(
+                "{entry}: a copy for a postmaster was not delivered; there are none of copies",
+                entry=stored.entry.id,
+            )
+            return None
+        whole = case.whole and self._channel(stored).posthead != "postheadonly"
+        copy = msgspec.structs.replace(
+            case, to=case.postmaster, copy=True, told=told, whole=whole, unique=self._unique()
+        )
+        return self._mail.submission(copy, stored)

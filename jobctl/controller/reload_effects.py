@@ -15,12 +15,25 @@ from jobctl.schedule.queues import needs_new_programs
 log = Logger()
 
 _FUTURE = "for mail that comes from now on; queued mail keeps its channel and host"
+_TOLD = "for notifications from now on"
 _LIMITS = ("maxjobs", "threaddepth", "pool", "max_life_time", "max_life_askwork")
 _INTAKE = (
     *("recipientlimit", "recipientcutoff", "deferralrejectlimit", "transactionlimit", "blocklimit"),
     *("disconnecttransactionlimit", "disconnectrecipientlimit", "disconnectrejectlimit"),
     *("disconnectbadcommandlimit", "linelimit", "sourceblocklimit", "holdlimit", "after", "daemon", "copies"),
     *("deferred", "demotion"),
+)
+_NOTICES = (
+    *(
+        "sendpost",
+        "warnpost",
+        "posthead",
+        "addresses",
+        "notificationchannel",
+        "returnaddress",
+        "returnpersonal",
+    ),
+    *("postmaster", "return_personal", "return_delivery_history", "content_return_limit"),
 )
 
 
@@ -89,6 +102,8 @@ async def _effect(
         )
     if section == "dispatcher":
         return _of_service(one), None
+    if section == "notification" or (section == "mta" and one.path[1] in _NOTICES):
+        return _TOLD, None
     if section == "mta":
         return "for mail that comes from now on; server programs are replaced", None
     return "at once", None
@@ -118,6 +133,8 @@ async def _of_channel(
         return "what may go out now goes, what may not waits for its window", queue.messages
     if key in ("backoff", "jitter"):
         return "delayed messages; the next interval is the new one", queue.delayed
+    if key in _NOTICES:
+        return _TOLD, None
     if key in _LIMITS:
         return "jobs are started and stopped by it at once", queue.messages
     if key in _INTAKE and not needs_new_programs(before, after):

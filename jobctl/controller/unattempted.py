@@ -1,6 +1,6 @@
 """What becomes of entries without an attempt: too old, or their destination is known to be out of reach."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred
@@ -13,7 +13,7 @@ from jobctl.controller.verdicts import Verdicts, aside
 from jobctl.jobs.environment import CannotStart
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Lasting, Settlement, StoredEntry
-from jobctl.mail.notification import Original
+from jobctl.notification.notice import Original
 
 log = Logger()
 
@@ -24,6 +24,8 @@ PAUSE = 60.0
 
 # What to record of an entry, given it, what can be quoted of it, and the time.
 _Settle = Callable[[StoredEntry, Original, float], Settlement]
+# Reads what is to be quoted.
+_Quote = Callable[[StoredEntry], Awaitable[Original]]
 
 
 class Unattempted:
@@ -57,7 +59,7 @@ class Unattempted:
             log.info("{entry}: given up: {why}", entry=stored.entry.id, why=why)
             return self._verdicts.expired(stored, now, original)
 
-        self._begin(entry_ids, settle, True)
+        self._begin(entry_ids, settle, self._whole)
 
     def warn(self, due: list[tuple[str, float]]) -> None:
         """Their senders are told of the delay: entries, each with the age that it has reached."""
@@ -67,7 +69,7 @@ class Unattempted:
             log.info("{entry}: delayed, its sender is warned", entry=stored.entry.id)
             return self._verdicts.warned(stored, ages[stored.entry.id], now, original)
 
-        self._begin(list(ages), settle, True)
+        self._begin(list(ages), settle, self._header)
 
     def unreachable(self, entry_ids: list[str], why: CannotStart, job: str) -> None:
         """
@@ -88,29 +90,35 @@ class Unattempted:
                 stored, dispositions, counted=False, retry=None, job=job, now=now, original=original
             )
 
-        self._begin(entry_ids, settle, verdict is Verdict.FAILED)
+        self._begin(entry_ids, settle, self._whole if verdict is Verdict.FAILED else _nothing)
 
-    def _begin(self, entry_ids: list[str], settle: _Settle, quoting: bool) -> None:
+    async def _whole(self, stored: StoredEntry) -> Original:
+        return await self._quotes.of(stored) if self._verdicts.notices.gives_up(stored) else NOTHING
+
+    async def _header(self, stored: StoredEntry) -> Original:
+        return await self._quotes.of(stored, header=True) if self._verdicts.notices.warns(stored) else NOTHING
+
+    def _begin(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
         if entry_ids:
-            ensureDeferred(self._all(entry_ids, settle, quoting))
+            ensureDeferred(self._all(entry_ids, settle, quote))
 
-    async def _all(self, entry_ids: list[str], settle: _Settle, quoting: bool) -> None:
+    async def _all(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
         for at in range(0, len(entry_ids), TOGETHER):
             some = entry_ids[at : at + TOGETHER]
             try:
-                await self._some(some, settle, quoting)
+                await self._some(some, settle, quote)
             except Exception as why:
                 log.error("{count} messages cannot be read: {why}", count=len(some), why=str(why))
-                self._reactor.callLater(PAUSE, self._begin, some, settle, quoting)
+                self._reactor.callLater(PAUSE, self._begin, some, settle, quote)
 
-    async def _some(self, entry_ids: list[str], settle: _Settle, quoting: bool) -> None:
+    async def _some(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
         found: list[StoredEntry] = await self._store.fetch(entry_ids)
         there = {stored.entry.id: stored for stored in found if stored.state is Lasting.QUEUED}
         for entry_id in entry_ids:
             if entry_id not in there:
                 self._scheduler.settled(entry_id, self._reactor.seconds())
         for stored in there.values():
-            original = await self._quotes.of(stored) if quoting else NOTHING
+            original = await quote(stored)
             now = self._reactor.seconds()
             try:
                 settlement = settle(stored, original, now)
@@ -118,3 +126,7 @@ class Unattempted:
                 log.failure("{entry}: bug while deciding on it", entry=stored.entry.id)
                 settlement = aside(Settlement(id=stored.entry.id), f"error in the controller: {why}", now)
             self._recorder.record(settlement, stored)
+
+
+async def _nothing(stored: StoredEntry) -> Original:
+    return NOTHING

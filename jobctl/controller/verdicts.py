@@ -8,7 +8,7 @@ from jobctl.controller.lifetimes import Lifetimes, in_days
 from jobctl.controller.notices import NOTHING, Notices
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Attempt, Lasting, Loss, Settlement, StoredEntry
-from jobctl.mail.notification import Kind, Original
+from jobctl.notification.notice import Kind, Original
 from jobctl.schedule.backoff import next_attempt
 
 _LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdict.FAILED: Loss.FAILED}

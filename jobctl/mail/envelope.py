@@ -32,11 +32,13 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar address: ``local@domain`` as given, without angle brackets.
     :ivar notify: The value of NOTIFY as given (``SUCCESS,DELAY``), ``None`` when not given (RFC 3461 4.1).
     :ivar orcpt: The value of ORCPT as given, still in xtext (``rfc822;bob@b.example``).
+    :ivar intermediate: The address as it came in, where our rules have made another of it.
     """
 
     address: str
     notify: str | None = None
     orcpt: str | None = None
+    intermediate: str | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

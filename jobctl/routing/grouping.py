@@ -1,17 +1,15 @@
 """Recipients sorted into queue entries: ``single``, ``single_sys``, ``multiple``, ``addrsperfile``."""
 
-import re
 from collections.abc import Mapping
 
 import msgspec
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.mail.envelope import Recipient
+from jobctl.mail.xtext import orcpt_of
 
 # Channel, destination host ("" where hosts are not told apart), recipients.
 Group = tuple[str, str, list[Recipient]]
-
-_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
 class Groups:
@@ -50,12 +48,11 @@ def readdressed(recipient: Recipient, address: str) -> Recipient:
     What the sender wrote is kept as ORCPT, so that a notification can name it (RFC 3461 section 4.2);
     an address that was only completed with our own name needs none.
     """
-    orcpt = recipient.orcpt
-    if orcpt is None and "@" in recipient.address:
-        orcpt = f"rfc822;{xtext(recipient.address)}"
-    return msgspec.structs.replace(recipient, address=address, orcpt=orcpt)
-
-
-def xtext(text: str) -> str:
-    """RFC 3461 section 4: what is not printable ASCII, and ``+`` and ``=``, as ``+`` and two digits."""
-    return _NOT_XTEXT.sub(lambda found: "".join(f"+{octet:02X}" for octet in found[0].encode()), text)
+    if "@" not in recipient.address:
+        return msgspec.structs.replace(recipient, address=address)
+    return msgspec.structs.replace(
+        recipient,
+        address=address,
+        orcpt=recipient.orcpt or orcpt_of(recipient.address),
+        intermediate=recipient.intermediate or recipient.address,
+    )

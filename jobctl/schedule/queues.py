@@ -16,11 +16,13 @@ from jobctl.schedule.tracked import Item
 
 # Most messages of one host in a row, when others wait: enough to pay for a connection.
 TURN = 10
-# What only the schedule looks at: a change needs no new programs.
+# What only the schedule and the notifications look at: a change needs no new programs.
 _OURS = frozenset(
     {
         *("maxjobs", "threaddepth", "pool", "max_life_time", "max_life_askwork"),
         *("backoff", "notices", "max_attempts", "jitter", "after", "deferred", "delivery", "demotion"),
+        *("sendpost", "warnpost", "posthead", "addresses", "notificationchannel"),
+        *("returnaddress", "returnpersonal"),
     }
 )
 
