@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from email.header import decode_header
 
 from jobctl.mail.entry import StoredEntry
-from jobctl.mail.notification import header_of
+from jobctl.mail.header import header_of
 
 CONTENT, FROM, SUBJECT, TO, DOMAIN_TO = PARTS = ("content", "from", "subject", "to", "domain_to")
 # Octets of the header section that are read for a subject, and of one value that is kept.
