@@ -133,7 +133,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
 
     @property
     def ours(self) -> set[str]:
-        return {job for job, known in self.scheduler._jobs.items() if known.run is not None}
+        return {job for job, known in self.scheduler._roster.jobs.items() if known.run is not None}
 
     @stateful.precondition(lambda self: self.answers)
     @stateful.rule()
@@ -178,7 +178,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
     @stateful.rule(data=st.data(), n=st.integers(1, 5))
     def ask(self, data: st.DataObject, n: int) -> None:
         job = data.draw(st.sampled_from(sorted(self.world.held)))
-        if not self.scheduler._jobs[job].stopping:
+        if not self.scheduler._roster.jobs[job].stopping:
             self.credit[job] += n
         self.scheduler.grant(job, n)
 

@@ -26,7 +26,7 @@ class Blame:
 
     def died(self, ids: list[str]) -> bool:
         """
-        A program died.
+        A program died, neither told to stop nor on purpose.
 
         :param ids: What it may have been working on.
         :return: Whether it is known what killed it: the only one.

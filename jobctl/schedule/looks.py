@@ -43,12 +43,12 @@ class Looks:
         return rows
 
     def state(self, id: str, now: float) -> str | None:
-        """In a word."""
+        """``ready``, ``active`` or ``delayed`` (also by its host's backoff); ``None``: not in memory."""
         item = self._memory.items.get(id)
         return None if item is None else outlook(self._memory, item.entry, now).state
 
     def outlook(self, entry: QueueEntry, now: float) -> Outlook:
-        """State and next attempt."""
+        """State and next attempt of any entry that is not held, in memory or not."""
         return outlook(self._memory, entry, now)
 
     def totals(self, channel: str, queued: int, due_later: int, due_of_blocked: int) -> Counts:

@@ -1,0 +1,141 @@
+"""Entries come into the schedule, go back to it and leave it."""
+
+from __future__ import annotations
+
+from jobctl.mail.entry import QueueEntry
+from jobctl.mail.envelope import Priority
+from jobctl.schedule.hosts import CLASSES, FIRST_CLASS
+from jobctl.schedule.memory import Memory
+from jobctl.schedule.reachability import Reachability
+from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, READY, Item
+from jobctl.schedule.window import Window
+
+
+class Entries:
+    """What callers say of single entries.  Ids that are not known are ignored."""
+
+    def __init__(self, memory: Memory, window: Window, reach: Reachability) -> None:
+        self._memory = memory
+        self._window = window
+        self._reach = reach
+
+    def add(self, entry: QueueEntry, now: float) -> bool:
+        """
+        An entry was queued, and the store has it.
+
+        :return: Whether it is kept in memory; else it is left to the store, to be read later.
+        """
+        self._window.added(entry.id)
+        known = self._memory.items.get(entry.id)
+        if known is not None:
+            known.removed = False
+            return True
+        return self._enter(entry, now, entry.priority == Priority.URGENT) is not None
+
+    def _enter(self, entry: QueueEntry, now: float, first: bool) -> Item | None:
+        channel = self._memory.channel(entry.channel)
+        host = channel.host(entry.host)
+        if not self._window.admit(host, entry.due, now, first):
+            channel.forget_if_idle(host)
+            return None
+        item = self._memory.enter(entry)
+        self._memory.place(item, entry.due, now)
+        return item
+
+    def deferred(
+        self, id: str, due: float, attempts: int | None, now: float, warned: float | None = None
+    ) -> None:
+        """
+        An active entry goes back.
+
+        :param attempts: Counted attempts as the store has them now, with ``due``; ``None``: nothing
+            was recorded, the store has what it had.
+        :param warned: The age of which its sender was told meanwhile.
+        """
+        item = self._memory.items.get(id)
+        if item is None or item.state not in (ACTIVE, EXPIRED):
+            return
+        if item.removed:
+            self._forget(item)
+            return
+        self._memory.detach(item)
+        if warned is not None:
+            item.entry.warned = warned
+        if attempts is not None:
+            item.entry.attempts = attempts
+            item.entry.due = due
+            if not self._window.keeps(item):
+                self._forget(item)
+                return
+        self._memory.place(item, due, now)
+
+    def settled(self, id: str, now: float) -> None:
+        """An entry has left the queue, or is held."""
+        item = self._memory.items.get(id)
+        if item is not None:
+            self._forget(item)
+
+    def _forget(self, item: Item) -> None:
+        self._window.left(item.entry.id)
+        self._memory.forget(item)
+
+    def remove(self, id: str) -> QueueEntry | None:
+        """
+        An operator takes an entry away: it is deleted, held or moved next.
+
+        Works in every state; an active one is forgotten when it settles.  To undo it, add it again.
+        """
+        self._window.removed(id)
+        item = self._memory.items.get(id)
+        if item is None:
+            return None
+        if item.state == ACTIVE:
+            item.removed = True
+        else:
+            self._forget(item)
+        return item.entry
+
+    def promote(self, id: str, now: float, entry: QueueEntry | None = None) -> bool:
+        """
+        An entry goes ahead of all others, at once.
+
+        :param entry: The entry, in case it was left to the store.
+        :return: ``False``: it is not in memory, or a job has it.
+        """
+        item = self._memory.items.get(id)
+        if item is None and entry is not None and self._window.fresh(id):
+            item = self._enter(entry, now, first=True)
+        if item is None or item.state not in (READY, DELAYED):
+            return False
+        fresh = self._memory.again(item)
+        self._memory.make_ready(fresh, FIRST_CLASS, self._memory.next_said(fresh))
+        return True
+
+    def claim(self, channel: str, host: str, count: int) -> list[str]:
+        """
+        Take ready entries of a host, backed off or not, of which something was learnt without a job.
+
+        :return: At most ``count`` ids; they stay with the caller until ``settled`` or ``deferred``.
+        """
+        queue = self._memory.channels.get(channel)
+        known = queue.hosts.get(host) if queue is not None else None
+        ids: list[str] = []
+        while known is not None and len(ids) < count and known.head_class() != CLASSES:
+            item = known.pop()
+            item.state = EXPIRED
+            ids.append(item.entry.id)
+        if known is not None:
+            known.lapse_if_spent()
+        return ids
+
+    def retry_now(self, channel: str, now: float) -> None:
+        """What is delayed in memory is due now; backoff of hosts and starts is forgotten."""
+        memory = self._memory
+        queue = memory.channel(channel)
+        for item in [item for item in memory.items.values() if item.host.channel is queue]:
+            if item.state == DELAYED:
+                memory.place(memory.again(item), now, now)
+        for host in list(queue.hosts.values()):
+            self._reach.answered(host)
+        queue.throttle.worked()
+        memory.dirty[queue] = None
