@@ -43,3 +43,7 @@ class StoreFull(StoreError):
 
 class StoreBusy(StoreError):
     """Another controller has this queue open."""
+
+
+class TlsFailed(Exception):
+    """The handshake, or a record after it, was not as it should be; the connection is of no use any more."""

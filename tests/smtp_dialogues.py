@@ -7,7 +7,9 @@ from jobctl.config.settings import ChannelSettings, TcpOptions
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp.client import ClientConfig, ClientDialogue, Event
-from jobctl.smtp.server import Question, ServerConfig, ServerDialogue
+from jobctl.smtp.questions import Question
+from jobctl.smtp.server import ServerDialogue
+from jobctl.smtp.server_config import ServerConfig
 
 YES = Reply(250)
 

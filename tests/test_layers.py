@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each layer may import those before it, and its own packages where that makes no circle.
 LAYERS = (
-    ("mail",),
+    ("mail", "sasl"),
     ("smtp", "jobprotocol", "selection", "config", "notification", "routing", "schedule", "accounts"),
     ("store", "jobs", "net", "control"),
     ("controller",),
@@ -19,7 +19,7 @@ LAYERS = (
 # Single modules at the top of the package: part of the uppermost layer.
 TOP = ("welcome",)
 FOR_ALL = ("errors", "interfaces")
-FOR_CHANNELS = ("mail", "smtp", "jobprotocol", "net", "config", *FOR_ALL)
+FOR_CHANNELS = ("mail", "sasl", "smtp", "jobprotocol", "net", "config", *FOR_ALL)
 # Programs started by hand speak to the controller over its socket.
 FOR_KIT = (*FOR_CHANNELS, "control")
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp.client import ClientConfig, ClientDialogue, Done, NeedContent
-from jobctl.smtp.server import Finished, Piece, ServerConfig, ServerDialogue
+from jobctl.smtp.questions import Finished, Piece
+from jobctl.smtp.server import ServerDialogue
+from jobctl.smtp.server_config import ServerConfig
 from tests.smtp_dialogues import YES, channel, envelope
 
 CONTENT = st.one_of(

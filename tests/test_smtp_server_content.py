@@ -6,7 +6,7 @@ import pytest
 
 from jobctl.mail.reply import Reply
 from jobctl.smtp.long_lines import MAX_LINE, LongLines
-from jobctl.smtp.server import Dropped, Finished, Piece, Refusal
+from jobctl.smtp.questions import Dropped, Finished, Piece, Refusal
 from tests.smtp_dialogues import YES, Server
 
 PIECE = 256 * 1024

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobctl.mail.reply import Reply
-from jobctl.smtp.server import BadCommand, Finished, Question, RecipientGiven, Refusal
+from jobctl.smtp.questions import BadCommand, Finished, Question, RecipientGiven, Refusal
 from tests.smtp_dialogues import YES, Server
 
 MESSAGE = ("MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA", "x", ".")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.mail.reply import Reply
-from jobctl.smtp.server import Finished, Question, RecipientGiven, Sender
+from jobctl.smtp.questions import Finished, Question, RecipientGiven, Sender
 from tests.smtp_dialogues import YES, Server
 
 COMMANDS = st.sampled_from(

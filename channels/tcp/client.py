@@ -3,6 +3,7 @@
 from typing import Any
 
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
+from channels.tcp.client_security import ClientSecurity
 from channels.tcp.pool import Pool
 from channels.tcp.process import Process
 from jobctl.jobprotocol.frames import Ask, HelloController, Message, Stop
@@ -54,6 +55,7 @@ class Client:
         try:
             channel = self._process.channel(hello)
             resolver = Resolver(self._process.reactor, channel.nameservers)
+            security = ClientSecurity(channel)
         except CannotStart as why:
             self._process.end(why.status, why.text)
             return
@@ -63,5 +65,7 @@ class Client:
         # One piece of a large message comes by itself: a hundred of them in hand must not fill
         # the memory.  Once one is being sent, several pieces at a time are asked for.
         self._process.greet(connections=channel.options.max_client_threads, window=1)
-        self._pool = Pool(self._process.reactor, self._process.link, channel, resolver, self.end_if_done)
+        self._pool = Pool(
+            self._process.reactor, self._process.link, channel, resolver, security, self.end_if_done
+        )
         self._pool.ask()

@@ -17,10 +17,11 @@ from jobctl.jobprotocol.frames import Ask
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
-from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed
+from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed, StartTls
 
 if TYPE_CHECKING:
     from channels.tcp.destination import Destination
+    from jobctl.net.tls_client import ClientTlsSession
 
 # Pieces of a large message that may be on their way or in memory while it is sent.
 WINDOW = 4
@@ -61,6 +62,7 @@ class Connection:
         self._owed = 0
         self._unsent = 0
         self._transcript: Transcript | None = None
+        self._tls: ClientTlsSession | None = None
         self._quitting = False
         self._ended = False
         self._touched = self.pool.now
@@ -91,6 +93,7 @@ class Connection:
 
     def _next_hop(self, reply: str, status: str) -> None:
         """Try the next address; ``reply`` and ``status`` say why the last one would not do."""
+        self._tls = None
         self._stream = None
         self.dialogue = None
         if not self._hops or self._quitting:
@@ -102,12 +105,19 @@ class Connection:
             return
         self._connect(self._hops.popleft())
 
-    def _connect(self, hop: NextHop, helo_only: bool = False) -> None:
+    def _connect(self, hop: NextHop, helo_only: bool = False, in_clear: bool = False) -> None:
         self._hop = hop
         self._touched = self.pool.now
         channel = self.pool.channel
+        security = self.pool.security
         config = ClientConfig(
-            helo=channel.local_host, channel=channel, lmtp=channel.lmtp, helo_only=helo_only
+            helo=channel.local_host,
+            channel=channel,
+            lmtp=channel.lmtp,
+            helo_only=helo_only,
+            tls="none" if in_clear or channel.implicit_tls else security.policy,
+            credentials=security.credentials,
+            must_auth=security.must_auth,
         )
 
         def connected(skt: socket.socket) -> None:
@@ -138,6 +148,28 @@ class Connection:
             self._transcript.note(f"connected: {self._transport}")
         self.dialogue = ClientDialogue(config)
         self._stream = Stream(self.pool.reactor, skt, self)
+        if self.pool.channel.implicit_tls:
+            self._start_tls()
+
+    def _start_tls(self) -> None:
+        stream, hop = self._stream, self._hop
+        assert stream is not None and hop is not None
+        self._tls = self.pool.security.session(self.destination.name, hop)
+        stream.start_tls(self._tls)
+
+    def stream_secured(self) -> None:
+        """The handshake is over: go on, if this peer is good enough for the policy."""
+        self._touched = self.pool.now
+        tls, dialogue = self._tls, self.dialogue
+        assert tls is not None and dialogue is not None and self._hop is not None
+        problem = tls.problem
+        if self._transcript is not None:
+            self._transcript.note(f"TLS: {tls.info}, {problem or 'certificate verified'}")
+        if problem and self.pool.security.policy == "verify":
+            dialogue.tls_failed(f"{self._hop.name} [{self._hop.address}]: {problem}")
+        else:
+            dialogue.secured(tls.binding)
+        self.pump()
 
     # Octets and time.
 
@@ -155,7 +187,10 @@ class Connection:
 
     def stream_lost(self, why: str) -> None:
         stream, self._stream = self._stream, None
+        self._keep_tls()
         if stream is not None and not self._ended and self.dialogue is not None:
+            if stream.tls is not None and not stream.tls.established:
+                self.dialogue.tls_failed(why if why.startswith("TLS: ") else f"TLS: {why}")
             self.dialogue.lost(why)
             self.pump()
             if (
@@ -241,6 +276,10 @@ class Connection:
             self._need_content(self._open[event.id])
         elif type(event) is Ready:
             self.since = self.pool.now
+        elif type(event) is StartTls:
+            if self._stream is not None:
+                # Nothing is left to be written: the peer has answered all that was said.
+                self._start_tls()
         elif type(event) is SessionFailed:
             self._session_failed(event)
         elif type(event) is Closed:
@@ -271,6 +310,10 @@ class Connection:
         self.dialogue = None
         if event.retry_with_helo:
             self._connect(hop, helo_only=True)
+        elif event.retry_in_clear:
+            # Once, and said: whoever reads the log may want to know who cannot do TLS.
+            say(f"{hop.name} [{hop.address}]: {event.reply}; tls_policy may: sending in the clear")
+            self._connect(hop, in_clear=True)
         elif event.permanent:
             self._unreachable(event.reply, event.status, permanent=True)
         else:
@@ -360,6 +403,11 @@ class Connection:
                 stream.close()
             else:
                 stream.abort()
+
+    def _keep_tls(self) -> None:
+        tls, self._tls = self._tls, None
+        if tls is not None:
+            self.pool.security.keep(tls)
 
     def _unreachable(self, reply: str, status: str, permanent: bool = False) -> None:
         if not self._ended:

@@ -8,6 +8,7 @@ from typing import Any
 
 from channels.kit.reactor_link import ReactorLink
 from channels.tcp.assignment import Assignment
+from channels.tcp.client_security import ClientSecurity
 from channels.tcp.connection import Connection
 from channels.tcp.destination import Destination
 from jobctl.config.settings import ChannelSettings
@@ -38,12 +39,14 @@ class Pool:
         link: ReactorLink,
         channel: ChannelSettings,
         resolver: Resolver,
+        security: ClientSecurity,
         quiet: Callable[[], None],
     ) -> None:
         self.reactor = reactor
         self.link = link
         self.channel = channel
         self.resolver = resolver
+        self.security = security
         self._quiet = quiet
         self.now = time.monotonic()
         self.stopping = False

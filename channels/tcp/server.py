@@ -15,6 +15,7 @@ from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.clients import ClientNames, RelayNetworks
 from channels.tcp.process import Process
+from channels.tcp.security import Security
 from channels.tcp.session import Session
 from channels.tcp.stream import Listener
 from jobctl.config.settings import ChannelSettings, MtaSettings, ServiceSettings
@@ -35,7 +36,7 @@ from jobctl.mail.trace import new_envelope_id, received_field
 from jobctl.mail.transportinfo import TransportInfo
 from jobctl.net.dns_cache import DnsCache
 from jobctl.net.resolver import Resolver
-from jobctl.smtp.questions import BadCommand, Refusal
+from jobctl.smtp.questions import Authenticated, BadCommand, Refusal
 from jobctl.smtp.server_config import ServerConfig
 
 # Sessions that are in the middle of a message when the job is told to stop may go on this long.
@@ -127,6 +128,7 @@ class Server:
             mta = msgspec.convert(hello.mta or {}, MtaSettings)
             self._relay = RelayNetworks(service.relay_from)
             resolver = Resolver(self.reactor, channel.nameservers)
+            self.security = Security(self.reactor, channel, service)
             self._configure(channel, service, mta)
             self._names = ClientNames(self.reactor, resolver) if self._wants_names else None
             self._listen(hello.listen)
@@ -154,7 +156,14 @@ class Server:
         self.session_time = None if options.session_time is None else options.seconds("session_time")
         self.longest_close = min(30.0, options.seconds("status_transmit_time"))
         asking = ServerConfig(
-            host=host, channel=channel, max_size=mta.block_limit, asks=frozenset({"recipient"})
+            host=host,
+            channel=channel,
+            max_size=mta.block_limit,
+            asks=frozenset({"recipient"}),
+            tls=self.security.starttls,
+            auth=self.security.mechanisms,
+            must_auth=channel.sasl_server == "must",
+            plaintext_auth=service.plaintext_auth,
         )
         self._asking = asking
         self._trusting = msgspec.structs.replace(asking, asks=frozenset())
@@ -199,9 +208,22 @@ class Server:
 
     # The clients' side.
 
-    def config_for(self, client: str) -> ServerConfig:
+    def config_for(self, client: str, user: str | None = None) -> ServerConfig:
         """Whoever may relay is not asked about recipients: they are welcome."""
-        return self._trusting if client in self._relay else self._asking
+        return self._trusting if user is not None or client in self._relay else self._asking
+
+    def note_user(self, session: Session, who: Authenticated) -> None:
+        """A client has proved who it is."""
+        self.security.succeeded(session)
+        if self._channel.logging:
+            self.link.send(
+                Event(
+                    event="authenticated",
+                    transport=session.transport,
+                    application=session.dialogue.application,
+                    text=f"{who.user} by {who.mechanism}",
+                )
+            )
 
     def _accepted(self, skt: socket.socket, peer: Any) -> None:
         if len(self.sessions) >= self._most or self._stopping is not None:
@@ -318,6 +340,8 @@ class Server:
 
     def note(self, session: Session, what: BadCommand | Refusal) -> None:
         """Something the log may want: a command that was none, or mail that was refused."""
+        if isinstance(what, BadCommand) and what.reply.code == 535 and what.line.startswith("AUTH SCRAM"):
+            self.security.failed(session)
         if self._channel.logging:
             said = what.line if isinstance(what, BadCommand) else f"{what.sender} {what.recipient}"
             self.link.send(
@@ -331,7 +355,10 @@ class Server:
 
     def _source(self, session: Session) -> Source:
         return Source(
-            channel=self._channel.name, transport=session.transport, application=session.dialogue.application
+            channel=self._channel.name,
+            transport=session.transport,
+            application=session.dialogue.application,
+            user=session.dialogue.user,
         )
 
     def _sweep(self) -> None:

@@ -10,17 +10,23 @@ from channels.kit.log_stream import say
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import received_count
+from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp.questions import (
+    Authenticated,
     BadCommand,
     Dropped,
     Expand,
     Finished,
     Hello,
+    KeysWanted,
+    PasswordGiven,
     Piece,
     RecipientGiven,
     Refusal,
     RunQueue,
     Sender,
+    StartTls,
+    TokenGiven,
     Verify,
 )
 from jobctl.smtp.server import ServerDialogue
@@ -59,10 +65,31 @@ class Session:
         self._transcript = Transcript(False, lambda line: say(f"{client} {line}")) if server.debug else None
         self.dialogue = ServerDialogue(server.config_for(client), "SMTP")
         self.stream = Stream(server.reactor, skt, self)
+        if server.security.implicit:
+            self.stream.start_tls(server.security.session())
+        else:
+            self._welcome()
+
+    def _welcome(self) -> None:
+        server = self.server
         if server.purge_delay:
             self._purging = server.reactor.callLater(server.purge_delay, self._greet)
         else:
             self._greet()
+
+    def stream_secured(self) -> None:
+        """The TLS handshake is over; the first words are still to be said where it began at once."""
+        self.touched = self.server.now
+        tls = self.stream.tls
+        assert tls is not None
+        user = self.server.security.user_of(tls)
+        self.dialogue.secured(tls.info, tls.binding, user)
+        if user is not None:
+            self.dialogue.reconfigure(self.server.config_for(self.client, user))
+        if self._transcript is not None:
+            self._transcript.note(f"TLS: {tls.info}{f', certificate of {user}' if user else ''}")
+        if self.server.security.implicit:
+            self._welcome()
 
     def _greet(self) -> None:
         self._purging = None
@@ -205,6 +232,26 @@ class Session:
     def _run_queue(self, question: RunQueue) -> None:
         self.dialogue.answer(Reply(458, "4.7.1 ETRN is not available here"))
 
+    def _start_tls(self, question: StartTls) -> None:
+        self._flush()
+        self.stream.start_tls(self.server.security.session())
+
+    def _authenticate(self, question: PasswordGiven | TokenGiven) -> None:
+        self.server.security.check(self, question)
+
+    def _authenticated(self, question: Authenticated) -> None:
+        self.dialogue.reconfigure(self.server.config_for(self.client, question.user))
+        self.server.note_user(self, question)
+
+    def _keys(self, question: KeysWanted) -> None:
+        self.server.security.find_keys(self, question)
+
+    def answer_keys(self, keys: ScramKeys | None) -> None:
+        """The answer to :class:`KeysWanted`."""
+        if not self._gone:
+            self.dialogue.answer_keys(keys)
+            self.serve()
+
     def _yes(self, question: Any) -> None:
         self.dialogue.answer(_OK)
 
@@ -222,6 +269,11 @@ _TAKE: dict[type, Any] = {
     Verify: Session._verify,
     Expand: Session._expand,
     RunQueue: Session._run_queue,
+    StartTls: Session._start_tls,
+    Authenticated: Session._authenticated,
+    PasswordGiven: Session._authenticate,
+    TokenGiven: Session._authenticate,
+    KeysWanted: Session._keys,
     BadCommand: Session._note,
     Refusal: Session._note,
 }

@@ -6,14 +6,21 @@ for each reply of a dialogue that is one line long.  Here a write goes out at on
 only what the kernel does not take waits for the reactor.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
+
+from jobctl.errors import TlsFailed
+
+if TYPE_CHECKING:
+    from jobctl.net.tls_session import TlsSession
 
 _READ_SIZE = 64 * 1024
 # Octets unsent above which a producer of content should wait.
@@ -31,6 +38,9 @@ class Receiver(Protocol):
     def stream_drained(self) -> None:
         """After :attr:`Stream.unsent` was not 0: all has gone out."""
 
+    def stream_secured(self) -> None:
+        """After :meth:`Stream.start_tls`: the handshake is over; what comes now was encrypted."""
+
     def stream_lost(self, why: str) -> None:
         """It is closed, by either side; called once, and nothing after it."""
 
@@ -40,6 +50,7 @@ class Stream:
     One connected socket, with TCP_NODELAY; reading from the start.
 
     :ivar unsent: Octets the kernel has not taken yet.
+    :ivar tls: What encrypts it, ``None``: nothing.
     """
 
     def __init__(self, reactor: Any, skt: socket.socket, receiver: Receiver) -> None:
@@ -52,6 +63,7 @@ class Stream:
         self._out = bytearray()
         self._closing = False
         self._closed = False
+        self.tls: TlsSession | None = None
         with contextlib.suppress(OSError):
             skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reactor.addReader(self)
@@ -60,10 +72,31 @@ class Stream:
     def unsent(self) -> int:
         return len(self._out)
 
+    def start_tls(self, session: TlsSession) -> None:
+        """Encrypt what follows, in both directions; the client's end begins the handshake."""
+        self.tls = session
+        try:
+            session.begin()
+        except TlsFailed as why:
+            self._tls_failed(why)
+            return
+        self._put(session.take_output())
+
     def write(self, data: bytes) -> None:
         """Send now what can be sent; the order of the calls is kept."""
         if self._closed or self._closing:
             return
+        if self.tls is not None:
+            try:
+                self.tls.send(data)
+            except TlsFailed as why:
+                # Not in the middle of whatever our caller does; the reading side hears of it next.
+                self.reactor.callLater(0, self._tls_failed, why)
+                return
+            data = self.tls.take_output()
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         if self._out:
             self._out += data
             return
@@ -80,6 +113,9 @@ class Stream:
 
     def close(self) -> None:
         """Close once all is sent."""
+        if self.tls is not None and not self._closing and not self._closed:
+            self.tls.close()
+            self._put(self.tls.take_output())
         if self._out:
             self._closing = True
         else:
@@ -106,12 +142,37 @@ class Stream:
         except OSError as why:
             self._finish(_words(why.errno))
             return None
-        if data:
-            if not self._closing:
-                self.receiver.data_received(data)
-        else:
+        if not data:
             self._finish("connection closed by the peer")
+        elif self.tls is not None:
+            self._decrypt(self.tls, data)
+        elif not self._closing:
+            self.receiver.data_received(data)
         return None
+
+    def _decrypt(self, tls: TlsSession, data: bytes) -> None:
+        known = tls.established
+        try:
+            plain = tls.receive(data)
+        except TlsFailed as why:
+            self._tls_failed(why)
+            return
+        if out := tls.take_output():
+            self._put(out)
+        if tls.established and not known:
+            self.receiver.stream_secured()
+        if plain and not (self._closing or self._closed):
+            self.receiver.data_received(plain)
+        if tls.ended and not self._closed:
+            self._finish("connection closed by the peer")
+
+    def _tls_failed(self, why: TlsFailed) -> None:
+        if self._closed or self.tls is None:
+            return
+        # The peer is told by an alert, if it can be had.
+        with contextlib.suppress(OSError):
+            self._send(self.tls.take_output())
+        self._finish(f"TLS: {why}")
 
     def doWrite(self) -> Any:
         try:

@@ -160,6 +160,14 @@ def _channel(
         fields["master_command"] = ()
     if "maildir" in merged:
         fields["maildir"] = absolute(around.directory, str(fields["maildir"]))
+    for word in ("tls_ca_file", "auth_password_file"):
+        if word in merged:
+            fields[word] = absolute(around.directory, str(fields[word]))
+            if not around.exists(fields[word]):
+                findings.problem_once(merged[word].where, f"there is no file {fields[word]!r}")
+    if ("auth_username" in merged) != ("auth_password_file" in merged):
+        one = merged.get("auth_username") or merged["auth_password_file"]
+        findings.problem_once(one.where, "auth_username and auth_password_file need each other")
     keywords = _keywords(merged)
     if "option_file" in keywords:
         keywords["option_file"] = absolute(around.directory, keywords["option_file"])

@@ -2,8 +2,9 @@
 
 from jobctl.config.keys import Key, KeyTable
 from jobctl.config.keywords_content import CONTENT, NOTICES
-from jobctl.config.keywords_protocol import PROTOCOL, SECURITY
+from jobctl.config.keywords_protocol import PROTOCOL
 from jobctl.config.keywords_queue import LIMITS, NAMES, QUEUE
+from jobctl.config.keywords_security import SECURITY
 
 # By the chapters under which the manual shows them.
 CHAPTERS: dict[str, tuple[Key, ...]] = {

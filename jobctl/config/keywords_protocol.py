@@ -1,15 +1,11 @@
-"""Channel keywords: protocol, next hop, DNS, TLS and authentication (channels reference 2.1, 2.2)."""
+"""Channel keywords: protocol, next hop and DNS (channels reference 2.1)."""
 
 from jobctl.config.keys import Key, Kind
-from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, refused, refused_flags, valued
+from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
 
 _NO_ETRN = "ETRN starts nothing yet: it is answered with 458"
 _NO_IDENT = "clients' IDENT servers are not asked"
 _NO_FORWARD = "reverse names are not verified by a forward look-up yet"
-_CLEAR = "mail would go over the network unencrypted, because TLS is not there yet; remove it or wait for TLS"
-_NO_TLS = "TLS is not there yet; connections are not encrypted"
-_NO_AUTH = "AUTH is not there yet"
-_UNAUTHENTICATED = "mail would pass without authentication, because AUTH is not there yet; remove it"
 
 PROTOCOL: tuple[Key, ...] = (
     *flags(
@@ -155,128 +151,4 @@ PROTOCOL: tuple[Key, ...] = (
         group="mailfromdns",
     ),
     flag("nomailfromdnsverify", "Sender domains are not looked up.", groups=("mailfromdns",), default="on"),
-)
-
-SECURITY: tuple[Key, ...] = (
-    flag(
-        "notls",
-        "No TLS in either direction.",
-        groups=("tlsclient", "tlsserver"),
-        default="on",
-        source="W:Maytls",
-    ),
-    flag("notlsclient", "STARTTLS is not sent.", groups=("tlsclient",), default="on"),
-    flag("notlsserver", "STARTTLS is not offered.", groups=("tlsserver",), default="on"),
-    *inert_flags(
-        _NO_TLS,
-        {
-            "maytls": "Use TLS where offered, and offer it.",
-            "maytlsclient": "Use TLS where offered.",
-            "maytlsserver": "Offer STARTTLS.",
-        },
-        groups={
-            "maytls": ("tlsclient", "tlsserver"),
-            "maytlsclient": ("tlsclient",),
-            "maytlsserver": ("tlsserver",),
-        },
-    ),
-    *refused_flags(
-        _CLEAR,
-        {
-            "musttls": "Insist on TLS in both directions.",
-            "musttlsclient": "Send only over TLS.",
-            "musttlsserver": "Take mail only over TLS.",
-        },
-        groups={
-            "musttls": ("tlsclient", "tlsserver"),
-            "musttlsclient": ("tlsclient",),
-            "musttlsserver": ("tlsserver",),
-        },
-    ),
-    Key(
-        name="tls_policy",
-        kind=Kind.CHOICE,
-        sentence="TLS towards the next hop.",
-        default="none",
-        choices=("none", "may", "must", "verify", "dane", "mta-sts"),
-        groups=("tlsclient",),
-        inert={"may": _NO_TLS},
-        refused=dict.fromkeys(("must", "verify", "dane", "mta-sts"), _CLEAR),
-    ),
-    inert("tls_ca_file", Kind.TEXT, "Trust anchors (PEM).", _NO_TLS),
-    inert("tls_server_name", Kind.HOST, "Name to verify instead of the next hop's.", _NO_TLS),
-    inert("tlsswitchchannel", Kind.TEXT, "Source channel after STARTTLS.", _NO_TLS),
-    *inert_flags(
-        _NO_AUTH,
-        {
-            "maysasl": "AUTH in both directions.",
-            "maysaslserver": "Offer AUTH.",
-            "maysaslclient": "Use AUTH where offered.",
-        },
-        groups={
-            "maysasl": ("saslclient", "saslserver"),
-            "maysaslserver": ("saslserver",),
-            "maysaslclient": ("saslclient",),
-        },
-    ),
-    *refused_flags(
-        _UNAUTHENTICATED,
-        {
-            "mustsasl": "Insist on AUTH in both directions.",
-            "mustsaslserver": "Take mail only after AUTH.",
-            "mustsaslclient": "Send only after AUTH.",
-        },
-        groups={
-            "mustsasl": ("saslclient", "saslserver"),
-            "mustsaslserver": ("saslserver",),
-            "mustsaslclient": ("saslclient",),
-        },
-    ),
-    flag("nosasl", "No AUTH in either direction.", groups=("saslclient", "saslserver"), default="on"),
-    flag("nosaslserver", "AUTH is not offered.", groups=("saslserver",), default="on"),
-    flag("nosaslclient", "AUTH is not used.", groups=("saslclient",), default="on"),
-    inert("saslswitchchannel", Kind.TEXT, "Source channel after AUTH.", _NO_AUTH, groups=("saslswitch",)),
-    flag("nosaslswitchchannel", "AUTH does not switch channels.", groups=("saslswitch",), default="on"),
-    inert(
-        "userswitchchannel",
-        Kind.TEXT,
-        "Source channel by the authenticated user.",
-        _NO_AUTH,
-        groups=("userswitch",),
-    ),
-    inert(
-        "disconnectbadauthlimit",
-        Kind.INTEGER,
-        "Failed AUTHs before the connection is closed.",
-        _NO_AUTH,
-        low=0,
-    ),
-    inert("authrewrite", Kind.INTEGER, "The authenticated sender goes into the header.", _NO_AUTH, low=0),
-    inert("auth_username", Kind.TEXT, "User at the gateway.", _NO_AUTH),
-    inert("auth_password_file", Kind.TEXT, "File with the password at the gateway.", _NO_AUTH),
-    *inert_flags(
-        "the source channel is always that of the service",
-        {
-            "switchchannel": "The client's address may choose another source channel.",
-            "allowswitchchannel": "Others may switch to this channel.",
-        },
-        group="switchchannel",
-    ),
-    flag(
-        "noswitchchannel",
-        "Neither switches to another channel nor is switched to.",
-        groups=("switchchannel",),
-    ),
-    refused(
-        "sourcefilter",
-        Kind.TEXT,
-        "Sieve filter for mail from this channel.",
-        "mail would pass unfiltered, because there are no Sieve filters; remove it",
-    ),
-    refused(
-        "destinationfilter",
-        Kind.TEXT,
-        "Sieve filter for mail to this channel.",
-        "mail would pass unfiltered, because there are no Sieve filters; remove it",
-    ),
 )

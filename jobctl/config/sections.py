@@ -5,8 +5,6 @@ from jobctl.config.keys import Key, KeyTable, Kind, Status
 _NO_PORT = "commands reach the controller through control_socket"
 _NO_SCAN = "the queue is a database: there is nothing to scan"
 _NO_STRESS = "stress is not reported to the controller yet"
-_NO_TLS = "TLS is not there yet; connections are not encrypted"
-_NO_AUTH = "AUTH is not there yet"
 _NO_LOG = "the transaction log has no such option yet"
 _LOG_OPTIONS = (
     "log_format",
@@ -167,23 +165,17 @@ SERVICE = KeyTable(
         _key("min_procs", Kind.INTEGER, "Server programs that share the port.", "1", 1, 1000),
         _key("max_conns", Kind.INTEGER, "Most connections of one program.", "1000", 1, 1_000_000),
         _key("backlog", Kind.INTEGER, "Connections the system keeps waiting.", "1024", 1, 65535),
-        _inert("tls_certificate", Kind.TEXT, "Certificate chain (PEM).", _NO_TLS),
-        _inert("tls_private_key", Kind.TEXT, "Private key (PEM).", _NO_TLS),
-        Key(
-            name="implicit_tls",
-            kind=Kind.SWITCH,
-            sentence="TLS from the first octet.",
-            default="false",
-            refused={"True": "clients would be answered in clear, because TLS is not there yet; remove it"},
+        _key("tls_certificate", Kind.TEXT, "Certificate chain (PEM), relative to this file."),
+        _key("tls_private_key", Kind.TEXT, "Private key (PEM).", "the certificate's file"),
+        _key(
+            "tls_client_ca",
+            Kind.TEXT,
+            "Authorities (PEM) whose certificates authenticate clients.",
+            "clients are not asked for certificates",
         ),
-        _inert("password_file", Kind.TEXT, "Users for AUTH.", _NO_AUTH),
-        Key(
-            name="plaintext_auth",
-            kind=Kind.SWITCH,
-            sentence="AUTH PLAIN and LOGIN without TLS.",
-            default="false",
-            inert={"True": _NO_AUTH},
-        ),
+        _key("implicit_tls", Kind.SWITCH, "TLS from the first octet, as on port 465.", "false"),
+        _key("password_file", Kind.TEXT, "Users for AUTH: `name:hash` lines, made by `jobctl passwd`."),
+        _key("plaintext_auth", Kind.SWITCH, "AUTH PLAIN and LOGIN without TLS.", "false"),
         _inert("max_procs", Kind.INTEGER, "Most server programs.", "min_procs programs share the port"),
         _inert("image", Kind.TEXT, "Server program.", "slave_command of the channel's class runs"),
         _inert("logfile", Kind.TEXT, "Log file.", "the log lies in log_directory", ("logfilename",)),

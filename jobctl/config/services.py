@@ -11,7 +11,7 @@ from jobctl.config.reading import Table, as_table, read_table
 from jobctl.config.sections import SERVICE
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 
-_FILES = ("tls_certificate", "tls_private_key", "password_file")
+_FILES = ("tls_certificate", "tls_private_key", "tls_client_ca", "password_file")
 
 
 def read_services(
@@ -37,8 +37,12 @@ def read_services(
         fields.setdefault("channel", "tcp_local")
         _check_channel(fields["channel"], given, where, channels, findings)
         for key in _FILES:
-            if key in given and not exists(absolute(directory, str(given[key].value))):
-                findings.problem(given[key].where, f"there is no file {given[key].value!r}")
+            if key in given:
+                fields[key] = absolute(directory, str(given[key].value))
+                if not exists(fields[key]):
+                    findings.problem(given[key].where, f"there is no file {given[key].value!r}")
+        if channel := channels.get(fields["channel"]):
+            _check_security(channel, given, where, findings)
         services[name] = ServiceSettings(name=name, **fields)
     return services
 
@@ -82,4 +86,30 @@ def _check_channel(
     elif not channels[channel].slave_command:
         findings.problem(
             place, f"channel {channel!r} has no slave program to serve it: give its class a slave_command"
+        )
+
+
+def _check_security(
+    channel: ChannelSettings, given: Table, where: tuple[str, ...], findings: Findings
+) -> None:
+    """What a channel promises needs a certificate, or somebody to know the users."""
+    if "tls_certificate" not in given:
+        if "implicit_tls" in given and given["implicit_tls"].value:
+            findings.problem(given["implicit_tls"].where, "needs tls_certificate")
+        for name in ("tls_private_key", "tls_client_ca"):
+            if name in given:
+                findings.problem(given[name].where, "is of no use without tls_certificate")
+        if channel.tls_server == "must":
+            findings.problem(where, f"needs tls_certificate: channel {channel.name} insists on TLS")
+        elif channel.tls_server == "may":
+            findings.note(where, f"has no tls_certificate, so channel {channel.name} cannot offer STARTTLS")
+    if "password_file" not in given and "tls_client_ca" not in given:
+        if channel.sasl_server == "must":
+            findings.problem(where, f"needs password_file: channel {channel.name} insists on AUTH")
+        elif channel.sasl_server == "may":
+            findings.note(where, f"has no password_file, so channel {channel.name} cannot offer AUTH")
+    elif "password_file" in given and channel.sasl_server == "none":
+        findings.note(
+            given["password_file"].where,
+            f"is not used: channel {channel.name} has neither maysaslserver nor mustsaslserver",
         )

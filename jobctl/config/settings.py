@@ -133,6 +133,14 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     refuseehlo: bool = False
     eight: str = "eightnegotiate"
     long_lines: str = "truncatesmtplonglines"  # wrapsmtplonglines, rejectsmtplonglines
+    # TLS and AUTH towards the next hop
+    tls_policy: str | None = None  # none, may, must, verify; None: by the keywords
+    implicit_tls: bool = False
+    tls_ca_file: str | None = None
+    tls_server_name: str | None = None
+    auth_username: str | None = None
+    auth_password_file: str | None = None
+    auth_mechanism: str = "auto"
     maildir: str | None = None  # where a maildir channel delivers
     # programs
     channel_class: str = "*"
@@ -167,6 +175,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     disconnectrecipientlimit: int | None = None
     disconnectrejectlimit: int | None = None
     disconnectbadcommandlimit: int | None = None
+    disconnectbadauthlimit: int | None = None
     blocklimit: int | None = None
     linelimit: int | None = None
     sourceblocklimit: int | None = None
@@ -185,6 +194,35 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     options: TcpOptions = TcpOptions()
     keywords: dict[str, object] = {}
 
+    @property
+    def tls_client(self) -> str:
+        """Towards the next hop: ``none``, ``may``, ``must`` or ``verify``."""
+        return self.tls_policy or self._insistence("tls", "client")
+
+    @property
+    def tls_server(self) -> str:
+        """Towards clients: ``none``, ``may`` or ``must``."""
+        return self._insistence("tls", "server")
+
+    @property
+    def sasl_client(self) -> str:
+        """Whether to authenticate at the next hop: ``none``, ``may`` or ``must``; a gateway's name says may."""
+        kept = self._insistence("sasl", "client")
+        return (
+            "must" if kept == "none" and self.auth_username and "nosaslclient" not in self.keywords else kept
+        )
+
+    @property
+    def sasl_server(self) -> str:
+        """Whether clients have to: ``none``, ``may`` or ``must``."""
+        return self._insistence("sasl", "server")
+
+    def _insistence(self, what: str, side: str) -> str:
+        for word in ("must", "may"):
+            if f"{word}{what}" in self.keywords or f"{word}{what}{side}" in self.keywords:
+                return word
+        return "none"
+
 
 class PoolSettings(msgspec.Struct, frozen=True):
     """Slots that channels share; ``job_limit`` is the most programs at a time."""
@@ -201,6 +239,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar relay_from: Networks whose clients may send to domains that are not ours.
     :ivar min_procs: Server jobs that share the port.
     :ivar max_conns: Most connections per server job.
+    :ivar tls_private_key: ``None``: it is in the file of the certificate.
     """
 
     name: str
@@ -210,6 +249,12 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     min_procs: int = 1
     max_conns: int = 1000
     backlog: int = 1024
+    tls_certificate: str | None = None
+    tls_private_key: str | None = None
+    tls_client_ca: str | None = None
+    implicit_tls: bool = False
+    password_file: str | None = None
+    plaintext_auth: bool = False
 
 
 class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):

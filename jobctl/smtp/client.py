@@ -11,11 +11,14 @@ from jobctl.smtp.client_opening import Opening
 from jobctl.smtp.client_states import Phase, Step, reply_seconds
 from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.content import DotStuffer
-from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed
+from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed, StartTls
 from jobctl.smtp.reply_reader import ReplyReader
 
 # Named apart, so that a type checker does not take the phase to be what it was before a call.
 _CLOSED: Phase = Phase.CLOSED
+
+# Octets of content that go out with BDAT before anything was answered; larger content waits for 354.
+MOST_AT_ONCE = 256 * 1024
 
 
 class ClientDialogue:
@@ -39,6 +42,8 @@ class ClientDialogue:
         self._sending: Transaction | None = None  # whose content is being fed
         self._stuffer = DotStuffer()
         self._pipelining = False
+        self._chunking = False
+        self._chunk: list[bytes] | None = None  # content that goes out with BDAT
         self._begun = 0
         self._most = config.channel.options.attempt_transactions_per_session
         self._events: deque[Event] = deque()
@@ -65,6 +70,28 @@ class ClientDialogue:
     def idle(self) -> bool:
         """Greeted, and nothing is open."""
         return self._phase is Phase.READY and not self._open
+
+    @property
+    def user(self) -> str:
+        """Whom the peer takes us for, ``""`` for nobody."""
+        return self._opening.user
+
+    def secured(self, binding: tuple[str, bytes] | None = None) -> None:
+        """
+        The session is encrypted from here on: after :class:`StartTls`, or before the banner.
+
+        :param binding: Kind and data of the channel, for SCRAM (RFC 9266).
+        """
+        if self._phase is Phase.GREETING:
+            said = self._opening.secured(binding)
+            if said:
+                self._output.append(said)
+
+    def tls_failed(self, why: str) -> None:
+        """The handshake did not come about, or the peer is not who ``verify`` wants."""
+        if self._phase is Phase.GREETING:
+            self._phase = _CLOSED
+            self._events.append(self._opening.tls_failed(why))
 
     def receive(self, data: bytes) -> None:
         """Take octets from the peer; then take events and output."""
@@ -123,27 +150,42 @@ class ClientDialogue:
         if not self.can_begin:
             raise ValueError("no transaction can begin now")
         transaction = Transaction(id, envelope, octets, first=self._begun == 0)
-        transaction.prepare(self.extensions, self._channel.eight == "sevenbit")
+        chunked = self._chunking and octets <= MOST_AT_ONCE
+        transaction.prepare(self.extensions, self._channel.eight == "sevenbit", chunked)
         if not transaction.to_send:
             self._events.append(Done(id, tuple(v for v in transaction.verdicts if v is not None)))
             return
         self._begun += 1
         if self._most is not None and self._begun >= self._most:
             self._phase = Phase.ENDING
+        if self._open and self._open[0].chunked:
+            # Should its content be refused, nobody knows in what state the peer is (RFC 3030 section 2).
+            self._say(b"RSET\r\n", Step.RSET)
         self._open.append(transaction)
         if self._pipelining:
             for line, step, number in transaction.to_send:
                 self._output.append(line)
                 self._expected.append((step, transaction, number))
             transaction.to_send.clear()
+            if chunked:
+                # All of it in one write: the message costs one round trip, shared with the next.
+                self._sending = transaction
+                self._stuffer = DotStuffer(dots=False)
+                self._chunk = []
+                self._events.append(NeedContent(id))
         else:
             transaction.to_send.reverse()
             self._send_next(transaction)
 
     def feed(self, data: bytes) -> None:
         """Send content after :class:`NeedContent`; ignored when the transaction is over already."""
-        if self._sending is not None:
-            self._output.append(self._stuffer.feed(data))
+        if self._sending is None:
+            return
+        stuffed = self._stuffer.feed(data)
+        if self._chunk is not None:
+            self._chunk.append(stuffed)
+        else:
+            self._output.append(stuffed)
 
     def finish(self) -> None:
         """The content is complete."""
@@ -151,7 +193,13 @@ class ClientDialogue:
         if transaction is None:
             return
         self._sending = None
-        self._output.append(self._stuffer.finish())
+        rest = self._stuffer.finish()
+        if self._chunk is not None:
+            content = b"".join((*self._chunk, rest))
+            self._chunk = None
+            self._output.append(b"BDAT %d LAST\r\n%b" % (len(content), content))
+        else:
+            self._output.append(rest)
         transaction.ended = True
         if self.config.lmtp:
             self._expected.extend((Step.DOT, transaction, number) for number in transaction.accepted)
@@ -199,9 +247,16 @@ class ClientDialogue:
         if opening.failure is not None:
             self._phase = _CLOSED
             self._events.append(opening.failure)
+        elif opening.step is Step.TLS:
+            if not self._reader.empty:
+                # Whoever put that in wants it to be taken for something said under TLS (CVE-2011-0411).
+                raise ProtocolViolation("more than one reply to STARTTLS")
+            self._events.append(StartTls())
         elif opening.done:
             self._phase = Phase.READY
             self._pipelining = "PIPELINING" in opening.extensions
+            chunks = "CHUNKING" in opening.extensions and "nochunkingclient" not in self._channel.keywords
+            self._chunking = chunks and self._pipelining and not self.config.lmtp
             self._events.append(Ready())
 
     def _sender_accepted(self, reply: Reply, transaction: Transaction, _n: int) -> None:
@@ -268,6 +323,8 @@ class ClientDialogue:
         numbers = transaction.accepted if number < 0 else [number]
         transaction.refuse(numbers, Step.DOT, reply, self._options.permanent_552)
         self._settle_last(transaction, number)
+        if transaction.chunked and not self._open:
+            self._reset()
 
     def _settle_last(self, transaction: Transaction, number: int) -> None:
         if number < 0 or number == transaction.accepted[-1]:
@@ -322,7 +379,9 @@ class ClientDialogue:
         while self._open:
             transaction = self._open.popleft()
             transaction.defer_rest(status, why)
-            scope = "recipient" if transaction.answered or transaction.first else "local"
+            # What has been sent to the end may have been taken, whatever was answered.
+            known = transaction.answered or transaction.first or transaction.ended
+            scope = "recipient" if known else "local"
             verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
             self._events.append(Done(transaction.id, verdicts, scope, False))
         self._close()

@@ -3,18 +3,25 @@
 import msgspec
 
 from jobctl.config.settings import ChannelSettings
+from jobctl.sasl.client import Credentials
 
 
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
     :ivar helo: What we call ourselves, unless the option BANNER_HOST gives another name.
     :ivar helo_only: Say HELO whatever the banner promises: the peer dropped a connection on EHLO.
+    :ivar tls: ``none``, ``may``, ``must`` or ``verify``: whether STARTTLS is said, and whether mail goes
+        without it.
+    :ivar credentials: Who we are at the next hop; ``must_auth``: no mail unless it believes us.
     """
 
     helo: str
     channel: ChannelSettings
     lmtp: bool = False
     helo_only: bool = False
+    tls: str = "none"
+    credentials: Credentials | None = None
+    must_auth: bool = False
 
     @property
     def name(self) -> str:

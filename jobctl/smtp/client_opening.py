@@ -1,9 +1,12 @@
 """How the client introduces itself: from the banner to the reply after which mail may be sent."""
 
+import base64
+import binascii
 from collections.abc import Callable
 
 from jobctl.errors import ProtocolViolation
 from jobctl.mail.reply import Reply
+from jobctl.sasl.client import Binding, Exchange, Failed, choose
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_states import Step
 from jobctl.smtp.events import SessionFailed
@@ -17,6 +20,8 @@ class Opening:
     :ivar step: What is waited for.
     :ivar banner: What the peer said after 220 in one line, ``""`` so far.
     :ivar extensions: What it offers: keyword in upper case to parameters as written; empty after HELO.
+    :ivar secure: The session is encrypted.
+    :ivar user: Whom the peer takes us for, ``""`` for nobody.
     :ivar done: Mail may be sent.
     :ivar failure: It may not, and why.
     """
@@ -27,6 +32,10 @@ class Opening:
         self.step = Step.BANNER
         self.banner = ""
         self.extensions: dict[str, str] = {}
+        self.secure = False
+        self.user = ""
+        self._binding: Binding | None = None
+        self._exchange: Exchange | None = None
         self.done = False
         self.failure: SessionFailed | None = None
 
@@ -72,13 +81,105 @@ class Opening:
         return self._line("HELO")
 
     def _extended(self, reply: Reply) -> bytes:
+        self.extensions = {}
         for line in reply.text.split("\n")[1:]:
             keyword, _, parameters = line.strip().partition(" ")
             if keyword:
                 self.extensions[keyword.upper()] = parameters.strip()
-        return self._ready(reply)
+        return self._protect(reply)
 
-    def _ready(self, reply: Reply) -> bytes:
+    def _protect(self, reply: Reply) -> bytes:
+        """TLS, where it is to be; then AUTH."""
+        policy = self._config.tls
+        if policy == "none" or self.secure:
+            return self._authenticate()
+        if "STARTTLS" in self.extensions:
+            self.step = Step.STARTTLS
+            return b"STARTTLS\r\n"
+        if policy == "may":
+            return self._authenticate()
+        return self._give_up(
+            "4.7.4", f"{self.banner or 'the next hop'} offers no STARTTLS, which tls_policy wants"
+        )
+
+    def _begin_tls(self, reply: Reply) -> bytes:
+        self.step = Step.TLS
+        return b""
+
+    def _no_tls(self, reply: Reply) -> bytes:
+        if self._config.tls == "may":
+            return self._authenticate()
+        return self._give_up("4.7.4", f"STARTTLS refused: {reply}")
+
+    def secured(self, binding: Binding | None) -> bytes:
+        """The handshake is over; at the start of a session with implicit TLS nothing is said yet."""
+        self.secure = True
+        self._binding = binding
+        if self.step is Step.BANNER:
+            return b""
+        # What was said in the clear counts for nothing (RFC 3207 section 4.2).
+        self.extensions = {}
+        self.step = Step.EHLO
+        return self._line("LHLO" if self._config.lmtp else "EHLO")
+
+    def tls_failed(self, why: str) -> SessionFailed:
+        """The handshake did not come about, or the peer is not who it should be."""
+        again = self._config.tls == "may" and self.step is Step.TLS
+        return SessionFailed(why, "4.7.5", retry_in_clear=again)
+
+    def _authenticate(self) -> bytes:
+        credentials = self._config.credentials
+        if credentials is None:
+            return self._ready()
+        # "AUTH=..." is how servers offered it to clients of old.
+        offered = self.extensions.get("AUTH", "").upper().split()
+        offered += [word[5:] for word in self.extensions if word.startswith("AUTH=")]
+        mechanism = choose(credentials, offered, self.secure, self._binding)
+        if mechanism is None:
+            return self._unauthenticated(
+                f"no AUTH mechanism that can be used here is offered (offered: {' '.join(offered) or 'none'})"
+            )
+        plus = "SCRAM-SHA-256-PLUS" in offered
+        binding = self._binding if mechanism.endswith("-PLUS") or not plus else None
+        self._exchange = Exchange(mechanism, credentials, binding)
+        self.step = Step.AUTH
+        initial = self._exchange.initial()
+        if initial is None:
+            return f"AUTH {mechanism}\r\n".encode()
+        return f"AUTH {mechanism} {base64.b64encode(initial).decode() or '='}\r\n".encode()
+
+    def _challenged(self, reply: Reply) -> bytes:
+        exchange = self._exchange
+        assert exchange is not None
+        try:
+            return base64.b64encode(exchange.respond(base64.b64decode(reply.text.strip()))) + b"\r\n"
+        except (binascii.Error, ValueError, Failed):
+            # The server answers 501 to this, and the session goes on from there.
+            self._exchange = None
+            return b"*\r\n"
+
+    def _authenticated(self, reply: Reply) -> bytes:
+        credentials, exchange = self._config.credentials, self._exchange
+        if credentials is None or exchange is None or not exchange.proved:
+            return self._give_up("4.7.8", "the next hop has not proved that it knows the password")
+        self.user = credentials.user
+        return self._ready()
+
+    def _not_authenticated(self, reply: Reply) -> bytes:
+        return self._unauthenticated(f"AUTH failed: {reply}")
+
+    def _unauthenticated(self, why: str) -> bytes:
+        """A wrong password is the operator's to mend, never a reason to return mail."""
+        return self._give_up("4.7.8", why) if self._config.must_auth else self._ready()
+
+    def _give_up(self, status: str, why: str) -> bytes:
+        self.failure = SessionFailed(why, status)
+        return b"QUIT\r\n"
+
+    def _greeted_by_helo(self, reply: Reply) -> bytes:
+        return self._protect(reply)
+
+    def _ready(self) -> bytes:
         self.done = True
         return b""
 
@@ -121,7 +222,14 @@ _ON_REPLY: dict[tuple[Step, int], Callable[[Opening, Reply], bytes]] = {
     (Step.EHLO, 2): Opening._extended,
     (Step.EHLO, 4): Opening._refused,
     (Step.EHLO, 5): Opening._try_helo,
-    (Step.HELO, 2): Opening._ready,
+    (Step.HELO, 2): Opening._greeted_by_helo,
     (Step.HELO, 4): Opening._refused,
     (Step.HELO, 5): Opening._refused,
+    (Step.STARTTLS, 2): Opening._begin_tls,
+    (Step.STARTTLS, 4): Opening._no_tls,
+    (Step.STARTTLS, 5): Opening._no_tls,
+    (Step.AUTH, 2): Opening._authenticated,
+    (Step.AUTH, 3): Opening._challenged,
+    (Step.AUTH, 4): Opening._not_authenticated,
+    (Step.AUTH, 5): Opening._not_authenticated,
 }

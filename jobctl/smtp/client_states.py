@@ -34,6 +34,9 @@ class Step(IntEnum):
     LONE_DOT = 8
     RSET = 9
     QUIT = 10
+    STARTTLS = 11
+    TLS = 12
+    AUTH = 13
 
     @property
     def words(self) -> str:
@@ -53,6 +56,9 @@ _WORDS = {
     Step.LONE_DOT: "the reply to the end of content",
     Step.RSET: "the reply to RSET",
     Step.QUIT: "the reply to QUIT",
+    Step.STARTTLS: "the reply to STARTTLS",
+    Step.TLS: "the TLS handshake",
+    Step.AUTH: "the reply to AUTH",
 }
 
 _OPTION = {

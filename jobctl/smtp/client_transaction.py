@@ -13,13 +13,14 @@ class Transaction:
     :ivar first: Of its session.
     :ivar to_send: Commands not yet sent, each with what its reply will be and the recipient's number.
     :ivar accepted: Numbers of the recipients that the peer accepted.
+    :ivar chunked: The content goes out with BDAT, right behind the recipients.
     :ivar answered: The peer has said something about it.
     :ivar mail_refused: MAIL was refused: whatever else is said to it means nothing.
     :ivar ended: The final dot is out.
     """
 
     __slots__ = (
-        *("accepted", "answered", "ended", "envelope", "first", "id"),
+        *("accepted", "answered", "chunked", "ended", "envelope", "first", "id"),
         *("mail_refused", "octets", "to_send", "verdicts"),
     )
 
@@ -31,18 +32,21 @@ class Transaction:
         self.to_send: list[tuple[bytes, Step, int]] = []
         self.accepted: list[int] = []
         self.answered = False
+        self.chunked = False
         self.mail_refused = False
         self.ended = False
         self.verdicts: list[Disposition | None] = [None] * len(envelope.recipients)
 
-    def prepare(self, extensions: dict[str, str], sevenbit: bool) -> None:
+    def prepare(self, extensions: dict[str, str], sevenbit: bool, chunked: bool = False) -> None:
         """
         Make the commands. Recipients that cannot be sent to this peer at all get their verdict here;
         with nobody left there are no commands.
 
         :param extensions: What the peer offers.
         :param sevenbit: 8-bit content must not be sent.
+        :param chunked: The content follows at once, with BDAT; else DATA is said.
         """
+        self.chunked = chunked
         envelope = self.envelope
         why = self._unsendable(extensions, sevenbit)
         if why is not None:
@@ -58,7 +62,7 @@ class Transaction:
                 self.to_send.append((_rcpt(recipient, dsn), Step.RCPT, number))
         if len(self.to_send) == 1:
             self.to_send.clear()
-        else:
+        elif not chunked:
             self.to_send.append((b"DATA\r\n", Step.DATA, -1))
 
     def fail_all(self, status: str, why: str) -> None:

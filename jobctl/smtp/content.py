@@ -1,4 +1,4 @@
-"""Message content on the wire: dots and the end of content (RFC 5321 section 4.5.2)."""
+"""Message content on the wire: dots and the end of content (RFC 5321 section 4.5.2), and chunks (RFC 3030)."""
 
 import re
 
@@ -19,11 +19,14 @@ class DotStuffer:
 
     Content comes in pieces cut anywhere. The state between pieces is whether a line has just
     ended, and a CR whose LF may follow.
+
+    :param dots: ``False``: for BDAT, where dots mean nothing and nothing marks the end.
     """
 
-    __slots__ = ("_cr", "_fresh")
+    __slots__ = ("_cr", "_dots", "_fresh")
 
-    def __init__(self) -> None:
+    def __init__(self, dots: bool = True) -> None:
+        self._dots = dots
         self._fresh = True
         self._cr = False
 
@@ -44,6 +47,8 @@ class DotStuffer:
         if self._cr:
             self._cr = False
             rest = self._stuff(b"\r")
+        if not self._dots:
+            return rest if self._fresh else rest + b"\r\n"
         return rest + (b".\r\n" if self._fresh else END)
 
     def _stuff(self, piece: bytes) -> bytes:
@@ -52,6 +57,9 @@ class DotStuffer:
         lines = piece.count(b"\n")
         if piece.count(b"\r") != lines or piece.count(b"\r\n") != lines:
             piece = _ANY.sub(b"\r\n", piece)
+        if not self._dots:
+            self._fresh = piece.endswith(b"\n")
+            return piece
         stuffed = piece.replace(b"\r\n.", b"\r\n..") if b"\n." in piece else piece
         if self._fresh and piece.startswith(b"."):
             stuffed = b"." + stuffed
@@ -116,6 +124,51 @@ class DotUnstuffer:
         lines = raw.count(b"\r\n")
         if raw.count(b"\r") != lines or raw.count(b"\n") != lines:
             self.bare = True
+        return raw
+
+
+class ChunkLines:
+    """
+    Take content out of the chunks of BDAT: nothing ends it but LAST, so only its line ends are looked at.
+
+    Chunks are cut anywhere; a CR at the end of one waits for its LF.
+
+    :param line_ends: As in :class:`DotUnstuffer`.
+    :ivar bare: A bare CR or LF was seen that is not allowed.
+    """
+
+    __slots__ = ("_bare", "_cr", "_fresh", "bare")
+
+    def __init__(self, line_ends: str = "crlf") -> None:
+        self._bare = _BARE[line_ends]
+        self._cr = b""
+        self._fresh = True
+        self.bare = False
+
+    def feed(self, data: bytes) -> tuple[bytes, None]:
+        """:return: Content; the second value is there for :class:`DotUnstuffer`'s sake."""
+        if not data:
+            return data, None
+        data = self._cr + data
+        self._cr = b"\r" if data.endswith(b"\r") else b""
+        return self._lines(data[:-1] if self._cr else data), None
+
+    def finish(self) -> bytes:
+        """Return what is left, closing a line left open: on its way on it may have to be sent after DATA."""
+        rest = self._lines(self._cr)
+        self._cr = b""
+        return rest if self._fresh else rest + b"\r\n"
+
+    def _lines(self, raw: bytes) -> bytes:
+        if not raw:
+            return raw
+        lines = raw.count(b"\n")
+        if raw.count(b"\r") != lines or raw.count(b"\r\n") != lines:
+            if self._bare is not None:
+                raw = self._bare.sub(b"\r\n", raw)
+            lines = raw.count(b"\r\n")
+            self.bare = self.bare or raw.count(b"\r") != lines or raw.count(b"\n") != lines
+        self._fresh = raw.endswith(b"\n")
         return raw
 
 

@@ -9,6 +9,10 @@ class Ready(msgspec.Struct, frozen=True):
     """The peer has greeted us: transactions may begin. Once a session."""
 
 
+class StartTls(msgspec.Struct, frozen=True):
+    """The peer is ready: make the handshake, then call ``secured``, or ``tls_failed``."""
+
+
 class NeedContent(msgspec.Struct, frozen=True):
     """The peer waits for the content of this message: ``feed`` it, then ``finish``."""
 
@@ -39,18 +43,20 @@ class SessionFailed(msgspec.Struct, frozen=True):
     :ivar status: RFC 3463.
     :ivar permanent: The peer refuses to serve us for good.
     :ivar retry_with_helo: The peer left on hearing EHLO: connect again with ``ClientConfig.helo_only``.
+    :ivar retry_in_clear: TLS did not come about and need not: connect again with ``tls`` ``none``.
     """
 
     reply: str
     status: str
     permanent: bool = False
     retry_with_helo: bool = False
+    retry_in_clear: bool = False
 
 
 class Closed(msgspec.Struct, frozen=True):
     """The session is over and every transaction has had its :class:`Done`. Close the connection."""
 
 
-Event = Ready | NeedContent | Done | SessionFailed | Closed
+Event = Ready | StartTls | NeedContent | Done | SessionFailed | Closed
 
-__all__ = ["Closed", "Done", "Event", "NeedContent", "Ready", "SessionFailed"]
+__all__ = ["Closed", "Done", "Event", "NeedContent", "Ready", "SessionFailed", "StartTls"]

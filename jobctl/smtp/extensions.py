@@ -2,45 +2,87 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from jobctl.smtp.server_config import ServerConfig
 
+# They hand a password over: only where nobody listens, or where the operator says so.
+_PLAINTEXT = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER")
 
-def _always(config: ServerConfig) -> str:
+
+class Standing(msgspec.Struct, frozen=True):
+    """:ivar tls: Protocol and cipher, or ``""``; ``known``: the client has authenticated."""
+
+    tls: str = ""
+    known: bool = False
+
+
+def _always(config: ServerConfig, now: Standing) -> str:
     return ""
 
 
-def _etrn(config: ServerConfig) -> str | None:
+def _chunking(config: ServerConfig, now: Standing) -> str | None:
+    return None if config.channel.keywords.get("nochunkingserver") else ""
+
+
+def _starttls(config: ServerConfig, now: Standing) -> str | None:
+    return None if now.tls or config.tls == "none" else ""
+
+
+def _auth(config: ServerConfig, now: Standing) -> str | None:
+    return " ".join(mechanisms(config, now.tls)) or None if not now.known else None
+
+
+def _etrn(config: ServerConfig, now: Standing) -> str | None:
     return None if etrn_disabled(config) or config.lmtp else ""
 
 
-def _size(config: ServerConfig) -> str:
+def _size(config: ServerConfig, now: Standing) -> str:
     return str(config.size_limit)
 
 
 # Keyword -> its parameter text, or None where it is not offered. A new extension is one more line here,
 # plus its parameters in parameters.py or its verb in the server's tables.
-EXTENSIONS: tuple[tuple[str, Callable[[ServerConfig], str | None]], ...] = (
+EXTENSIONS: tuple[tuple[str, Callable[[ServerConfig, Standing], str | None]], ...] = (
     ("8BITMIME", _always),
     ("PIPELINING", _always),
+    ("CHUNKING", _chunking),
     ("DSN", _always),
     ("ENHANCEDSTATUSCODES", _always),
     ("HELP", _always),
+    ("STARTTLS", _starttls),
+    ("AUTH", _auth),
     ("ETRN", _etrn),
     ("SIZE", _size),
 )
 
 
-def offered(config: ServerConfig) -> list[str]:
+def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[str]:
     """The lines of the EHLO reply after the first, the site's EHLO_ADDITION last."""
+    now = Standing(tls, known)
     lines = []
     for keyword, parameter in EXTENSIONS:
-        text = parameter(config)
+        text = parameter(config, now)
         if text is not None:
             lines.append(f"{keyword} {text}".rstrip())
     addition = config.channel.options.ehlo_addition
     if addition:
         lines.extend(line.strip() for line in addition.split("|") if line.strip())
     return lines
+
+
+def mechanisms(config: ServerConfig, tls: str) -> tuple[str, ...]:
+    """SASL mechanisms that may be used now, best first."""
+    return tuple(
+        name
+        for name in config.auth
+        if (tls or config.plaintext_auth or name not in _PLAINTEXT) and (tls or not name.endswith("-PLUS"))
+    )
+
+
+def plaintext(mechanism: str) -> bool:
+    """Whether a mechanism shows the secret to whoever listens."""
+    return mechanism in _PLAINTEXT
 
 
 def etrn_disabled(config: ServerConfig) -> bool:

@@ -35,9 +35,14 @@ def helo_reply(config: ServerConfig, client: str) -> Reply:
     return Reply(250, f"{config.name} OK, [{client}]." if client else f"{config.name} OK.")
 
 
-def ehlo_reply(config: ServerConfig) -> Reply:
-    """The reply to EHLO and LHLO: our name, then what we offer."""
-    return Reply(250, "\n".join([config.name, *offered(config)]))
+def ehlo_reply(config: ServerConfig, tls: str, known: bool) -> Reply:
+    """
+    The reply to EHLO and LHLO: our name, then what we offer.
+
+    :param tls: As :attr:`jobctl.smtp.server_talk.Talk.tls`.
+    :param known: The client has authenticated.
+    """
+    return Reply(250, "\n".join([config.name, *offered(config, tls, known)]))
 
 
 def hello_verbs(config: ServerConfig) -> tuple[str, ...]:
@@ -52,12 +57,13 @@ def legal_helo(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def application_info(application: str, helo: str) -> str:
+def application_info(application: str, helo: str, tls: str = "") -> str:
     """
     Put the name a client gave into the application string, in place of a former one.
 
     :param application: ``SMTP``, ``SMTP/<name>`` or ``SMTP/<name>/<TLS information>``.
+    :param tls: TLS information of our own connection, ``""`` to keep what is there.
     """
     protocol, _, rest = application.partition("/")
-    _, slash, tls = rest.partition("/")
-    return f"{protocol}/{helo}{slash}{tls}"
+    known = tls.replace("/", ":") or rest.partition("/")[2]
+    return f"{protocol}/{helo}/{known}" if known else f"{protocol}/{helo}"

@@ -51,6 +51,15 @@ class CommandLines:
         self._buffer = data
         self._at = 0
 
+    def take(self, count: int) -> bytes:
+        """Take at most ``count`` octets that are no line: a chunk of BDAT."""
+        if self._skip_lf and self.buffered:
+            self._skip_lf = False
+            self._at += self._buffer[self._at] == 10
+        data = self._buffer[self._at : self._at + count]
+        self._at += len(data)
+        return data
+
     def rest(self) -> bytes:
         """Take all that is buffered: it is content."""
         data = self._buffer[self._at :] if self._at else self._buffer

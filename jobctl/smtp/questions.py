@@ -103,8 +103,54 @@ class Refusal(msgspec.Struct, frozen=True):
     reply: Reply
 
 
+class StartTls(msgspec.Struct, frozen=True):
+    """
+    The client was told to begin with TLS; takes no answer.
+
+    Write the output, make the handshake, then call ``secured``; whatever came in before it is lost.
+    """
+
+
+class PasswordGiven(msgspec.Struct, frozen=True):
+    """
+    Whoever says to be ``user`` gives this password; a 235 answer believes it.
+
+    :ivar mechanism: ``PLAIN`` or ``LOGIN``.
+    """
+
+    mechanism: str
+    user: str
+    password: str
+
+
+class TokenGiven(msgspec.Struct, frozen=True):
+    """The same with an OAuth 2.0 bearer token (``XOAUTH2``, ``OAUTHBEARER``: RFC 7628)."""
+
+    mechanism: str
+    user: str
+    token: str
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """The client has proved to be ``user``; takes no answer. Whoever owns the dialogue may change its rules."""
+
+    user: str
+    mechanism: str
+
+
+class KeysWanted(msgspec.Struct, frozen=True):
+    """SCRAM needs what is kept of a user's password; answered with ``answer_keys``."""
+
+    user: str
+
+
 Question = (
-    Hello
+    StartTls
+    | Authenticated
+    | PasswordGiven
+    | TokenGiven
+    | KeysWanted
+    | Hello
     | Sender
     | RecipientGiven
     | Piece
@@ -118,16 +164,21 @@ Question = (
 )
 
 __all__ = [
+    "Authenticated",
     "BadCommand",
     "Dropped",
     "Expand",
     "Finished",
     "Hello",
+    "KeysWanted",
+    "PasswordGiven",
     "Piece",
     "Question",
     "RecipientGiven",
     "Refusal",
     "RunQueue",
     "Sender",
+    "StartTls",
+    "TokenGiven",
     "Verify",
 ]

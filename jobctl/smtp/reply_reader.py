@@ -31,6 +31,11 @@ class ReplyReader:
         self._buffer = data
         self._at = 0
 
+    @property
+    def empty(self) -> bool:
+        """Nothing has come that was not yet taken."""
+        return self._at == len(self._buffer) and not self._lines
+
     def next(self) -> Reply | None:
         """
         The next reply, ``None`` when none is complete.

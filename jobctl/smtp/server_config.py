@@ -18,6 +18,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     :ivar long_lines: ``truncatesmtplonglines``, ``wrapsmtplonglines`` or ``rejectsmtplonglines``;
         ``""`` passes long lines on unchanged unless the channel says wrap or reject. (Truncating is
         the channel default of old; it destroys mail and signatures, so it acts only when named here.)
+    :ivar tls: ``none``, ``may`` (STARTTLS is offered) or ``must`` (no mail without TLS).
+    :ivar auth: SASL mechanisms offered, best first; ``must_auth``: no mail without one of them.
+    :ivar plaintext_auth: Also those that show the password, where there is no TLS.
     """
 
     host: str
@@ -26,6 +29,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 0
     asks: frozenset[str] = frozenset({"recipient"})
     long_lines: str = ""
+    tls: str = "none"
+    auth: tuple[str, ...] = ()
+    must_auth: bool = False
+    plaintext_auth: bool = False
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """Content coming in: unstuffed, checked, bounded and cut into pieces."""
 
 from jobctl.mail.reply import Reply
-from jobctl.smtp.content import DotUnstuffer
+from jobctl.smtp.content import ChunkLines, DotUnstuffer
 from jobctl.smtp.long_lines import LongLines
 from jobctl.smtp.replies import BAD_CONTENT_LINE_END, LONG_LINES, TOO_BIG, UNDECLARED_8BIT
 
@@ -10,11 +10,12 @@ PIECE = 256 * 1024
 
 class ContentIntake:
     """
-    The content of one message, from 354 to its end.
+    The content of one message, from 354 or its first chunk to its end.
 
     What is wrong with it is remembered, not acted on: the client is heard to the end of content before
     it is told, because nothing else ends content. From then on nothing is kept.
 
+    :param codec: Makes content of what is received: after DATA, or of chunks.
     :param limit: Octets at most, 0 for no limit.
     :param long_lines: A rule of :class:`LongLines`, ``""`` to leave lines alone.
     :param only_ascii: Refuse octets above 127.
@@ -25,12 +26,14 @@ class ContentIntake:
     """
 
     __slots__ = (
-        *("_buffer", "_limit", "_lines", "_only_ascii", "_unstuffer"),
+        *("_buffer", "_codec", "_limit", "_lines", "_only_ascii"),
         *("ended", "given", "octets", "refusal", "rest"),
     )
 
-    def __init__(self, line_ends: str, limit: int, long_lines: str, only_ascii: bool) -> None:
-        self._unstuffer = DotUnstuffer(line_ends)
+    def __init__(
+        self, codec: DotUnstuffer | ChunkLines, limit: int, long_lines: str, only_ascii: bool
+    ) -> None:
+        self._codec = codec
         self._limit = limit
         self._lines = LongLines(long_lines) if long_lines else None
         self._only_ascii = only_ascii
@@ -43,13 +46,23 @@ class ContentIntake:
 
     def feed(self, data: bytes) -> None:
         """Take what was received."""
-        content, rest = self._unstuffer.feed(data)
+        content, rest = self._codec.feed(data)
         if content and self.refusal is None:
             self._keep(content)
-        if rest is None:
-            return
+        if rest is not None:
+            self.rest = rest
+            self._end()
+
+    def finish(self) -> None:
+        """The last chunk is complete."""
+        assert isinstance(self._codec, ChunkLines)
+        content = self._codec.finish()
+        if self.refusal is None:
+            self._keep(content)
+        self._end()
+
+    def _end(self) -> None:
         self.ended = True
-        self.rest = rest
         if self._lines is not None and self.refusal is None:
             self._append(self._lines.finish())
 
@@ -75,7 +88,7 @@ class ContentIntake:
         self.octets += len(content)
         if self._limit and self.octets > self._limit:
             self._refuse(TOO_BIG)
-        elif self._unstuffer.bare:
+        elif self._codec.bare:
             self._refuse(BAD_CONTENT_LINE_END)
         elif self._only_ascii and not content.isascii():
             self._refuse(UNDECLARED_8BIT)

@@ -19,6 +19,8 @@ HELO_TOO_LONG = Reply(501, "5.5.2 HELO domain name too long.")
 
 # Without ``disconnectbadcommandlimit``: a peer that does not speak SMTP is not listened to for ever.
 DEFAULT_BAD_COMMANDS = 20
+# The original's default of disconnectbadauthlimit.
+DEFAULT_BAD_AUTHS = 3
 
 
 def _reached(count: int, limit: int | None) -> bool:
@@ -34,7 +36,7 @@ class SessionLimits:
     """
 
     __slots__ = (
-        *("_accepted", "_bad", "_channel", "_etrns", "_options", "_presented", "_recipients"),
+        *("_accepted", "_bad", "_bad_auths", "_channel", "_etrns", "_options", "_presented", "_recipients"),
         *("_rejections", "_transactions", "_verifications"),
     )
 
@@ -47,6 +49,7 @@ class SessionLimits:
         self._verifications = 0
         self._etrns = 0
         self._bad = 0
+        self._bad_auths = 0
         self._presented = 0
         self._accepted = 0
 
@@ -127,6 +130,12 @@ class SessionLimits:
             return ETRN_LIMIT
         self._etrns += 1
         return None
+
+    def bad_auth(self) -> bool:
+        """An AUTH failed; ``True`` when it was the last that is borne (``disconnectbadauthlimit``)."""
+        self._bad_auths += 1
+        limit = self._channel.disconnectbadauthlimit
+        return self._bad_auths >= (DEFAULT_BAD_AUTHS if limit is None else limit)
 
     def helo(self, name: str) -> Reply | None:
         """May a client have a name as long as this?"""

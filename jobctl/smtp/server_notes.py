@@ -3,19 +3,21 @@
 from collections import deque
 
 from jobctl.config.settings import TcpOptions
-from jobctl.smtp.questions import BadCommand, Dropped, Refusal
+from jobctl.smtp.questions import Authenticated, BadCommand, Dropped, Refusal
+
+Note = Authenticated | BadCommand | Dropped | Refusal
 
 
 class Notes:
     """
     Bad commands and refusals for the log, in order: MAX_B_ENTRIES and MAX_J_ENTRIES of them, the
-    rest is not told. :class:`Dropped` always is.
+    rest is not told. :class:`Dropped` and :class:`Authenticated` always are.
     """
 
     __slots__ = ("_bad", "_refusals", "_waiting")
 
     def __init__(self, options: TcpOptions) -> None:
-        self._waiting: deque[BadCommand | Refusal | Dropped] = deque()
+        self._waiting: deque[Note] = deque()
         self._bad = options.max_b_entries
         self._refusals = options.max_j_entries
 
@@ -34,10 +36,14 @@ class Notes:
             self._refusals -= 1
             self._waiting.append(note)
 
+    def authenticated(self, note: Authenticated) -> None:
+        """The client has proved who it is."""
+        self._waiting.append(note)
+
     def dropped(self, note: Dropped) -> None:
         """Content that was given out is void."""
         self._waiting.append(note)
 
-    def take(self) -> BadCommand | Refusal | Dropped | None:
+    def take(self) -> Note | None:
         """The oldest that was not yet taken."""
         return self._waiting.popleft() if self._waiting else None

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from jobctl.mail.reply import Reply
-from jobctl.smtp.replies import NEED_HELLO, NEED_MAIL, NESTED_MAIL, NO_RECIPIENTS, OUT_OF_ORDER
+from jobctl.smtp.replies import MIXED, NEED_HELLO, NEED_MAIL, NESTED_MAIL, NO_RECIPIENTS, OUT_OF_ORDER
 from jobctl.smtp.server_queries import UNSERVED
 
 
@@ -12,6 +12,8 @@ class State(IntEnum):
     Where the session stands.
 
     MAIL: a sender and no recipient yet. RCPT: at least one recipient accepted. CONTENT: 354 was said.
+    CHUNK: the octets of a BDAT come in; CHUNKS: between one BDAT and the next. AUTH: a SASL exchange is
+    under way. TLS: the handshake is.
     """
 
     BEGIN = 0
@@ -19,18 +21,30 @@ class State(IntEnum):
     MAIL = 2
     RCPT = 3
     CONTENT = 4
-    CLOSED = 5
+    CHUNK = 5
+    CHUNKS = 6
+    AUTH = 7
+    TLS = 8
+    CLOSED = 9
 
 
 _BETWEEN = (State.BEGIN, State.READY, State.MAIL, State.RCPT)
 _ANY_TIME = ("NOOP", "HELP", "VRFY", "EXPN", "ETRN", *UNSERVED)
+# A chunk has a size and is taken whatever the state.
+_CHUNKED = (*_BETWEEN, State.CHUNKS)
 
 # (state, command) -> state once the command has succeeded; a command that fails changes nothing.
 # A pair that is not here is out of order. "." stands for the end of content.
 NEXT: dict[tuple[State, str], State] = {
     **{(state, verb): State.READY for state in _BETWEEN for verb in ("HELO", "EHLO", "LHLO")},
     **{(state, verb): state for state in _BETWEEN for verb in _ANY_TIME},
-    **{(state, "QUIT"): State.CLOSED for state in _BETWEEN},
+    **{(state, "QUIT"): State.CLOSED for state in _CHUNKED},
+    **{(state, "BDAT"): State.CHUNK for state in _CHUNKED},
+    (State.CHUNKS, "NOOP"): State.CHUNKS,
+    (State.CHUNKS, "RSET"): State.READY,
+    (State.BEGIN, "STARTTLS"): State.TLS,
+    (State.READY, "STARTTLS"): State.TLS,
+    (State.READY, "AUTH"): State.READY,
     (State.BEGIN, "RSET"): State.BEGIN,
     (State.READY, "RSET"): State.READY,
     (State.MAIL, "RSET"): State.READY,
@@ -40,17 +54,23 @@ NEXT: dict[tuple[State, str], State] = {
     (State.RCPT, "RCPT"): State.RCPT,
     (State.RCPT, "DATA"): State.CONTENT,
     (State.CONTENT, "."): State.READY,
+    (State.CHUNK, "."): State.READY,
 }
 
 _WHY: dict[tuple[State, str], Reply] = {
     (State.BEGIN, "MAIL"): NEED_HELLO,
     (State.BEGIN, "RCPT"): NEED_HELLO,
     (State.BEGIN, "DATA"): NEED_HELLO,
+    (State.BEGIN, "BDAT"): NEED_HELLO,
+    (State.BEGIN, "AUTH"): NEED_HELLO,
     (State.MAIL, "MAIL"): NESTED_MAIL,
     (State.RCPT, "MAIL"): NESTED_MAIL,
     (State.READY, "RCPT"): NEED_MAIL,
     (State.READY, "DATA"): NEED_MAIL,
+    (State.READY, "BDAT"): NEED_MAIL,
     (State.MAIL, "DATA"): NO_RECIPIENTS,
+    (State.MAIL, "BDAT"): NO_RECIPIENTS,
+    (State.CHUNKS, "DATA"): MIXED,
 }
 
 

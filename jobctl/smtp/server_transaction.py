@@ -2,20 +2,41 @@
 
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.reply import Reply
+from jobctl.smtp.content import ChunkLines, DotUnstuffer
 from jobctl.smtp.parameters import NO_PARAMETERS
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_content import ContentIntake
+from jobctl.smtp.server_states import State
+
+
+class Chunk:
+    """
+    What one BDAT brings (RFC 3030 section 2).
+
+    :ivar size: Octets in all; ``left`` have not come yet.
+    :ivar before: The state in which BDAT was said.
+    :ivar void: It belongs to no message: the reply to give when it has been swallowed.
+    """
+
+    __slots__ = ("before", "last", "left", "size", "void")
+
+    def __init__(self, size: int, last: bool, before: State) -> None:
+        self.size = self.left = size
+        self.last = last
+        self.before = before
+        self.void: Reply | None = None
 
 
 class Transaction:
     """
     From MAIL to the reply to the end of content; a new one for each, so that nothing is left of the last.
 
-    :ivar envelope: Complete since DATA, ``None`` before; as is ``content``.
+    :ivar envelope: Complete since DATA or the first BDAT, ``None`` before; as is ``content``.
+    :ivar chunk: The one that is coming in.
     :ivar each: Under LMTP: the replies to the message, one for each recipient.
     """
 
-    __slots__ = ("content", "each", "envelope", "given", "recipients", "sender")
+    __slots__ = ("chunk", "content", "each", "envelope", "given", "recipients", "sender")
 
     def __init__(self) -> None:
         self.sender = ""
@@ -23,14 +44,22 @@ class Transaction:
         self.recipients: list[Recipient] = []
         self.envelope: Envelope | None = None
         self.content: ContentIntake | None = None
+        self.chunk: Chunk | None = None
         self.each: list[Reply] | None = None
 
-    def start_content(self, config: ServerConfig, line_ends: str, limit: int) -> None:
+    def start_data(self, config: ServerConfig, line_ends: str) -> None:
         """DATA was said."""
+        self._start(config, DotUnstuffer(line_ends))
+
+    def start_chunks(self, config: ServerConfig, line_ends: str) -> None:
+        """The first BDAT was said."""
+        self._start(config, ChunkLines(line_ends))
+
+    def _start(self, config: ServerConfig, codec: DotUnstuffer | ChunkLines) -> None:
         given = self.given
         self.envelope = Envelope(self.sender, tuple(self.recipients), given.ret, given.envid, given.body)
         only_ascii = config.channel.eight == "eightstrict" and given.body != "8BITMIME"
-        self.content = ContentIntake(line_ends, limit, config.long_line_rule, only_ascii)
+        self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii)
 
     def replies(self, reply: Reply, lmtp: bool) -> list[tuple[str, Reply]]:
         """The replies to the content, and whom each concerns: ``""`` for all (RFC 2033 section 4.2)."""

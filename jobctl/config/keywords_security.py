@@ -1,0 +1,123 @@
+"""Channel keywords: TLS, authentication, change of the source channel, filters (channels reference 1.6, 2.2)."""
+
+from jobctl.config.keys import Key, Kind
+from jobctl.config.keyword_forms import flag, inert, inert_flags, refused, valued
+
+_LATER = "mail would go out without what it promises, because it is not there yet; use verify"
+_SWITCH = "the source channel is always that of the service"
+
+SECURITY: tuple[Key, ...] = (
+    flag(
+        "notls",
+        "No TLS in either direction.",
+        groups=("tlsclient", "tlsserver"),
+        default="on",
+        source="W:Maytls",
+    ),
+    flag("notlsclient", "STARTTLS is not sent.", groups=("tlsclient",), default="on"),
+    flag("notlsserver", "STARTTLS is not offered.", groups=("tlsserver",), default="on"),
+    flag("maytls", "Use TLS where offered, and offer it.", groups=("tlsclient", "tlsserver")),
+    flag("maytlsclient", "Use TLS where offered.", groups=("tlsclient",)),
+    flag("maytlsserver", "Offer STARTTLS.", groups=("tlsserver",)),
+    flag("musttls", "Insist on TLS in both directions.", groups=("tlsclient", "tlsserver")),
+    flag("musttlsclient", "Send only over TLS.", groups=("tlsclient",)),
+    flag("musttlsserver", "Take mail only over TLS.", groups=("tlsserver",)),
+    Key(
+        name="tls_policy",
+        kind=Kind.CHOICE,
+        sentence="TLS towards the next hop: not at all, where offered, always, or only to a host whose "
+        "certificate proves its name.",
+        default="none",
+        choices=("none", "may", "must", "verify", "dane", "mta-sts"),
+        groups=("tlsclient",),
+        field="tls_policy",
+        refused=dict.fromkeys(("dane", "mta-sts"), _LATER),
+    ),
+    Key(
+        name="implicit_tls",
+        kind=Kind.SWITCH,
+        sentence="The next hop begins with TLS at once, as on port 465.",
+        default="false",
+        field="implicit_tls",
+    ),
+    valued(
+        "tls_ca_file", Kind.TEXT, "Trust anchors (PEM).", field="tls_ca_file", default="those of the system"
+    ),
+    valued(
+        "tls_server_name", Kind.HOST, "Name to verify instead of the next hop's.", field="tls_server_name"
+    ),
+    inert("tlsswitchchannel", Kind.TEXT, "Source channel after STARTTLS.", _SWITCH),
+    flag("maysasl", "AUTH in both directions, where possible.", groups=("saslclient", "saslserver")),
+    flag("maysaslserver", "Offer AUTH.", groups=("saslserver",)),
+    flag("maysaslclient", "Use AUTH where offered.", groups=("saslclient",)),
+    flag("mustsasl", "Insist on AUTH in both directions.", groups=("saslclient", "saslserver")),
+    flag("mustsaslserver", "Take mail only after AUTH.", groups=("saslserver",)),
+    flag("mustsaslclient", "Send only after AUTH.", groups=("saslclient",)),
+    flag("nosasl", "No AUTH in either direction.", groups=("saslclient", "saslserver"), default="on"),
+    flag("nosaslserver", "AUTH is not offered.", groups=("saslserver",), default="on"),
+    flag("nosaslclient", "AUTH is not used.", groups=("saslclient",), default="on"),
+    inert("saslswitchchannel", Kind.TEXT, "Source channel after AUTH.", _SWITCH, groups=("saslswitch",)),
+    flag("nosaslswitchchannel", "AUTH does not switch channels.", groups=("saslswitch",), default="on"),
+    inert(
+        "userswitchchannel",
+        Kind.TEXT,
+        "Source channel by the authenticated user.",
+        _SWITCH,
+        groups=("userswitch",),
+    ),
+    valued(
+        "disconnectbadauthlimit",
+        Kind.INTEGER,
+        "Failed AUTHs before the connection is closed.",
+        field="disconnectbadauthlimit",
+        low=1,
+        default="3",
+    ),
+    inert(
+        "authrewrite",
+        Kind.INTEGER,
+        "The authenticated sender goes into the header.",
+        "headers are not rewritten",
+        low=0,
+    ),
+    valued("auth_username", Kind.TEXT, "User at the gateway.", field="auth_username"),
+    valued(
+        "auth_password_file",
+        Kind.TEXT,
+        "File whose first line is the password, or the bearer token, at the gateway; relative to this file.",
+        field="auth_password_file",
+    ),
+    Key(
+        name="auth_mechanism",
+        kind=Kind.CHOICE,
+        sentence="SASL mechanism at the gateway; `auto` is the best that both sides have, without tokens.",
+        default="auto",
+        choices=("auto", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"),
+        field="auth_mechanism",
+    ),
+    *inert_flags(
+        _SWITCH,
+        {
+            "switchchannel": "The client's address may choose another source channel.",
+            "allowswitchchannel": "Others may switch to this channel.",
+        },
+        group="switchchannel",
+    ),
+    flag(
+        "noswitchchannel",
+        "Neither switches to another channel nor is switched to.",
+        groups=("switchchannel",),
+    ),
+    refused(
+        "sourcefilter",
+        Kind.TEXT,
+        "Sieve filter for mail from this channel.",
+        "mail would pass unfiltered, because there are no Sieve filters; remove it",
+    ),
+    refused(
+        "destinationfilter",
+        Kind.TEXT,
+        "Sieve filter for mail to this channel.",
+        "mail would pass unfiltered, because there are no Sieve filters; remove it",
+    ),
+)
