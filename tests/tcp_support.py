@@ -298,6 +298,10 @@ class Wire:
             lines.append(line.removeprefix(b"."))
         return b"".join(lines)
 
+    def read(self, count: int) -> bytes:
+        """So many octets: a chunk of BDAT."""
+        return self._in.read(count)
+
     def until_closed(self) -> None:
         while self._in.read(65536):
             pass
@@ -305,7 +309,7 @@ class Wire:
     def greet(self, *extensions: str) -> None:
         self.say("220 peer ESMTP")
         self.line()
-        self.say(*(f"250-{one}" for one in extensions), "250 ok")
+        self.say("250-peer", *(f"250-{one}" for one in extensions), "250 HELP")
 
     def transaction(
         self, dot: str = "250 2.0.0 taken", answer: "Callable[[bytes], str]" = lambda line: "250 ok"

@@ -85,11 +85,11 @@ def test_a_gateway_without_a_dot_is_noted() -> None:
         ("[channel.tcp_x]\nmx = true\nnonrandommx = true\n", "already given on line 4"),
         ("[channel.tcp_x]\nmx = 1\n", "write mx = true"),
         ("[channel.tcp_x]\nmaytls = true\nnotlsserver = true\n", "contradicts maytls"),
-        ("[channel.tcp_x]\nmusttls = true\n", "unencrypted"),
-        ("[channel.tcp_x]\nmusttlsclient = true\n", "unencrypted"),
-        ('[channel.tcp_x]\ntls_policy = "verify"\n', "unencrypted"),
+        ('[channel.tcp_x]\ntls_policy = "dane"\n', "without what it promises"),
+        ('[channel.tcp_x]\ntls_policy = "verify"\nmaytlsclient = true\n', "contradicts tls_policy"),
+        ('[channel.tcp_x]\ntls_ca_file = "nowhere"\n', "there is no file"),
+        ('[channel.tcp_x]\nauth_username = "ann"\n', "need each other"),
         ('[channel.tcp_x]\ntls_policy = "sometimes"\n', "not one of none, may"),
-        ("[channel.tcp_x]\nmustsaslserver = true\n", "without authentication"),
         ('[channel.tcp_x]\nsourcefilter = "file:/x"\n', "unfiltered"),
         ("[channel.tcp_x]\nmultiple = true\n", "needs daemon"),
         ('[channel.tcp_x]\ndaemon = "[1.2.3]"\n', "address literal"),
@@ -302,6 +302,10 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
         "option_file": "'/dev/null'",
         "jitter": "0.5",
         "notificationchannel": "'tcp_x'",
+        "tls_ca_file": "'/dev/null'",
+        "auth_username": "'ann'\nauth_password_file = '/dev/null'",
+        "auth_password_file": "'/dev/null'\nauth_username = 'ann'",
+        "auth_mechanism": "'plain'",
     }
     value = special.get(key.name)
     text = f"[channel.tcp_x]\n{key.name} = {value or _sample(key.kind, key)}\n"

@@ -9,9 +9,10 @@ from jobctl.errors import ConfigError
 HEAD = '[channel.l]\nofficial_host_name = "m.example"\n[channel.tcp_local]\n[channel.maildir]\n'
 
 
-def load(text: str, *, files: bool = True) -> Settings:
+def load(text: str, *, files: bool = True, keyword: str = "nosmtp") -> Settings:
+    head = HEAD.replace("[channel.tcp_local]\n", f"[channel.tcp_local]\n{keyword} = true\n")
     return load_text(
-        f"{HEAD}[dispatcher.service.SMTP]\n{text}", "/etc/jobctl.toml", exists=lambda path: files
+        f"{head}[dispatcher.service.SMTP]\n{text}", "/etc/jobctl.toml", exists=lambda path: files
     )
 
 
@@ -60,7 +61,7 @@ def test_listen_forms(written: str, listen: tuple[str, ...]) -> None:
         ('listen = "tcp:25"\nchannel = "maildir"', "no slave program"),
         ('listen = "tcp:25"\nrelay_from = "10.1.2.3/8"', "did you mean 10.0.0.0/8?"),
         ('listen = "tcp:25"\nrelay_from = "here"', "write a network"),
-        ('listen = "tcp:25"\nimplicit_tls = true', "answered in clear"),
+        ('listen = "tcp:25"\nimplicit_tls = true', "needs tls_certificate"),
         ('listen = "tcp:25"\nimplicit_tls = "yes"', "not true or false"),
         ('listen = "tcp:25"\nparameter = "CHANNEL=tcp_submit"', "write channel ="),
         ('listen = "tcp:25"\nmin_procs = 0', "at least 1"),
@@ -75,19 +76,37 @@ def test_mistakes_are_told(text: str, word: str) -> None:
     assert word in caught.value.problems[0]
 
 
-def test_tls_files_are_noted_and_must_be_there() -> None:
-    """TLS and AUTH keys are accepted and noted until they act; a file that is not there is a mistake now."""
+def test_files_must_be_there() -> None:
+    """Files are named as seen from the configuration's; one that is not there is a mistake now, not later."""
     text = 'listen = "tcp:0"\ntls_certificate = "cert.pem"\npassword_file = "users"\n'
-    text += "plaintext_auth = true\nimplicit_tls = 0\n"
-    notes = load(text).notes
-    assert [note.key.rsplit(".", 1)[1] for note in notes] == [
-        "tls_certificate",
-        "password_file",
-        "plaintext_auth",
-    ]
+    loaded = load(text).services["SMTP"]
+    assert (loaded.tls_certificate, loaded.password_file) == ("/etc/cert.pem", "/etc/users")
     with pytest.raises(ConfigError) as caught:
         load(text, files=False)
     assert [problem.split(": ", 2)[2] for problem in caught.value.problems] == [
         "there is no file 'cert.pem'",
         "there is no file 'users'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "keys", "problem", "note"),
+    [
+        ("musttlsserver", "", "insists on TLS", ""),
+        ("mustsaslserver", "", "insists on AUTH", ""),
+        ("maytlsserver", "", "", "cannot offer STARTTLS"),
+        ("maysaslserver", "", "", "cannot offer AUTH"),
+        ("nosaslserver", 'password_file = "users"', "", "is not used"),
+        ("mustsaslserver", 'password_file = "users"', "", ""),
+        ("notls", 'tls_private_key = "key.pem"', "of no use without tls_certificate", ""),
+    ],
+)
+def test_what_a_channel_promises_can_be_kept(keyword: str, keys: str, problem: str, note: str) -> None:
+    """A channel that insists on TLS or AUTH needs a certificate or users; one that would like to is noted."""
+    text = f'listen = "tcp:0"\n{keys}\n'
+    if problem:
+        with pytest.raises(ConfigError, match=problem):
+            load(text, keyword=keyword)
+    else:
+        texts = [found.text for found in load(text, keyword=keyword).notes]
+        assert [note in text for text in texts] == ([True] if note else [])

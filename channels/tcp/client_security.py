@@ -74,4 +74,5 @@ def read_credentials(channel: ChannelSettings) -> Credentials | None:
         ) from None
     if not secret:
         raise CannotStart(f"auth_password_file {path}: its first line is empty", EX_CONFIG)
-    return Credentials(channel.auth_username, secret, channel.auth_mechanism)
+    mechanism = channel.auth_mechanism
+    return Credentials(channel.auth_username, secret, mechanism if mechanism == "auto" else mechanism.upper())

@@ -11,6 +11,7 @@ from jobctl.commands import (
     completion,
     enqueue,
     exits,
+    passwd,
     processes,
     qm,
     qm_searches,
@@ -33,6 +34,7 @@ _FAMILIES = (
     processes,
     reload,
     checks,
+    passwd,
     completion,
 )
 EPILOG = """\

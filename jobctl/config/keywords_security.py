@@ -92,7 +92,7 @@ SECURITY: tuple[Key, ...] = (
         kind=Kind.CHOICE,
         sentence="SASL mechanism at the gateway; `auto` is the best that both sides have, without tokens.",
         default="auto",
-        choices=("auto", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"),
+        choices=("auto", "scram-sha-256-plus", "scram-sha-256", "plain", "login", "xoauth2", "oauthbearer"),
         field="auth_mechanism",
     ),
     *inert_flags(

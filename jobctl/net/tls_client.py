@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from OpenSSL import SSL
 
-from jobctl.net.tls_session import TlsSession
+from jobctl.net.tls_session import TlsSession, note_error
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -49,7 +49,7 @@ class ClientTls:
                 context.load_verify_locations(ca_file)
         except SSL.Error:
             raise ValueError(f"tls_ca_file {ca_file}: not a readable PEM file with certificates") from None
-        context.set_verify(SSL.VERIFY_PEER, _note_error)
+        context.set_verify(SSL.VERIFY_PEER, note_error)
         self._context = context
         self._kept: OrderedDict[Key, Kept] = OrderedDict()
 
@@ -85,8 +85,6 @@ class ClientTlsSession(TlsSession):
         self._problem: str | None = None
         self._kept = kept
         super().__init__(context, None if self._is_address else literal, client=True)
-        self._errors: list[str] = []
-        self.connection.set_app_data(self._errors)
         if kept is not None:
             self.connection.set_session(kept.session)  # type: ignore[arg-type]
 
@@ -101,11 +99,11 @@ class ClientTlsSession(TlsSession):
         certificate = self.connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             return "it showed no certificate"
-        if self._kept is not None and self._kept.problem and not self._errors:
+        if self._kept is not None and self._kept.problem and not self.errors:
             # Resumed: the chain was not looked at again.
             return self._kept.problem
-        if self._errors:
-            return self._errors[0]
+        if self.errors:
+            return self.errors[0]
         return name_problem(certificate, self._name, self._is_address)
 
 
@@ -125,30 +123,6 @@ def name_problem(certificate: x509.Certificate, name: str, is_address: bool) -> 
     except (CertificateError, ValueError) as why:
         return f"its certificate cannot be used: {why}"
     return ""
-
-
-def _note_error(connection: SSL.Connection, certificate: object, error: int, depth: int, good: int) -> bool:
-    """The handshake goes on; what was found is for the policy to judge."""
-    if not good:
-        errors = connection.get_app_data()
-        if isinstance(errors, list):
-            errors.append(_ERRORS.get(error, f"its certificate does not verify (X.509 error {error})"))
-    return True
-
-
-# OpenSSL's x509_vfy.h; its text function cannot be reached from here.
-_ERRORS = {
-    2: "its certificate was issued by an unknown authority",
-    9: "its certificate is not valid yet",
-    10: "its certificate has expired",
-    18: "its certificate is self-signed",
-    19: "its certificate chain ends in an unknown self-signed certificate",
-    20: "its certificate was issued by an unknown authority",
-    21: "its certificate chain is incomplete",
-    23: "its certificate was revoked",
-    24: "an issuer of its certificate is no authority",
-    26: "its certificate is not meant for servers",
-}
 
 
 def _is_address(text: str) -> bool:

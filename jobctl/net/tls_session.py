@@ -17,6 +17,7 @@ class TlsSession:
     Ciphertext in and out at one side, what it stands for at the other.
 
     :ivar established: The handshake is over.
+    :ivar errors: What is wrong with the peer's certificate, in words; first what weighs most.
     :ivar ended: The peer has said that it sends no more (close_notify).
     """
 
@@ -26,6 +27,8 @@ class TlsSession:
         :param client: This end begins.
         """
         self.connection = SSL.Connection(context, None)
+        self.errors: list[str] = []
+        self.connection.set_app_data(self.errors)
         self.established = False
         self.ended = False
         self._waiting: list[bytes] = []
@@ -128,3 +131,27 @@ def _words(why: SSL.Error) -> str:
     """OpenSSL's reason, such as ``wrong version number``."""
     reasons = why.args[0] if why.args and isinstance(why.args[0], list) else []
     return ", ".join(dict.fromkeys(str(entry[-1]) for entry in reasons)) or "the connection was broken off"
+
+
+def note_error(connection: SSL.Connection, certificate: object, error: int, depth: int, good: int) -> bool:
+    """The handshake goes on; what was found is for the policy to judge."""
+    if not good:
+        errors = connection.get_app_data()
+        if isinstance(errors, list):
+            errors.append(_ERRORS.get(error, f"its certificate does not verify (X.509 error {error})"))
+    return True
+
+
+# OpenSSL's x509_vfy.h; its text function cannot be reached from here.
+_ERRORS = {
+    2: "its certificate was issued by an unknown authority",
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: "its certificate is self-signed",
+    19: "its certificate chain ends in an unknown self-signed certificate",
+    20: "its certificate was issued by an unknown authority",
+    21: "its certificate chain is incomplete",
+    23: "its certificate was revoked",
+    24: "an issuer of its certificate is no authority",
+    26: "its certificate is not meant for servers",
+}
