@@ -1,12 +1,13 @@
 # make run    everything set up, and the Job Controller in the foreground with a first message shown
 # make test   every test; with COVERAGE=1 also how much of the code they run
 # make lint   ruff and mypy
+# make pages  the manual page and docs/options.md, from what the code says
 # make bench  throughput, CPU and memory beside Postfix
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: run test lint bench man clean
+.PHONY: run test lint bench pages clean
 
 run: $(VENV)/.installed
 	@mkdir -p var/log
@@ -30,6 +31,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench
+
+pages: $(VENV)/.test
+	$(BIN)/python -m jobctl.commands.manual docs/man
+	$(BIN)/python -c "from jobctl.config.manual import options_page; print(options_page(), end='')" > docs/options.md
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jobctl needs Python 3.11 or later; set PYTHON=")'
