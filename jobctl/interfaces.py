@@ -220,6 +220,12 @@ class IMessageStore(Interface):
     def set_host_backoff(channel, host, failures, until, reply):
         """Remember a destination's connection failures; ``failures`` 0 forgets. Deferred[None]."""
 
+    def damaged():
+        """Deferred[list[tuple[str, float, str]]]: entries set aside as unreadable: id, when, why."""
+
+    def host_backoff(channel, host):
+        """Deferred[tuple[int, float, str] | None]: failures, until, reply of one destination."""
+
     def host_backoffs():
         """Deferred[list[tuple[str, str, int, float, str]]]: channel, host, failures, until, reply."""
 

@@ -154,6 +154,52 @@ class FakeOperations:
         self.attached.append(attached)
         return attached
 
+    def explain(self, request: Any, caller: Any, stream: Any) -> dict[str, Any]:
+        if request.message == "x9":
+            raise unknown_id("x9")
+        given = row(request.message)
+        return {
+            **{key: value for key, value in given.items() if key not in ("next_attempt", "state")},
+            "state": "delayed",
+            "holder": None
+            if request.message != "a2"
+            else {
+                "job": "tcp_local.1",
+                "program": "tcp_smtp_client",
+                "pid": 77,
+                "since": NOW,
+                "remote": "",
+                "phase": "sent",
+                "others": 3,
+                "leaving": False,
+            },
+            "causes": [
+                {
+                    "code": "stopped",
+                    "text": "channel tcp_local is stopped by ann",
+                    "since": NOW,
+                    "until": None,
+                    "who": "ann",
+                    "where": "",
+                },
+                {
+                    "code": "retry",
+                    "text": "attempt 2 was deferred: 451 4.7.1 later\x1b[2J",
+                    "since": None,
+                    "until": NOW + 3600,
+                    "who": "",
+                    "where": "jobctl.toml:14: channel.tcp_local.backoff",
+                },
+            ],
+            "next_attempt": None,
+            "next": "when the channel is started",
+            "expires": NOW + 86400,
+            "at_expiry": "it is returned to ann@a.example",
+            "at_expiry_where": "jobctl.toml:15: channel.tcp_local.notices",
+            "warnings": [NOW + 7200],
+            "notes": ["its priority is nonurgent: others go first"],
+        }
+
     def reload(self, request: Any, caller: Any, stream: Any) -> dict[str, Any]:
         """Of a file that is right while it is only looked at, and wrong when it counts."""
         rows = [

@@ -12,7 +12,7 @@ from jobctl.control.requests import Reload
 from jobctl.controller.controller import Controller
 from jobctl.controller.reloads import Outcome
 from jobctl.errors import StoreError
-from jobctl.jobprotocol.frames import Accepted, Ask, HelloProgram, Message, Refused, Report, Submit
+from jobctl.jobprotocol.frames import Accepted, Ask, HelloProgram, Message, Refused, Report, Sent, Submit
 from jobctl.jobs.assignment import Assignment
 from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.spec import Ended, JobSpec, SupervisorSettings
@@ -54,7 +54,7 @@ CHANGES = frozenset({"enqueue", "settle", "set_stopped", "set_host_backoff", "re
 READS = frozenset(
     {
         *("fetch", "fetch_whole", "content", "window", "backlog", "directory", "scan"),
-        *("summarize", "count_arrived", "history", "stopped", "host_backoffs", "remembered"),
+        *("summarize", "count_arrived", "history", "stopped", "host_backoffs", "host_backoff", "remembered"),
     }
 )
 
@@ -161,6 +161,13 @@ class FakeJob:
     def retire(self) -> None:
         self.stopped = True
 
+    @property
+    def leaving(self) -> bool:
+        return self.stopped
+
+    def announced(self, id: str) -> bool:
+        return self.held[id].sent
+
     # What the test has it do.
 
     def hello(self, credit: int = 100, connections: int = 10) -> "FakeJob":
@@ -180,6 +187,8 @@ class FakeJob:
             frame = whole
         elif isinstance(frame, Submit):
             self.worked = True
+        elif isinstance(frame, Sent):
+            self.held[frame.id].sent = True
         self._handler.job_frame(self, frame, content)
         self._handler.job_batch_done(self)
 

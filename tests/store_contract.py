@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from jobctl.errors import StoreBusy, StoreError
+from jobctl.errors import StoreBusy, StoreError, StoreFull
 from jobctl.interfaces import IContent, IMessageStore, IStagedContent
 from jobctl.mail.entry import Attempt, Lasting, Loss, NewEntry, Origin, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
@@ -558,6 +558,39 @@ class MessageStoreContract(OperatorContract):
         self.assertEqual(
             self.wait(self.store.host_backoffs()), [("tcp_local", "a.example", 3, NOW + 3, "refused")]
         )
+        one = self.wait(self.store.host_backoff("tcp_local", "a.example"))
+        self.assertEqual(one, (3, NOW + 3, "refused"))
+        self.assertIsNone(self.wait(self.store.host_backoff("tcp_local", "b.example")))
+
+    def test_arrivals_are_counted(self) -> None:
+        """Of one channel and priority, held ones left out, between two times."""
+        for number in range(4):
+            self.enqueue(arrived=NOW + number)
+        self.enqueue(new_entry(ANN, channel="l"))
+        self.enqueue(new_entry(ANN, priority=Priority.URGENT))
+        (held,) = self.enqueue(new_entry(ANN))
+        self.settle(Settlement(held, state=Lasting.HELD))
+        count = self.store.count_arrived
+        self.assertEqual(self.wait(count("tcp_local", Priority.NORMAL, NOW - 1, NOW + 9)), 4)
+        self.assertEqual(self.wait(count("tcp_local", Priority.NORMAL, NOW, NOW + 2)), 2)
+        self.assertEqual(self.wait(count("none", Priority.NORMAL, NOW - 1, NOW + 9)), 0)
+
+    def test_room_that_must_stay_free_can_change(self) -> None:
+        """With more than there is, no mail is accepted; with less it is again; results are recorded always."""
+        (text_id,) = self.enqueue()
+        self.store.keep_free(1 << 60)
+        self.reactor.advance(2)
+        with self.assertRaises(StoreFull):
+            self.enqueue()
+        self.settle(delivered(text_id))
+        self.store.keep_free(0)
+        self.reactor.advance(2)
+        self.enqueue()
+
+    def test_nothing_is_damaged(self) -> None:
+        """A queue as it was made."""
+        self.enqueue()
+        self.assertEqual(self.wait(self.store.damaged()), [])
 
     def test_hostile_text(self) -> None:
         """Line ends, quotes and NULs in addresses and replies come back as they were, as one record."""

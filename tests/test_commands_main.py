@@ -329,6 +329,29 @@ def test_cache_changes(jobctl):
     assert "never rebuilt" in jobctl("cache", "-change", "-global", "-noinorder_rebuild")[1][0]
 
 
+def test_explain(jobctl):
+    """A chain of sentences, with the responsible line under each; what came from elsewhere does no harm."""
+    out = jobctl("explain", "a1")[1]
+    labels = [line[:14].rstrip() for line in out]
+    assert labels == [
+        *("Message:", "", "From:", "To:", "Why:", "Also:", "", "Next attempt:", "Warnings:"),
+        *("In the end:", "", "Note:"),
+    ]
+    assert "4 KB, normal, in channel tcp_local for b.example, since" in out[1] and "tried 2 times" in out[1]
+    assert "stopped by ann, since" in out[4] and "later?[2J, until" in out[5]
+    assert out[6].strip() == "jobctl.toml:14: channel.tcp_local.backoff"
+    assert out[7].split(None, 2)[2] == "when the channel is started"
+    held = next(line for line in jobctl("explain", "a2")[1] if line.startswith("Held by:"))
+    assert "job tcp_local.1, tcp_smtp_client, pid 77, running for" in held and "with 3 others" in held
+
+
+def test_explain_for_programs(jobctl):
+    """The answer as it is; an unknown message has its exit status."""
+    row = json.loads("".join(jobctl("explain", "a1", "--json")[1]))
+    assert [cause["code"] for cause in row["causes"]] == ["stopped", "retry"]
+    assert jobctl("explain", "x9")[0] == exits.NO_INPUT
+
+
 def test_reload_shows_what_would_change(jobctl):
     """For how many messages, what needs a restart; and the same for programs."""
     status, out, err = jobctl("reload", "--dry-run")

@@ -11,7 +11,17 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each layer may import those before it, and its own packages where that makes no circle.
 LAYERS = (
     ("mail", "sasl"),
-    ("smtp", "jobprotocol", "selection", "config", "notification", "routing", "schedule", "accounts"),
+    (
+        "smtp",
+        "jobprotocol",
+        "selection",
+        "config",
+        "notification",
+        "routing",
+        "schedule",
+        "accounts",
+        "explaining",
+    ),
     ("store", "jobs", "net", "control"),
     ("controller",),
     ("commands", "service"),

@@ -13,17 +13,19 @@ class Place(msgspec.Struct, frozen=True):
     A key of the configuration.
 
     :ivar key: Its dotted name.
-    :ivar line: Where it stands; 0: it is not given, its default applies.
+    :ivar line: Where it stands; 0: it is not given.
+    :ivar instead: What applies then.
     """
 
     key: str
     path: str = ""
     line: int = 0
+    instead: str = "default"
 
     @property
     def text(self) -> str:
         """``jobctl.toml:12: channel.out.backoff``, or ``channel.out.backoff (default)``."""
-        return f"{self.path}:{self.line}: {self.key}" if self.line else f"{self.key} (default)"
+        return f"{self.path}:{self.line}: {self.key}" if self.line else f"{self.key} ({self.instead})"
 
 
 def place_of(settings: Settings, *keys: tuple[str, ...]) -> Place:

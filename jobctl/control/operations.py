@@ -125,6 +125,12 @@ class IOperations(Interface):
         :return: ``{configuration, applied, problems, changes}``: :class:`jobctl.controller.reloads.Outcome`.
         """
 
+    def explain(request, caller, stream):
+        """
+        :return: ``{id, channel, host, state, sender, recipients, size, priority, attempts, enqueued, last_reply,
+            holder, causes, next_attempt, next, expires, at_expiry, at_expiry_where, warnings, notes}``.
+        """
+
     def process(request, caller, stream):
         """:return: A list of ``{pid, program, channel, job, role, started}``, the controller first."""
 

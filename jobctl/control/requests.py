@@ -318,6 +318,16 @@ class QmRead(Request, tag="qm.read", frozen=True):
     content: bool = False
 
 
+class Explain(Request, tag="explain", frozen=True):
+    """
+    Why a message is where it is, and what will become of it.
+
+    :ivar message: Its id.
+    """
+
+    message: str
+
+
 class QmHistory(Request, tag="qm.history", frozen=True):
     """The delivery attempts of messages: by id, all of a channel, or those that a selector means."""
 
@@ -336,6 +346,7 @@ AnyRequest = (
     | Submit
     | Attach
     | Reload
+    | Explain
     | Process
     | CacheView
     | CacheChange

@@ -86,6 +86,10 @@ class Attempts:
         """The attempt under way, if there is one."""
         return self._open.get(entry_id)
 
+    def concluding(self, entry_id: str) -> UnderWay | None:
+        """The attempt that is over, if what came of it is not on the disk yet."""
+        return self._concluding.get(entry_id)
+
     def __len__(self) -> int:
         return len(self._open)
 

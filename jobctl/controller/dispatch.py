@@ -80,6 +80,11 @@ class Dispatch:
             self._soon.cancel()
         return [start.channel for start in self._decide()].count(channel)
 
+    @property
+    def standstill(self) -> str:
+        """Why nothing is handed out, ``""``: it is."""
+        return self._standing
+
     def stand_still(self, reason: str) -> None:
         """Hand out nothing (``""``: go on)."""
         self._standing = reason

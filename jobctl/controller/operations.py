@@ -14,6 +14,7 @@ from jobctl.control.refusals import unknown_channel
 from jobctl.control.requests import Attach, Enqueue, Reload, Run, Submit
 from jobctl.controller.changes import Changes
 from jobctl.controller.enqueue import Receiver, receiver
+from jobctl.controller.explanations import Explanations
 from jobctl.controller.looks import Looks
 from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
@@ -50,6 +51,7 @@ class Operations:
         self.cache_changes = controller.live_changes.cache_changes
         self.process = looks.process
         self.ledger = looks.ledger
+        self.explain = Explanations(controller).explain
         self.qm_start = changes.qm_start
         self.qm_stop = changes.qm_stop
         self.qm_hold = changes.qm_hold

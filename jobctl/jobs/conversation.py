@@ -73,6 +73,9 @@ class Conversation(ABC):
         self._silent_looks = 0
         self._hello_timer: Any = None
 
+    #: It was told to stop, whoever wanted that.
+    leaving = False
+
     @property
     @abstractmethod
     def pending(self) -> int:
@@ -147,6 +150,11 @@ class Conversation(ABC):
         if self._silent_looks >= LOOKS:
             self.end(f"was stuck: it held work and said nothing for {self._shared.settings.silence:.0f} s")
 
+    def announced(self, id: str) -> bool:
+        """Whether the final dot of a message that it holds has gone out, as far as it has said so."""
+        assignment = self.held.get(id)
+        return assignment is not None and assignment.sent
+
     def heard(self) -> None:
         """Traffic other than frames: it is alive."""
         self._heard = True
@@ -157,6 +165,7 @@ class Conversation(ABC):
 
         :param sessions: Its sessions may go on to their own end.
         """
+        self.leaving = True
         self.send(Stop(sessions=sessions))
 
     # For the subclasses.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPushProducer
@@ -133,6 +133,13 @@ class Job(Conversation):
     @property
     def pending(self) -> int:
         return self._work.pending
+
+    def announced(self, id: str) -> bool:
+        if super().announced(id) or self.journal is None or id not in self.held:
+            return super().announced(id)
+        with suppress(OSError):
+            return (id, self.held[id].frame.attempt) in self.journal.announced()
+        return False
 
     def pause(self) -> None:
         if self._outcome is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.insight import Insight, insight
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.outlook import Outlook, outlook
 from jobctl.schedule.plan import Counts
+from jobctl.schedule.pools import Pools
 from jobctl.schedule.tracked import ACTIVE
 from jobctl.schedule.window import Window
 
@@ -15,9 +17,10 @@ from jobctl.schedule.window import Window
 class Looks:
     """Looks at what is in memory; each costs time by the hosts of one channel at most."""
 
-    def __init__(self, memory: Memory, window: Window) -> None:
+    def __init__(self, memory: Memory, window: Window, pools: Pools) -> None:
         self._memory = memory
         self._window = window
+        self._pools = pools
 
     def entries(self) -> Iterator[QueueEntry]:
         """Every entry; what comes or goes meanwhile does not matter."""
@@ -50,6 +53,10 @@ class Looks:
     def outlook(self, entry: QueueEntry, now: float) -> Outlook:
         """State and next attempt of any entry that is not held, in memory or not."""
         return outlook(self._memory, entry, now)
+
+    def insight(self, entry: QueueEntry, now: float) -> Insight:
+        """All there is to know of an entry that is not held."""
+        return insight(self._memory, self._pools, self._window.complete, entry, now)
 
     def totals(self, channel: str, queued: int, due_later: int, due_of_blocked: int) -> Counts:
         """

@@ -49,15 +49,20 @@ class Pools:
 
     def limit(self, channel: ChannelQueue) -> int:
         """Most jobs of this channel, were it alone."""
-        return min(channel.settings.maxjobs, self._job_limit(channel))
+        return min(channel.settings.maxjobs, self.job_limit(channel))
 
-    def _job_limit(self, channel: ChannelQueue) -> int:
+    def used(self, channel: ChannelQueue) -> int:
+        """Slots in use of a channel's pool."""
+        return self._used.get(channel.settings.pool, 0)
+
+    def job_limit(self, channel: ChannelQueue) -> int:
+        """Slots of a channel's pool."""
         return self._pools.get(channel.settings.pool, _DEFAULT).job_limit
 
     def free(self, channel: ChannelQueue) -> int:
         """Jobs that may be started for a channel now; negative when limits were lowered."""
         used = self._used.get(channel.settings.pool, 0)
-        return min(channel.settings.maxjobs - channel.slots, self._job_limit(channel) - used)
+        return min(channel.settings.maxjobs - channel.slots, self.job_limit(channel) - used)
 
     def wait(self, channel: ChannelQueue) -> bool:
         """It would start a job; ``True``: that is new."""

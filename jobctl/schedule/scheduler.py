@@ -45,7 +45,7 @@ class Scheduler:
         self._handout = HandOut(self._memory, self._pools)
         self._reach = Reachability(self._memory, self._window, random)
         self._runs = RunQueue(self._memory, self._window)
-        self._looks = Looks(self._memory, self._window)
+        self._looks = Looks(self._memory, self._window, self._pools)
         self._clock = SteadyClock()
         self._stop: list[str] = []
         self._now = 0.0
@@ -73,6 +73,7 @@ class Scheduler:
         self.totals = looks.totals
         self.blocked = looks.blocked
         self.hosts = looks.hosts
+        self.insight = looks.insight
         self.state = looks.state
         self.outlook = looks.outlook
         self.job_of = looks.job_of

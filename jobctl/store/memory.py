@@ -45,6 +45,7 @@ class MemoryDisk:
         self.lines: dict[int, list[Attempt]] = {}
         self.accounts: dict[str, dict[str, int]] = {}
         self.free = 1 << 40
+        self.damaged: list[tuple[str, float, str]] = []
         self.stopped: dict[str, tuple[str, float]] = {}
         self.backoffs: dict[tuple[str, str], tuple[int, float, str]] = {}
         self.remembered: dict[tuple[str, str], str] = {}
@@ -260,6 +261,12 @@ class MemoryStore(MemoryRecords):
     def remembered(self, topic: str) -> "Deferred[dict[str, str]]":
         found = {key: value for (of, key), value in sorted(self.disk.remembered.items()) if of == topic}
         return self._do(lambda: found, faults=False)
+
+    def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
+        return self._do(lambda: list(self.disk.damaged), faults=False)
+
+    def host_backoff(self, channel: str, host: str) -> "Deferred[tuple[int, float, str] | None]":
+        return self._do(lambda: self.disk.backoffs.get((channel, host)), faults=False)
 
     def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
         return self._do(

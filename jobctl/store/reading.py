@@ -205,6 +205,13 @@ def remembered(connection: sqlite3.Connection, topic: str) -> dict[str, str]:
     return {_plain(key): _plain(value) for key, value in rows}
 
 
+def host_backoff(connection: sqlite3.Connection, channel: str, host: str) -> tuple[int, float, str] | None:
+    row = connection.execute(
+        "SELECT failures, until, reply FROM backoffs WHERE channel = ? AND host = ?", (channel, host)
+    ).fetchone()
+    return None if row is None else (row[0], seconds(row[1]), _reply(row[2]))
+
+
 def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:
     rows = connection.execute("SELECT channel, host, failures, until, reply FROM backoffs ORDER BY until")
     return [

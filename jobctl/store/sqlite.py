@@ -337,6 +337,10 @@ class SQLiteStore(OperatorRecords):
         """Key to JSON text."""
         return self._ask(self._schedule, lambda connection: reading.remembered(connection, topic))
 
+    def host_backoff(self, channel: str, host: str) -> "Deferred[tuple[int, float, str] | None]":
+        """Failures, until, reply of one destination."""
+        return self._ask(self._lists, lambda connection: reading.host_backoff(connection, channel, host))
+
     def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
         """Channel, host, failures, until, reply."""
         return self._ask(self._schedule, reading.host_backoffs)

@@ -1,0 +1,134 @@
+"""``explain``: gathers what store, schedule and jobs know of one message, and has it explained."""
+
+import os
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import gatherResults
+
+from jobctl.config.places import Place
+from jobctl.control.operations import Caller
+from jobctl.control.refusals import unknown_id
+from jobctl.control.requests import Explain
+from jobctl.explaining.chain import explain
+from jobctl.explaining.facts import Cause, Explanation, Facts, Holder
+from jobctl.mail.entry import StoredEntry
+
+
+class Explanations:
+    """
+    Explains messages; each costs a few rows by their keys, however many are queued.
+
+    :param controller: :class:`jobctl.controller.controller.Controller`
+    """
+
+    def __init__(self, controller: Any) -> None:
+        self._at = controller
+
+    async def explain(self, request: Explain, caller: Caller, stream: Any) -> dict[str, Any]:
+        at = self._at
+        found: list[StoredEntry] = await at.store.fetch([request.message])
+        if not found:
+            return await self._not_there(request.message)
+        stored = found[0]
+        entry = stored.entry
+        history, stopped, backoff = await gatherResults(
+            [
+                at.store.history(entry.id),
+                at.store.stopped(),
+                at.store.host_backoff(entry.channel, entry.host),
+            ]
+        )
+        # What changes from moment to moment is looked at last, and all of it in one moment.
+        now = at.reactor.seconds()
+        insight = at.scheduler.insight(entry, now)
+        facts = Facts(
+            now=now,
+            settings=at.settings,
+            stored=stored,
+            history=tuple(history),
+            insight=insight,
+            stopped=stopped.get(entry.channel),
+            host_reply="" if backoff is None else backoff[2],
+            standstill=at.dispatch.standstill,
+            holder=self._holder(entry.id, insight.job),
+            changes=tuple(at.live_changes),
+        )
+        return as_row(stored, explain(facts))
+
+    async def _not_there(self, message: str) -> dict[str, Any]:
+        for entry, since, why in await self._at.store.damaged():
+            if entry == message:
+                text = f"its record in the queue is damaged and was set aside: {why}"
+                return {
+                    "id": message,
+                    "state": "damaged",
+                    "causes": [cause_row(Cause("damaged_record", text, since=since))],
+                    "next_attempt": None,
+                    "next": "not before it is repaired",
+                }
+        raise unknown_id(message)
+
+    def _holder(self, entry_id: str, job_id: str | None) -> Holder | None:
+        at = self._at
+        over = at.attempts.concluding(entry_id)
+        job = at.jobs.get(over.job if over is not None else job_id)
+        if over is None and (job is None or entry_id not in job.held):
+            return None
+        if job is None:
+            return Holder(over.job, "", None, at.started, "", "recording", 0, True)
+        spec = job.spec
+        phase = "recording" if over is not None else "sent" if job.announced(entry_id) else "in hand"
+        return Holder(
+            job=job.id,
+            program=os.path.basename(spec.argv[0]) if spec.argv else "started by hand",
+            pid=job.pid,
+            since=job.started,
+            remote=spec.channel.gateway or spec.host or "",
+            phase=phase,
+            others=max(len(job.held) - (over is None), 0),
+            leaving=job.leaving,
+        )
+
+
+def as_row(stored: StoredEntry, why: Explanation) -> dict[str, Any]:
+    """With the stable keys of ``explain --json``."""
+    entry = stored.entry
+    return {
+        "id": entry.id,
+        "channel": entry.channel,
+        "host": entry.host,
+        "state": why.state,
+        "sender": stored.envelope.sender,
+        "recipients": [recipient.address for recipient in stored.envelope.recipients],
+        "size": entry.size,
+        "priority": entry.priority.word,
+        "attempts": entry.attempts,
+        "enqueued": entry.enqueued,
+        "last_reply": stored.last_reply,
+        "holder": None if why.holder is None else msgspec.to_builtins(why.holder),
+        "causes": [cause_row(cause) for cause in why.causes],
+        "next_attempt": why.next_attempt,
+        "next": why.next_text,
+        "expires": why.ending.when,
+        "at_expiry": why.ending.text,
+        "at_expiry_where": _where(why.ending.place),
+        "warnings": list(why.ending.warnings),
+        "notes": list(why.notes),
+    }
+
+
+def cause_row(cause: Cause) -> dict[str, Any]:
+    """One cause for programs: all keys, also those that say nothing."""
+    return {
+        "code": cause.code,
+        "text": cause.text,
+        "since": cause.since,
+        "until": cause.until,
+        "who": cause.who,
+        "where": _where(cause.place),
+    }
+
+
+def _where(place: Place | None) -> str:
+    return "" if place is None else place.text

@@ -1,0 +1,48 @@
+"""Why a message is held: each reason that anybody sets messages aside for, told apart."""
+
+import re
+from collections.abc import Callable
+
+from jobctl.config.places import of_channel
+from jobctl.explaining.facts import Cause, Facts
+
+# Lines of a history with which a hold begins.
+_BEGINS = frozenset({"held", "damaged", "interrupted"})
+_LIMIT = re.compile(r"more than \d+ recipients \(holdlimit of ([^)]+)\)")
+
+
+def why_held(facts: Facts) -> Cause:
+    """The one cause of a held message."""
+    reason = facts.stored.reason
+    last = next((line for line in reversed(facts.history) if line.what in _BEGINS), None)
+    since = facts.entry.enqueued if last is None else last.when
+    for pattern, tell in _KINDS:
+        found = pattern.search(reason)
+        if found is not None:
+            return tell(facts, since, found)
+    if last is not None and last.what == "damaged":
+        return Cause("held_damaged", f"its content is damaged: {reason}", since=since)
+    who = reason.removeprefix("by ") if reason.startswith("by ") else ""
+    text = f"an operator holds it: {reason or 'no reason given'}"
+    return Cause("held_by_operator", text, since=since, who=who)
+
+
+def _limit(facts: Facts, since: float, found: re.Match[str]) -> Cause:
+    place = of_channel(facts.settings, found[1], "holdlimit")
+    return Cause("held_recipients", f"it came with {found[0]}", since=since, place=place)
+
+
+def _simple(code: str, text: str) -> Callable[[Facts, float, re.Match[str]], Cause]:
+    def tell(facts: Facts, since: float, found: re.Match[str]) -> Cause:
+        return Cause(code, text.format(reason=facts.stored.reason), since=since)
+
+    return tell
+
+
+_KINDS: tuple[tuple[re.Pattern[str], Callable[[Facts, float, re.Match[str]], Cause]], ...] = (
+    (_LIMIT, _limit),
+    (re.compile(r"programs died holding it"), _simple("held_deaths", "{reason}")),
+    (re.compile(r"^mail loop|loop"), _simple("held_loop", "it goes round in circles: {reason}")),
+    (re.compile(r"^its result cannot be recorded"), _simple("held_unrecorded", "{reason}")),
+    (re.compile(r"^error in the controller"), _simple("held_bug", "{reason}; the log has more")),
+)
