@@ -7,7 +7,7 @@ import msgspec
 from jobctl.config.findings import dotted
 from jobctl.config.keywords import KEYWORDS
 from jobctl.config.linemap import KeyPath
-from jobctl.config.settings import Rule, Settings
+from jobctl.config.settings import RetryRule, Rule, Settings
 
 # Where the file has what the settings have under another name.
 _SECTIONS: dict[str, tuple[str, ...]] = {
@@ -17,6 +17,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "services": ("dispatcher", "service"),
     "rules": ("rewrite",),
 }
+_BY_PRIORITY = frozenset({"backoff", "notices", "after", "delivery", "demotion"})
 _NO_SETTINGS = frozenset({"path", "notes", "lines"})
 # What cannot change under a running daemon: its queue and its sockets' names are how others know it.
 FIXED = ("queue_directory", "control_socket", "log_directory")
@@ -69,12 +70,21 @@ def with_fixed(old: Settings, new: Settings) -> Settings:
 
 
 def _shape(value: object) -> object:
-    """Rewrite rules have no names; they are compared by pattern."""
+    """Rewrite and retry rules have no names; they are compared by pattern, and by place and selector."""
     if isinstance(value, tuple) and value and isinstance(value[0], Rule):
         rules: dict[str, tuple[str, ...]] = {}
         for rule in value:
             rules[rule.pattern] = (*rules.get(rule.pattern, ()), rule.template)
         return rules
+    if isinstance(value, tuple) and value and isinstance(value[0], RetryRule):
+        return {
+            f"{number} {rule.where}": {
+                name: one
+                for name, one in msgspec.structs.asdict(rule).items()
+                if name not in ("where", "line") and one is not None
+            }
+            for number, rule in enumerate(value, 1)
+        }
     return {} if value == () else value
 
 
@@ -83,7 +93,7 @@ def _compare(where: KeyPath, old: object, new: object) -> Iterator[Difference]:
         return
     if isinstance(old, msgspec.Struct) and type(old) is type(new):
         old, new = msgspec.structs.asdict(old), msgspec.structs.asdict(new)
-    by_priority = where[:1] == ("channel",) and where[-1] in ("backoff", "notices")
+    by_priority = where[:1] == ("channel",) and where[-1] in _BY_PRIORITY
     if by_priority or not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         yield Difference(where, old, new)
         return

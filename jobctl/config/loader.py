@@ -15,6 +15,7 @@ from jobctl.config.paths import absolute
 from jobctl.config.pools import read_pools
 from jobctl.config.reading import Table, as_tables, read_table
 from jobctl.config.retries import demotion_everywhere
+from jobctl.config.retry_rules import read_retry_rules
 from jobctl.config.rewriting import read_rules
 from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
@@ -113,6 +114,7 @@ def _syntax_problem(message: str, text: str, path: str) -> str:
 def _settings(
     document: dict[str, Any], findings: Findings, directory: str, exists: Callable[[str], bool]
 ) -> Settings:
+    retry = document.pop("retry", None)
     sections = as_tables(document, (), findings, _SECTIONS, "section")
     mta = read_table(sections["mta"], ("mta",), MTA, findings)
     controller = read_table(sections["job_controller"], ("job_controller",), CONTROLLER, findings)
@@ -130,6 +132,7 @@ def _settings(
         services=read_services(dispatcher["service"], findings, channels, directory, exists),
         notification=read_notification(sections["notification"], findings, directory, exists),
         rules=read_rules(sections["rewrite"], ("rewrite",), findings, channels),
+        retry=read_retry_rules(retry, around.return_units, findings),
         notes=findings.notes,
         lines=findings.lines(),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from jobctl.config.keys import Key, Kind, Status
 from jobctl.config.keywords import CHAPTERS as KEYWORD_CHAPTERS
-from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, SERVICE
+from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, RETRY, SERVICE
 from jobctl.config.tcp_options import CHAPTERS as OPTION_CHAPTERS
 
 _HEAD = """\
@@ -30,6 +30,7 @@ _SECTIONS = (
     ("[dispatcher.service.NAME]", SERVICE),
     ("[mta]", MTA),
     ("[notification]", NOTIFICATION),
+    ("[[retry]]", RETRY),
 )
 _BOUNDED = (Kind.INTEGER, Kind.NUMBER, Kind.SECONDS, Kind.MOMENT, Kind.DURATIONS)
 _WORDS = {Status.HONOURED: "honoured", Status.INERT: "not yet", Status.REFUSED: "refused"}

@@ -282,3 +282,21 @@ NOTIFICATION = KeyTable(
         _key("language_for", Kind.TABLE, '`"sender *.de" = "de"`: see docs/notifications.md.'),
     ),
 )
+
+RETRY = KeyTable(
+    "key of a retry rule",
+    (
+        _key(
+            "where", Kind.TEXT, "The messages that are meant, as a selector: `docs/selectors.md`.", "required"
+        ),
+        _key(
+            "backoff", Kind.DURATIONS, "Intervals between attempts; the last repeats.", "the channel's", 1, 20
+        ),
+        _key("jitter", Kind.NUMBER, "Part of an interval that is added at most.", "the channel's", 0, 1),
+        _key(
+            "max_attempts", Kind.INTEGER, "Counted attempts after which it is returned.", "the channel's", 1
+        ),
+        _key("lifetime", Kind.SECONDS, "Age at which it is returned.", "the last of notices", 1),
+        _key("notices", Kind.AGES, "Ages, as the keyword of channels.", "the channel's", 1, 20),
+    ),
+)

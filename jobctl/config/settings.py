@@ -333,6 +333,26 @@ class Rule(msgspec.Struct, frozen=True):
     line: int = 0
 
 
+class RetryRule(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One ``[[retry]]``: what it does not say (``None``) is as for all mail of the channel.
+
+    :ivar where: Selector of the messages that are meant (``docs/selectors.md``).
+    :ivar backoff: Intervals in seconds; the last repeats.
+    :ivar lifetime: Age in seconds at which mail is returned.
+    :ivar notices: Ages in seconds, in place of those of the channel.
+    :ivar line: Where it stands in the file.
+    """
+
+    where: str
+    backoff: tuple[float, ...] | None = None
+    jitter: float | None = None
+    max_attempts: int | None = None
+    lifetime: float | None = None
+    notices: tuple[float, ...] | None = None
+    line: int = 0
+
+
 class Note(msgspec.Struct, frozen=True):
     """Something ``jobctl test config`` reports without refusing: an option accepted that does not act yet."""
 
@@ -356,6 +376,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, ServiceSettings]
     rules: tuple[Rule, ...]
     notification: NotificationSettings = NotificationSettings()
+    retry: tuple[RetryRule, ...] = ()
     notes: tuple[Note, ...] = ()
     lines: dict[str, int] = {}
 

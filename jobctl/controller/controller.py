@@ -19,6 +19,7 @@ from jobctl.controller.handler import JobHandler
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
 from jobctl.controller.intake import Intake
+from jobctl.controller.judging import Judging
 from jobctl.controller.live_changes import LiveChanges
 from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
@@ -99,6 +100,9 @@ class Controller:
         self.dispatch.attempts = self.attempts
         self.dispatch.expire = self.unattempted.expire
         self.dispatch.warn = self.unattempted.warn
+        self.dispatch.judge = Judging(
+            self.store, self.scheduler, self.verdicts, reactor, self.dispatch.kick
+        ).judge
         self.tally = Tally()
         self.attempts.watchers.append(lambda attempt, verdicts: self.tally.attempted(attempt.job, verdicts))
         self.handler = JobHandler(

@@ -30,7 +30,7 @@ class Dispatch:
     :param start_job: Starts a job for (channel, host, run).
     :ivar attempts: Where what is handed out is noted.
     :ivar expire: Called with ids of entries that are past their time; ``warn`` with those whose senders
-        are to be told of the delay, each with its age.
+        are to be told of the delay, each with its age; ``judge`` with those whose retry rules are not known.
     :ivar decided: Called after each decision.
     """
 
@@ -59,6 +59,7 @@ class Dispatch:
         self.attempts: Attempts
         self.expire: Callable[[list[str]], None]
         self.warn: Callable[[list[tuple[str, float]]], None]
+        self.judge: Callable[[list[str]], None]
         self.decided: list[Callable[[], None]] = []
 
     def reconfigure(self, settings: Settings) -> None:
@@ -134,6 +135,8 @@ class Dispatch:
             self.expire(plan.expired)
         if plan.warn:
             self.warn(plan.warn)
+        if plan.judge:
+            self.judge(plan.judge)
         if plan.load is not None and not self._loading:
             self._load(plan.load)
         return plan.starts

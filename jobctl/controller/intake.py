@@ -15,6 +15,8 @@ from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
 from jobctl.routing.router import NoRoute, Router
 from jobctl.schedule.entrance import new_entry
+from jobctl.schedule.rules import RetryRules
+from jobctl.selection.candidate import arriving
 
 log = Logger()
 
@@ -53,6 +55,7 @@ class Intake:
         """What comes from now on is routed and limited so."""
         self.settings = settings
         self.router = router
+        self._rules = RetryRules(settings.retry)
         self._most_of_all = _smallest(settings.mta.block_limit)
         self._most = {
             channel.name: _smallest(settings.mta.block_limit, (channel.sourceblocklimit or 0) * BLOCK)
@@ -192,6 +195,7 @@ class Intake:
                 enqueued=submission.arrived,
                 due=new.due,
                 paused=new.paused,
+                rule=self._rules.number(arriving(submission, new), submission.arrived) if self._rules else 0,
             )
             if type(submission.content) is bytes and submission.size <= HOT_SIZE:
                 self._hot.put(HotMessage(_stored(entry, new, submission), submission.content))

@@ -1,35 +1,66 @@
 """How long a queued message is tried, and when its sender is warned, by the settings in force."""
 
-from jobctl.config.settings import ChannelSettings, Settings
-from jobctl.mail.entry import QueueEntry
+from collections.abc import Sequence
+
+import msgspec
+
+from jobctl.config.settings import RetryRule, Settings
+from jobctl.mail.disposition import Disposition
+from jobctl.mail.entry import StoredEntry
 from jobctl.schedule.expiry import Life, expires_at, life_of
+from jobctl.schedule.rules import RetryRules
+from jobctl.selection.candidate import queued
 
 
 class Lifetimes:
-    """:ivar settings: In force."""
+    """
+    :ivar settings: In force.
+    :ivar rules: Their retry rules.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.rules = RetryRules(settings.retry)
 
-    def channel(self, name: str) -> ChannelSettings:
-        """Its settings; those of a channel that is not configured (any more) are the defaults."""
-        known = self.settings.channels.get(name)
-        return known or ChannelSettings(name=name, official_host_name=name, local_host="")
+    def number(self, stored: StoredEntry, now: float) -> int:
+        """Of the retry rule that applies to an entry, 0: none."""
+        return self.rules.number(queued(stored, now), now) if self.rules else 0
 
-    def of(self, entry: QueueEntry) -> Life:
+    def number_after(
+        self, stored: StoredEntry, left: Sequence[Disposition], attempts: int, now: float
+    ) -> int:
+        """As :meth:`number`, once an attempt has ended with these deferrals."""
+        if not self.rules:
+            return 0
+        candidate = msgspec.structs.replace(
+            queued(stored, now, "delayed"),
+            recipients=tuple(one.recipient for one in left),
+            attempts=attempts,
+            last_reply=left[-1].reply,
+        )
+        return self.rules.number(candidate, now)
+
+    def of(self, stored: StoredEntry, now: float) -> Life:
         """The life of an entry."""
-        return life_of(self.channel(entry.channel), entry.priority)
+        entry = stored.entry
+        return life_of(self.settings.channel(entry.channel), entry.priority, self.rule(stored, now))
 
-    def expires_at(self, entry: QueueEntry) -> float:
+    def rule(self, stored: StoredEntry, now: float) -> RetryRule | None:
+        """The retry rule that applies to an entry."""
+        return self.rules.rule(self.number(stored, now))
+
+    def expires_at(self, stored: StoredEntry, now: float) -> float:
         """Epoch seconds at which it is given up."""
-        return expires_at(self.of(entry), entry)
+        return expires_at(self.of(stored, now), stored.entry)
 
-    def why_ended(self, entry: QueueEntry, now: float) -> str:
-        """Why it is returned, in a word for the log and its history."""
-        life = self.of(entry)
-        if entry.attempts >= life.attempts:
-            return f"{entry.attempts} attempts were made (max_attempts {life.attempts})"
-        return f"its age has reached {in_days(life.ages[-1])}, the last of notices"
+    def why_ended(self, stored: StoredEntry, now: float) -> str:
+        """Why it is returned, for the log."""
+        life = self.of(stored, now)
+        rule = self.rule(stored, now)
+        by = "" if rule is None else f", by the retry rule on line {rule.line}"
+        if stored.entry.attempts >= life.attempts:
+            return f"{stored.entry.attempts} attempts were made, max_attempts is {life.attempts}{by}"
+        return f"its age has reached {in_days(life.ages[-1])}{by}"
 
 
 def in_days(seconds: float) -> str:

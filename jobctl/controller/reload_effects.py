@@ -91,6 +91,11 @@ async def _effect(
         return "needs a restart; until then it stays as it is", None
     if section == "channel":
         return await _of_channel(controller, one, old, new, queues)
+    if section == "retry":
+        return (
+            "for all queued mail at once: how long it is tried; the next interval is by the new rules",
+            sum(queue.messages for queue in queues.values()),
+        )
     if section == "rewrite":
         return _FUTURE, None
     if one.path[:2] == ("job_controller", "job_pool"):

@@ -55,7 +55,7 @@ class Unattempted:
         """Their age has reached the last of ``notices``."""
 
         def settle(stored: StoredEntry, original: Original, now: float) -> Settlement:
-            why = self._verdicts.lifetimes.why_ended(stored.entry, now)
+            why = self._verdicts.lifetimes.why_ended(stored, now)
             log.info("{entry}: given up: {why}", entry=stored.entry.id, why=why)
             return self._verdicts.expired(stored, now, original)
 

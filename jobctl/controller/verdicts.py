@@ -3,7 +3,7 @@
 import random as _random
 from collections.abc import Iterable
 
-from jobctl.config.settings import Settings
+from jobctl.config.settings import RetryRule, Settings
 from jobctl.controller.lifetimes import Lifetimes, in_days
 from jobctl.controller.notices import NOTHING, Notices
 from jobctl.mail.disposition import Disposition, Verdict
@@ -64,18 +64,27 @@ class Verdicts:
         notifications = self.notices.attempted(stored, dispositions, now=now, original=original)
         if not left:
             return Settlement(id=stored.entry.id, losses=losses, notifications=notifications)
+        attempts = stored.entry.attempts + 1 if counted else stored.entry.attempts
+        rule = self.lifetimes.number_after(stored, left, attempts, now)
         return Settlement(
             id=stored.entry.id,
             losses=losses,
-            due=self._due(stored, retry, counted, partial=bool(losses), now=now),
-            attempts=stored.entry.attempts + 1 if counted else None,
+            due=self._due(stored, retry, counted, bool(losses), now, self.lifetimes.rules.rule(rule)),
+            attempts=attempts if counted else None,
+            rule=rule,
             last_reply=left[-1].reply,
             history=tuple(_lines(dispositions, job, now)),
             notifications=notifications,
         )
 
     def _due(
-        self, stored: StoredEntry, retry: float | None, counted: bool, partial: bool, now: float
+        self,
+        stored: StoredEntry,
+        retry: float | None,
+        counted: bool,
+        partial: bool,
+        now: float,
+        rule: RetryRule | None,
     ) -> float:
         entry = stored.entry
         wish = now if retry is None else now + min(max(retry, 0.0), LONGEST_WISH)
@@ -83,7 +92,8 @@ class Verdicts:
         if partial or not counted:
             return wish
         channel = self.settings.channel(entry.channel)
-        return max(wish, next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random))
+        due = next_attempt(channel, entry.priority, entry.attempts + 1, now, self._random, rule)
+        return max(wish, due)
 
     def expired(self, stored: StoredEntry, now: float, original: Original) -> Settlement:
         """Its age has reached the last of ``notices``: the sender is told, and it leaves the queue."""
@@ -108,7 +118,7 @@ class Verdicts:
         :param age: Seconds, one of ``notices``: that was told of then, whether anybody wanted to know or not.
         """
         notifications = self.notices.delayed(
-            stored, until=self.lifetimes.expires_at(stored.entry), now=now, original=original
+            stored, until=self.lifetimes.expires_at(stored, now), now=now, original=original
         )
         line = Attempt(when=now, what="warned", text=f"not delivered after {in_days(age)}")
         return Settlement(

@@ -70,6 +70,8 @@ class QueueEntry(msgspec.Struct):
     :ivar attempts: Counted delivery attempts so far.
     :ivar warned: Age in seconds (one of ``notices``) up to which its sender was told of the delay, 0: not yet.
     :ivar paused: Seconds that do not count as age: it was held, or was not to be sent yet.
+    :ivar rule: Number of the retry rule that applies to it, 0: none does, -1: not known.  Not stored: it
+        follows from the rest.
     """
 
     id: str
@@ -82,6 +84,7 @@ class QueueEntry(msgspec.Struct):
     attempts: int = 0
     warned: float = 0.0
     paused: float = 0.0
+    rule: int = -1
 
     @property
     def born(self) -> float:
@@ -186,6 +189,7 @@ class Settlement(msgspec.Struct, frozen=True):
     :ivar state: ``HELD`` sets it aside with ``reason``, and its age stands still until ``QUEUED`` lets it go
         on; ``None`` leaves it.
     :ivar warned: Its sender was told of the delay up to this age; ``None`` leaves it.
+    :ivar rule: The retry rule that applies from now on; for the schedule, not stored.
     :ivar place: Channel and host that those that stay go to; ``None`` leaves them.
     :ivar recipients: Who stands in for those that stay: they are counted as moved, these as accepted.
     :ivar undo: How to take it back, kept until its time is over; for what is split off, too.
@@ -209,6 +213,7 @@ class Settlement(msgspec.Struct, frozen=True):
     undo: Undo | None = None
     ended: int | None = None
     warned: float | None = None
+    rule: int | None = None
 
 
 def paused(so_far: float, held_since: float, state: Lasting, now: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from jobctl.config.settings import ABSOLUTE, DEFAULT_BACKOFF, ChannelSettings, by_priority
+from jobctl.config.settings import ABSOLUTE, DEFAULT_BACKOFF, ChannelSettings, RetryRule, by_priority
 from jobctl.mail.envelope import Priority
 
 # Seconds.  The first wait of a host that could not be reached; doubled up to the channel's first
@@ -13,13 +13,22 @@ HOST_LONGEST = 3600.0
 HOST_JITTER = 0.2
 
 
-def intervals(channel: ChannelSettings, priority: Priority) -> tuple[float, ...]:
+def intervals(
+    channel: ChannelSettings, priority: Priority, rule: RetryRule | None = None
+) -> tuple[float, ...]:
     """The retry intervals in seconds (``backoff``, ``normalbackoff`` ...); never empty, the last repeats."""
+    if rule is not None and rule.backoff is not None:
+        return rule.backoff
     return by_priority(DEFAULT_BACKOFF | channel.backoff, priority)
 
 
 def next_attempt(
-    channel: ChannelSettings, priority: Priority, attempts: int, now: float, random: Random
+    channel: ChannelSettings,
+    priority: Priority,
+    attempts: int,
+    now: float,
+    random: Random,
+    rule: RetryRule | None = None,
 ) -> float:
     """
     When a message that was deferred is due again.
@@ -29,13 +38,11 @@ def next_attempt(
 
     :param attempts: Counted attempts including the one that just failed, at least 1.
     :param now: Epoch seconds, as is the result.
+    :param rule: The retry rule that applies.
     """
-    return now + wait(intervals(channel, priority), attempts, channel.jitter, random)
-
-
-def wait(intervals: tuple[float, ...], attempts: int, jitter: float, random: Random) -> float:
-    """Seconds to the next attempt after so many; the last interval repeats."""
-    return intervals[min(max(attempts, 1), len(intervals)) - 1] * (1 + jitter * random.random())
+    waits = intervals(channel, priority, rule)
+    jitter = channel.jitter if rule is None or rule.jitter is None else rule.jitter
+    return now + waits[min(max(attempts, 1), len(waits)) - 1] * (1 + jitter * random.random())
 
 
 def first_attempt(channel: ChannelSettings, priority: Priority, now: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.hosts import CLASSES, FIRST_CLASS
@@ -43,7 +45,13 @@ class Entries:
         return item
 
     def deferred(
-        self, id: str, due: float, attempts: int | None, now: float, warned: float | None = None
+        self,
+        id: str,
+        due: float,
+        attempts: int | None,
+        now: float,
+        warned: float | None = None,
+        rule: int | None = None,
     ) -> None:
         """
         An active entry goes back.
@@ -51,6 +59,7 @@ class Entries:
         :param attempts: Counted attempts as the store has them now, with ``due``; ``None``: nothing
             was recorded, the store has what it had.
         :param warned: The age of which its sender was told meanwhile.
+        :param rule: Number of the retry rule that applies now.
         """
         item = self._memory.items.get(id)
         if item is None or item.state not in (ACTIVE, EXPIRED):
@@ -61,6 +70,8 @@ class Entries:
         self._memory.detach(item)
         if warned is not None:
             item.entry.warned = warned
+        if rule is not None:
+            item.entry.rule = rule
         if attempts is not None:
             item.entry.attempts = attempts
             item.entry.due = due
@@ -68,6 +79,20 @@ class Entries:
                 self._forget(item)
                 return
         self._memory.place(item, due, now)
+
+    def ruled(self, entry: QueueEntry, rule: int, now: float) -> None:
+        """
+        Which retry rule applies to an entry is known.
+
+        :param entry: As it was looked at; if it is known already by what has become of it since, that counts.
+        """
+        item = self._memory.items.get(entry.id)
+        if item is not None and (item.entry.rule < 0 or item.entry.attempts == entry.attempts):
+            self._memory.ruled(item, rule, now)
+
+    def judge_later(self, ids: Iterable[str]) -> None:
+        """Which rules apply to these entries could not be found out: ask again."""
+        self._memory.judge.update((id, None) for id in ids if id in self._memory.items)
 
     def settled(self, id: str, now: float) -> None:
         """An entry has left the queue, or is held."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from jobctl.config.settings import DEFAULT_NOTICES, ChannelSettings, by_priority
+from jobctl.config.settings import DEFAULT_NOTICES, ChannelSettings, RetryRule, by_priority
 from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 
@@ -30,9 +30,16 @@ class Life(msgspec.Struct, frozen=True):
         return self.ages[-1]
 
 
-def life_of(channel: ChannelSettings, priority: Priority) -> Life:
-    """What ``notices`` and ``max_attempts`` say of mail of this priority."""
-    return Life(by_priority(_DEFAULT | channel.notices, priority), channel.max_attempts or UNLIMITED)
+def life_of(channel: ChannelSettings, priority: Priority, rule: RetryRule | None = None) -> Life:
+    """What ``notices`` and ``max_attempts`` say of mail of this priority, and a rule that applies to it."""
+    ages = by_priority(_DEFAULT | channel.notices, priority)
+    attempts = channel.max_attempts
+    if rule is not None:
+        ages = rule.notices or ages
+        if rule.lifetime is not None:
+            ages = (*(age for age in ages if age < rule.lifetime), rule.lifetime)
+        attempts = rule.max_attempts or attempts
+    return Life(ages, attempts or UNLIMITED)
 
 
 def expires_at(life: Life, entry: QueueEntry) -> float:

@@ -132,7 +132,7 @@ class HandOut:
         while count and host.head_class() == cls:
             item = host.pop()
             entry = item.entry
-            if expires_at(lives[entry.priority], entry) <= now and self._memory.patient <= now:
+            if expires_at(lives[entry.rule][entry.priority], entry) <= now and self._memory.patient <= now:
                 self._memory.expire(item)
                 continue
             count -= 1

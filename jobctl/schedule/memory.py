@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from heapq import heapify, heappop, heappush
 
-from jobctl.config.settings import ChannelSettings
+from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.blame import Blame
 from jobctl.schedule.expiry import ended, warning_age
@@ -27,6 +27,7 @@ class Memory:
     :ivar dirty: Channels about which something may have to be decided.
     :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
     :ivar patient: Nothing expires and nobody is warned before this time (epoch seconds).
+    :ivar rules: The retry rules in force; ``judge``: entries of which it is not known which applies.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
     :ivar blame: What is to be tried alone.
     :ivar steady: Seconds of a clock that does not jump, at the last decision.
@@ -42,6 +43,8 @@ class Memory:
         self.expired: list[str] = []
         self.warn: list[tuple[str, float]] = []
         self.patient = -math.inf
+        self.rules: tuple[RetryRule, ...] = ()
+        self.judge: dict[str, None] = {}
         self.thin: dict[HostQueue, None] = {}
         self.steady = 0.0
         self.blame = Blame()
@@ -56,7 +59,8 @@ class Memory:
         """Its queue; a channel that is not configured (any more) keeps its entries and starts nothing."""
         queue = self.channels.get(name)
         if queue is None:
-            queue = ChannelQueue(ChannelSettings(name=name, official_host_name=name, local_host=""))
+            settings = ChannelSettings(name=name, official_host_name=name, local_host="")
+            queue = ChannelQueue(settings, self.rules)
             self.channels[name] = queue
         return queue
 
@@ -67,6 +71,8 @@ class Memory:
         # One text for all: each entry brings its own.
         entry.channel, entry.host = channel.name, host.name
         item = self.items[entry.id] = Item(entry, host)
+        if self.rules and entry.rule < 0:
+            self.judge[entry.id] = None
         host.size += 1
         channel.size += 1
         return item
@@ -120,7 +126,7 @@ class Memory:
     def next_said(self, item: Item) -> float:
         """When its sender is to be warned, or it is to be returned."""
         entry = item.entry
-        life = item.host.channel.lives[entry.priority]
+        life = item.host.channel.lives[entry.rule][entry.priority]
         if entry.attempts >= life.attempts:
             return -math.inf
         age = life.speaks(entry.warned) if entry.warned else life.ages[0]
@@ -135,7 +141,7 @@ class Memory:
         if now < self.patient:
             return False
         entry = item.entry
-        life = item.host.channel.lives[entry.priority]
+        life = item.host.channel.lives[entry.rule][entry.priority]
         if ended(life, entry, now):
             self.expire(item)
         elif (age := warning_age(life, entry, now)) is not None:
@@ -164,10 +170,30 @@ class Memory:
         self._waits(channel, said)
 
     def _waits(self, channel: ChannelQueue, said: float) -> None:
+        self._said_later(channel, said)
+        self.dirty[channel] = None
+
+    def _said_later(self, channel: ChannelQueue, said: float) -> None:
         if said < channel.oldest:
             channel.oldest = said
             self.wall.set(channel.name, max(said, self.patient))
-        self.dirty[channel] = None
+
+    def ruled(self, item: Item, rule: int, now: float) -> None:
+        """It is known now which retry rule applies to an entry."""
+        item.entry.rule = rule
+        if item.state == DELAYED:
+            self.place(self.again(item), now if item.shut else item.due, now)
+        elif item.state in (READY, ALONE):
+            self._said_later(item.host.channel, self.next_said(item))
+
+    def change_rules(self, rules: tuple[RetryRule, ...]) -> None:
+        """Other retry rules: of nothing in memory it is known which applies."""
+        self.rules = rules
+        self.judge.clear()
+        for item in self.items.values():
+            item.entry.rule = -1
+            if rules:
+                self.judge[item.entry.id] = None
 
     def expire(self, item: Item) -> None:
         """It is past its time."""

@@ -52,6 +52,7 @@ class Plan(msgspec.Struct, gc=False):
     :ivar warn: Entries whose senders are to be told of the delay, each with the age (one of ``notices``)
         that it has reached; they stay with the caller likewise.
     :ivar stop_jobs: Jobs to be stopped in order; nothing more is handed to them.
+    :ivar judge: Entries of which it is not known which retry rule applies: say it by ``ruled``.
     """
 
     handouts: list[tuple[str, list[str]]]
@@ -60,6 +61,7 @@ class Plan(msgspec.Struct, gc=False):
     load: LoadRequest | None
     stop_jobs: list[str]
     warn: list[tuple[str, float]] = []
+    judge: list[str] = []
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
-from jobctl.config.settings import ChannelSettings
+from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.expiry import Life, life_of
 from jobctl.schedule.gates import gate_of
@@ -14,6 +15,7 @@ from jobctl.schedule.jobs import Job, Starting
 from jobctl.schedule.throttle import Throttle
 from jobctl.schedule.tracked import Item
 
+_UNKNOWN = Life((math.inf,))
 # Most messages of one host in a row, when others wait: enough to pay for a connection.
 TURN = 10
 # What only the schedule and the notifications look at: a change needs no new programs.
@@ -67,11 +69,11 @@ class ChannelQueue:
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
     :ivar gate: Its delivery windows, if it has any; ``shut``: it keeps some priorities back now.
-    :ivar lives: By priority.
+    :ivar lives: By number of the retry rule (-1 too), and priority.
     :ivar oldest: Of no ready entry there is anything to be said before this time.
     """
 
-    def __init__(self, settings: ChannelSettings) -> None:
+    def __init__(self, settings: ChannelSettings, rules: Sequence[RetryRule] = ()) -> None:
         self.name = settings.name
         self.hosts: dict[str, HostQueue] = {}
         self.rotations: tuple[deque[HostQueue], ...] = tuple(deque() for _ in range(CLASSES))
@@ -86,12 +88,13 @@ class ChannelQueue:
         self.oldest = math.inf
         self.behind: float | None = None
         self._greeted: int | None = None
-        self.configure(settings)
+        self.configure(settings, rules)
 
-    def configure(self, settings: ChannelSettings) -> bool:
+    def configure(self, settings: ChannelSettings, rules: Sequence[RetryRule] = ()) -> bool:
         """
         Take new settings.
 
+        :param rules: The retry rules in force.
         :return: Whether running programs have others than they were started with.
         """
         old = getattr(self, "settings", settings)
@@ -103,7 +106,12 @@ class ChannelQueue:
         )
         self.runnable = bool(settings.master_command)
         self.gate = gate_of(settings)
-        self.lives: tuple[Life, ...] = tuple(life_of(settings, priority) for priority in Priority)
+        self.lives: tuple[tuple[Life, ...], ...] = tuple(
+            tuple(life_of(settings, priority, rule) for priority in Priority) for rule in (None, *rules)
+        )
+        if rules:
+            # At -1: what is not known to fall under a rule or not.
+            self.lives += ((_UNKNOWN,) * len(Priority),)
         self.oldest = -math.inf if self.size else math.inf
         hosts = [host for host in self.hosts.values() if not host.blocked]
         self.wanted = sum(-(-host.ready // self.depth) for host in hosts)

@@ -21,6 +21,9 @@ from jobctl.schedule.steady import SteadyClock
 from jobctl.schedule.tracked import EXPIRED
 from jobctl.schedule.window import Window
 
+# Entries whose retry rules are looked for at a time: each is read from the store for it.
+_JUDGED_AT_ONCE = 200
+
 
 class Scheduler:
     """
@@ -49,9 +52,12 @@ class Scheduler:
         self._clock = SteadyClock()
         self._stop: list[str] = []
         self._now = 0.0
+        self._memory.rules = settings.retry
         entries = Entries(self._memory, self._window, self._reach)
         self.add = entries.add
         self.deferred = entries.deferred
+        self.ruled = entries.ruled
+        self.judge_later = entries.judge_later
         self.settled = entries.settled
         self.remove = entries.remove
         self.promote = entries.promote
@@ -78,7 +84,7 @@ class Scheduler:
         self.outlook = looks.outlook
         self.job_of = looks.job_of
         for channel in settings.channels.values():
-            queue = self._memory.channels[channel.name] = ChannelQueue(channel)
+            queue = self._memory.channels[channel.name] = ChannelQueue(channel, settings.retry)
             self._memory.opened(queue)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
@@ -89,10 +95,12 @@ class Scheduler:
         and replaced; a channel that is gone keeps its queue and starts nothing.
         """
         memory = self._memory
+        if settings.retry != memory.rules:
+            memory.change_rules(settings.retry)
         for name in {*memory.channels, *settings.channels}:
             channel = memory.channel(name)
             new = settings.channels.get(name) or gone(channel.settings)
-            if channel.configure(new):
+            if channel.configure(new, settings.retry):
                 self._stop += [
                     job.id for job in channel.jobs.values() if not job.stopping and job.run is None
                 ]
@@ -216,7 +224,15 @@ class Scheduler:
             self._load(now),
             stops,
             [pair for pair in warn if self._apart(pair[0])],
+            self._to_judge() if memory.judge else [],
         )
+
+    def _to_judge(self) -> list[str]:
+        judge = self._memory.judge
+        ids = [id for id, _ in zip(list(judge), range(_JUDGED_AT_ONCE), strict=False)]
+        for id in ids:
+            del judge[id]
+        return [id for id in ids if id in self._memory.items]
 
     def _apart(self, id: str) -> bool:
         """Whether an entry that was given out is still there."""
@@ -230,7 +246,7 @@ class Scheduler:
         Due work without a slot or without credit is not counted: who frees a slot calls.
         """
         memory = self._memory
-        if memory.dirty or memory.expired or memory.warn or self._stop:
+        if memory.dirty or memory.expired or memory.warn or memory.judge or self._stop:
             return self._now
         check = self._staffing.checks.next()
         times = [
