@@ -21,6 +21,7 @@ from jobctl.control.listener import listen
 from jobctl.control.peer import Rights, daemon_rights
 from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
+from jobctl.controller.process_control import Again
 from jobctl.errors import ConfigError, JobctlError, StoreError
 from jobctl.net import systemd
 from jobctl.store.lock import QueueLock
@@ -92,6 +93,7 @@ class JobctlService(Service):
         self.controller: Controller | None = None
         self._control: ControlFactory | None = None
         self._control_port: Any = None
+        self._again = Again()
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
@@ -125,6 +127,8 @@ class JobctlService(Service):
         reloads.read = lambda: deferToThreadPool(reactor, reactor.getThreadPool(), load, path)
         reloads.rights = self._new_rights
         reloads.tell = lambda begins: systemd.tell("RELOADING" if begins else "READY")
+        controller.process_control.end = reactor.stop
+        controller.process_control.again = self._again
         controller.listen()
 
     def _take(self, reactor: Any) -> None:

@@ -215,6 +215,12 @@ class FakeOperations:
             "changes": rows if request.dry_run else [],
         }
 
+    def shutdown(self, request: Any, caller: Any, stream: Any) -> Any:
+        return {"pid": 2**22 - 1, "started": NOW}
+
+    def restart(self, request: Any, caller: Any, stream: Any) -> Any:
+        return {"pid": 1, "replaced": ["SMTP"] if request.component == "smtp" else []}
+
     def process(self, request: Any, caller: Any, stream: Any) -> Any:
         import os
 

@@ -384,6 +384,15 @@ def test_process(jobctl):
     assert rows[0]["resident"] > 1_000_000 and rows[0]["cpu"] > 0
 
 
+def test_stop_and_restart(jobctl):
+    """The daemon is stopped and its end waited for; programs are replaced by name."""
+    assert jobctl("stop") == (0, ["stopped, pid 4194303"], [])
+    assert jobctl("stop", "job_controller", "--json")[1] == ['{"pid":4194303,"stopped":true}']
+    assert jobctl("restart", "smtp") == (0, ["replaced: SMTP"], [])
+    assert jobctl("restart", "l")[1] == ["replaced: nothing was running"]
+    assert jobctl("stop", socket_path="/nonexistent/control.sock") == (0, ["no Job Controller runs"], [])
+
+
 def test_version(jobctl):
     """Works with the daemon and without."""
     assert "9.9 on mail.example.org, pid 42" in jobctl("version")[1][1]
@@ -447,6 +456,9 @@ TROUBLE = [
     (("cache", "change", "--global", "--channel=l"), exits.USAGE, "not allowed"),
     (("cache", "change", "--channel=tcp_locl", "--job-limit=3"), exits.CONFIG, "tcp_local"),
     (("cache", "revert"), exits.USAGE, "--all"),
+    (("stop", "dispatcher"), exits.USAGE, "jobctl restart dispatcher"),
+    (("start", "tcp_local"), exits.USAGE, "jobctl qm start"),
+    (("kill",), exits.USAGE, "--help"),
     (("frobnicate",), exits.USAGE, "--help"),
     ((), exits.USAGE, "--help"),
     (("enqueue", "--to", "b@b.example"), exits.USAGE, "--from"),

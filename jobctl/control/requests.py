@@ -124,6 +124,24 @@ class Reload(Request, tag="reload", frozen=True):
     dry_run: bool = False
 
 
+class Shutdown(Request, tag="shutdown", frozen=True):
+    """The Job Controller stops in order."""
+
+    right: ClassVar[str] = CHANGE
+
+
+class Restart(Request, tag="restart", frozen=True):
+    """
+    The Job Controller begins anew, or programs are replaced.
+
+    :ivar component: ``""`` or ``job_controller``: all; ``dispatcher``: the server jobs; a service's name:
+        its; a channel, with wildcards: all its jobs.
+    """
+
+    right: ClassVar[str] = CHANGE
+    component: str = ""
+
+
 class Process(Request, tag="process", frozen=True):
     """The processes of the mail transport."""
 
@@ -347,6 +365,8 @@ AnyRequest = (
     | Attach
     | Reload
     | Explain
+    | Shutdown
+    | Restart
     | Process
     | CacheView
     | CacheChange

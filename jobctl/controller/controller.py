@@ -23,6 +23,7 @@ from jobctl.controller.judging import Judging
 from jobctl.controller.live_changes import LiveChanges
 from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
+from jobctl.controller.process_control import ProcessControl
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
 from jobctl.controller.reloads import Reloads
@@ -137,6 +138,7 @@ class Controller:
         self.debugging = Debugging(self)
         self.debugging.set(settings.controller.debug)
         self.audit = Audit(self.store, reactor)
+        self.process_control = ProcessControl(self)
         self.operations = Operations(self)
 
     def listen(self) -> None:

@@ -49,6 +49,8 @@ class Operations:
         self.cache_change = controller.live_changes.cache_change
         self.cache_revert = controller.live_changes.cache_revert
         self.cache_changes = controller.live_changes.cache_changes
+        self.shutdown = controller.process_control.shutdown
+        self.restart = controller.process_control.restart
         self.process = looks.process
         self.ledger = looks.ledger
         self.explain = Explanations(controller).explain
