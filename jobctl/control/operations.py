@@ -129,6 +129,8 @@ class IOperations(Interface):
         """
         :return: ``{id, channel, host, state, sender, recipients, size, priority, attempts, enqueued, last_reply,
             holder, causes, next_attempt, next, expires, at_expiry, at_expiry_where, warnings, notes}``.
+        """
+
     def shutdown(request, caller, stream):
         """:return: ``{pid, started}``; it stops a moment later."""
 
