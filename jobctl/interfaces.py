@@ -155,6 +155,9 @@ class IMessageStore(Interface):
         :return: Deferred[list[int]]: for each, in this order, its queued entries with a due time not in the future.
         """
 
+    def channels():
+        """Deferred[list[str]]: names of the channels that have entries, configured or not."""
+
     def count_arrived(channel, priority, after, until):
         """
         :return: Deferred[int]: queued (not held) entries of a channel and priority that arrived after the

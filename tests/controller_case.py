@@ -54,7 +54,16 @@ CHANGES = frozenset({"enqueue", "settle", "set_stopped", "set_host_backoff", "re
 READS = frozenset(
     {
         *("fetch", "fetch_whole", "content", "window", "backlog", "directory", "scan"),
-        *("summarize", "count_arrived", "history", "stopped", "host_backoffs", "host_backoff", "remembered"),
+        *(
+            "summarize",
+            "channels",
+            "count_arrived",
+            "history",
+            "stopped",
+            "host_backoffs",
+            "host_backoff",
+            "remembered",
+        ),
     }
 )
 

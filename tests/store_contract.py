@@ -574,6 +574,7 @@ class MessageStoreContract(OperatorContract):
         self.assertEqual(self.wait(count("tcp_local", Priority.NORMAL, NOW - 1, NOW + 9)), 4)
         self.assertEqual(self.wait(count("tcp_local", Priority.NORMAL, NOW, NOW + 2)), 2)
         self.assertEqual(self.wait(count("none", Priority.NORMAL, NOW - 1, NOW + 9)), 0)
+        self.assertEqual(self.wait(self.store.channels()), ["l", "tcp_local"])
 
     def test_room_that_must_stay_free_can_change(self) -> None:
         """With more than there is, no mail is accepted; with less it is again; results are recorded always."""

@@ -9,8 +9,8 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import capturedLogs
 
-from jobctl.control.requests import CacheChange, Run
-from jobctl.errors import UsageError
+from jobctl.control.requests import CacheChange, QmDelete, QmDirectory, Run
+from jobctl.errors import StoreError, UsageError
 from jobctl.jobprotocol.frames import Route, Stop, VerdictFrame
 from jobctl.mail.envelope import Source
 from tests.controller_case import CALLER, CONFIGURATION, World
@@ -179,11 +179,28 @@ def test_a_channel_that_is_gone_keeps_its_mail(world):
     assert stored.state == "queued" and stored.entry.attempts == 1
     rows = {row["channel"]: row for row in world.do(world.operate("qm_summarize", None))}
     assert rows["out"]["messages"] == 2
+    listed = Screen()
+    assert world.do(world.operate("qm_directory", QmDirectory(channel="out"), listed)) == 2
     world.turn(3.9 * DAY)
     assert not world.supervisor.asked and len(world.queued()) == 2
     world.reload(CONFIGURATION)
     again = world.job()
     assert {frame.id for frame in again.assigned} == {held_by_job, waiting}
+
+
+def test_after_a_restart_a_channel_that_is_gone_is_still_known(world):
+    """Its mail is listed and can be deleted by its name; the log says that it waits."""
+    (id,) = world.accept("bob@x.example")
+    world.close()
+    start, rest = CONFIGURATION.split("[channel.out]")
+    without = start + "[channel.gate]" + rest.split("[channel.gate]")[1].replace('".example" = "out"\n', "")
+    with capturedLogs() as events:
+        again = World(configuration=without, disk=world.store.memory.disk)
+    assert [event["channel"] for event in events if "not configured" in str(event["log_format"])] == ["out"]
+    assert again.do(again.operate("qm_directory", QmDirectory(channel="o*"), Screen())) == 1
+    done = again.do(again.operate("qm_delete", QmDelete(channel="out", all=True)))
+    assert done["done"] == [id]
+    again.close()
 
 
 def test_what_needs_a_restart_is_said_and_stays(world):
@@ -230,6 +247,79 @@ def test_a_dry_run_only_tells(world):
     job.end()
     world.reload(text)
     assert [stored.envelope.sender for stored in world.queued()] == ["", "", ""], "returned, as was told"
+
+
+def test_delayed_mail_is_due_by_the_new_intervals(world):
+    """Earlier or later, by what its interval has changed; nothing else of it changes."""
+    ids = [world.accept(f"bob@h{number}.example")[0] for number in range(3)]
+    job = world.job()
+    for id in ids[:2]:
+        job.report(id, "deferred", "450 later")
+    world.turn(1)
+    before = [world.stored(id).entry.due for id in ids]
+    world.reload(CONFIGURATION.replace("PT10M", "PT2M"))
+    after = [world.stored(id).entry for id in ids]
+    assert [round(a.due - b) for a, b in zip(after, before, strict=True)] == [-480, -480, 0]
+    assert [entry.attempts for entry in after] == [1, 1, 0] and not job.stopped
+    job.report(ids[2], "deferred", "450 later")
+    world.turn()
+    assert 120 <= world.stored(ids[2]).entry.due - world.clock.seconds() < 130
+    world.reload(CONFIGURATION.replace("PT10M", "PT1H"))
+    assert 3600 <= world.stored(ids[2]).entry.due - world.clock.seconds() < 3610
+    world.reload(CONFIGURATION.replace("PT10M", "PT1S"))
+    # What was added to the first interval so that they do not come together is kept.
+    world.turn(31)
+    assert sorted(frame.id for frame in job.assigned[3:]) == ids
+
+
+def test_what_was_tried_meanwhile_is_not_moved_again(world):
+    """It had its verdict by the new settings while the others were moved."""
+    ids = [world.accept(f"bob@h{number}.example")[0] for number in range(2)]
+    job = world.job()
+    for id in ids:
+        job.report(id, "deferred", "450 later")
+    world.turn(700)
+    world.store.slow = frozenset({"directory"})
+    world.reload(CONFIGURATION.replace("PT10M", "PT1H"))
+    job.report(ids[0], "deferred", "450 later")
+    world.turn()
+    world.store.slow = frozenset()
+    world.store.commit()
+    due = world.stored(ids[0]).entry.due - world.clock.seconds()
+    assert 3600 <= due <= 3600 * 1.05
+
+
+def test_times_that_cannot_be_stored_stay(world):
+    """The queue has trouble: the old times are kept, in memory too."""
+    (id,) = world.accept("bob@x.example")
+    job = world.job()
+    job.report(id, "deferred", "450 later")
+    world.turn(1)
+    due = world.stored(id).entry.due
+    world.store.broken["settle"] = StoreError("the disk is gone")
+    with capturedLogs() as events:
+        world.reload(CONFIGURATION.replace("PT10M", "PT2M"))
+    world.store.broken.clear()
+    assert any("keep their old intervals" in str(event["log_format"]) for event in events)
+    assert world.stored(id).entry.due == due and world.state(id) == "delayed"
+
+
+def test_hosts_are_left_alone_no_longer_than_the_new_intervals_allow(world):
+    """A host that was backed off for long is probed within a minute where that is the interval now."""
+    (id,) = world.accept("bob@x.example")
+    for _ in range(6):
+        job = world.job(credit=1)
+        job.report(id, "deferred", "421 4.4.1 refused", scope="host")
+        world.turn()
+        job.end()
+        world.turn(700)
+    (row,) = world.scheduler.hosts("out")
+    job = world.job(credit=1)
+    job.report(id, "deferred", "421 4.4.1 refused", scope="host")
+    world.turn(1)
+    world.reload(CONFIGURATION.replace("PT10M", "PT1M"))
+    (row,) = world.scheduler.hosts("out")
+    assert row[4] - world.clock.seconds() <= 72
 
 
 def test_nothing_to_change(world):

@@ -27,6 +27,7 @@ from jobctl.controller.process_control import ProcessControl
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
 from jobctl.controller.reloads import Reloads
+from jobctl.controller.rescheduling import Rescheduling
 from jobctl.controller.server_jobs import LONGEST_PAUSE
 from jobctl.controller.services import Services
 from jobctl.controller.suspects import after_a_crash
@@ -56,12 +57,14 @@ class Controller:
     :ivar starting: Master jobs asked for and not yet running, by id.
     :ivar started: Epoch seconds.
     :ivar configured: The settings as the configuration has them; ``settings``: with the operators' changes.
+    :ivar gone: Names of channels that are not configured (any more) and may have mail.
     :param store: jobctl.interfaces.IMessageStore; ``None``: SQLite in the settings' queue directory.
     """
 
     def __init__(self, reactor: Any, settings: Settings, store: Any = None) -> None:
         self.reactor = reactor
         self.settings = self.configured = settings
+        self.gone: set[str] = set()
         self.live_changes = LiveChanges(self)
         self.started = reactor.seconds()
         self.router = Router(settings)
@@ -132,6 +135,7 @@ class Controller:
         )
         self.services = Services(reactor, lambda: self.supervisor, self._server_spec, self._retire)
         self.reloads = Reloads(self)
+        self.rescheduling = Rescheduling(self)
         # Names of jobs are unique over restarts: journals of a former life carry them.
         self._life = secrets.token_hex(2)
         self._jobs_made = 0
@@ -163,6 +167,9 @@ class Controller:
 
         :raises jobctl.errors.StoreError: It cannot be read.
         """
+        self.gone = {*await self.store.channels()} - self.settings.channels.keys()
+        for name in sorted(self.gone):
+            log.warn("channel {channel} is not configured; its mail stays and waits for it", channel=name)
         await self.live_changes.restore()
         for name in await self.store.stopped():
             self.scheduler.stop(name)
@@ -296,7 +303,8 @@ class Controller:
         :param opened: Sockets of services, of :meth:`Services.prepare`; ``None``: the services stay.
         """
         now = self.reactor.seconds()
-        self.settings = settings
+        self.gone = (self.gone | self.settings.channels.keys()) - settings.channels.keys()
+        old, self.settings = self.settings, settings
         self.router = Router(settings)
         self.intake.reconfigure(settings, self.router)
         self.notices.reconfigure(settings)
@@ -308,6 +316,7 @@ class Controller:
         self.dispatch.reconfigure(settings)
         self.scheduler.reconfigure(settings, now)
         self.services.reconfigure(settings, opened)
+        self.rescheduling.changed(old, settings)
         self.dispatch.kick()
 
     def _supervision(self) -> SupervisorSettings:
@@ -332,6 +341,7 @@ class Controller:
         Takes at most the jobs' stop_timeout and a little; loses nothing whenever it is cut short.
         """
         self.reloads.stop()
+        self.rescheduling.stop()
         self.dispatch.stop()
         self.audit.stop()
         await self.services.stop()

@@ -104,7 +104,7 @@ class Looks:
 
     def channels(self, pattern: str) -> list[str]:
         """:raises UsageError: No channel is meant by this name or pattern."""
-        names = matching_channels(pattern, self._at.settings.channels)
+        names = matching_channels(pattern, {*self._at.settings.channels, *self._at.gone})
         if not names:
             raise unknown_channel(pattern, self._at.settings.channels)
         return names

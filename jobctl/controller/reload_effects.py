@@ -137,7 +137,7 @@ async def _of_channel(
     if key == "delivery":
         return "what may go out now goes, what may not waits for its window", queue.messages
     if key in ("backoff", "jitter"):
-        return "delayed messages; the next interval is the new one", queue.delayed
+        return "delayed messages are due by the new intervals", queue.delayed
     if key in _NOTICES:
         return _TOLD, None
     if key in _LIMITS:

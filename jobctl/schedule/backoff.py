@@ -64,6 +64,15 @@ def host_wait(channel: ChannelSettings, failures: int, random: Random) -> float:
 
     :param failures: In a row, this one included, at least 1.
     """
-    longest = min(intervals(channel, Priority.NORMAL)[0], HOST_LONGEST)
+    longest = _longest(channel)
     seconds = min(HOST_FIRST * float(1 << min(failures - 1, 16)), longest)
     return seconds * random.uniform(1 - HOST_JITTER, 1 + HOST_JITTER)
+
+
+def longest_wait(channel: ChannelSettings) -> float:
+    """Seconds: no host is left alone for longer."""
+    return _longest(channel) * (1 + HOST_JITTER)
+
+
+def _longest(channel: ChannelSettings) -> float:
+    return min(intervals(channel, Priority.NORMAL)[0], HOST_LONGEST)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from jobctl.schedule.backoff import HOST_JITTER, HOST_LONGEST, host_wait
+from jobctl.schedule.backoff import HOST_JITTER, HOST_LONGEST, host_wait, longest_wait
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.plan import HostBackoff
+from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.window import Window
 
 
@@ -35,6 +36,14 @@ class Reachability:
         self._memory.wall.set(host, until)
         self._window.shed_blocked(host)
         self._memory.dirty[host.channel] = None
+
+    def reconsider(self, channel: ChannelQueue, now: float) -> None:
+        """Other retry intervals: no host is left alone for longer than they allow."""
+        latest = now + longest_wait(channel.settings)
+        for host in channel.hosts.values():
+            if host.failures and host.until > latest and not host.lapsed:
+                host.until = latest
+                self._memory.wall.set(host, latest)
 
     def answered(self, host: HostQueue) -> bool:
         """It has answered; ``True``: that is news."""

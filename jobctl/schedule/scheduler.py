@@ -107,6 +107,7 @@ class Scheduler:
                 for job in channel.jobs.values():
                     if job.run is None:
                         job.stop()
+            self._reach.reconsider(channel, now)
             memory.dirty[channel] = None
         self._pools.configure(settings.pools, memory.channels.values())
         self._window.limit(settings.controller.max_cache_messages)

@@ -207,6 +207,11 @@ class MemoryStore(MemoryRecords):
         )
         return self._do(lambda: [due[pair] for pair in hosts], faults=False)
 
+    def channels(self) -> "Deferred[list[str]]":
+        return self._do(
+            lambda: sorted({stored.entry.channel for stored in self.disk.entries.values()}), faults=False
+        )
+
     def count_arrived(self, channel: str, priority: Priority, after: float, until: float) -> "Deferred[int]":
         return self._do(
             lambda: sum(

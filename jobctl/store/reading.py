@@ -156,6 +156,11 @@ def overdue(connection: sqlite3.Connection, hosts: list[tuple[str, str]], now: f
     return [count for (count,) in rows]
 
 
+def channels(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT channel FROM ledger WHERE queued + held > 0 ORDER BY channel")
+    return [_plain(name) for (name,) in rows]
+
+
 def count_arrived(
     connection: sqlite3.Connection, channel: str, priority: int, after: float, until: float
 ) -> int:

@@ -296,6 +296,10 @@ class SQLiteStore(OperatorRecords):
         now, pairs = self._clock(), list(hosts)
         return self._ask(self._lists, lambda connection: reading.overdue(connection, pairs, now))
 
+    def channels(self) -> "Deferred[list[str]]":
+        """Names of the channels that have entries."""
+        return self._ask(self._schedule, reading.channels)
+
     def count_arrived(self, channel: str, priority: Priority, after: float, until: float) -> "Deferred[int]":
         """Queued entries that arrived between the two times."""
         return self._ask(
