@@ -141,6 +141,7 @@ class JobctlService(Service):
         controller = self.controller
         assert controller is not None
         controller.take()
+        controller.supervisor.adopt_orphans()
         rights = daemon_rights(where.control_group, where.control_readers)
         self._control = ControlFactory(controller.operations, rights, reactor)
         self._control_port = listen(reactor, where.control_socket, self._control, rights.group)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -11,13 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from jobctl.jobprotocol.frames import Ask
+from jobctl.jobs.orphans import children
 from jobctl.jobs.supervisor import Supervisor, SupervisorSettings
 from tests.jobs_support import Handler, spec
-
-
-def children() -> set[str]:
-    """Our children, those that ended and were not reaped included; other tests of the session may have some."""
-    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
 
 
 class SupervisionCase(TestCase):
@@ -27,7 +22,7 @@ class SupervisionCase(TestCase):
     peer_spec: Any = None
 
     def setUp(self) -> None:
-        self.before = children()
+        self.before = set(children())
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
         self.handler = Handler()
@@ -53,7 +48,7 @@ class SupervisionCase(TestCase):
             job.end("test over")
         await self.the.stop_all(0)
         self.assertEqual(self.the.jobs, {})
-        self.assertEqual(children() - self.before, set())
+        self.assertEqual(set(children()) - self.before, set())
 
     async def started(self, *argv: str, asked: bool = True, **keys: Any) -> Any:
         """Start a program and return its job once it has asked for work."""

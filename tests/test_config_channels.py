@@ -301,6 +301,8 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
         "multiple": "true\ndaemon = 'g.example'",
         "option_file": "'/dev/null'",
         "jitter": "0.5",
+        "limit_memory": "64",
+        "limit_open_files": "64",
         "notificationchannel": "'tcp_x'",
         "tls_ca_file": "'/dev/null'",
         "auth_username": "'ann'\nauth_password_file = '/dev/null'",

@@ -313,20 +313,20 @@ class GroupTests(SupervisionCase):
         self.assertEqual({name: variables.get(name) for name in expected}, expected)
         self.assertEqual(told["hello"]["settings"]["official_host_name"], "line.example")
 
-    async def test_fifty_workers_do_not_hold_each_others_pipes(self) -> None:
-        """Of 50 programs started together one is told nothing but end-of-file, and sees it at once."""
+    async def test_two_hundred_workers_do_not_hold_each_others_pipes(self) -> None:
+        """Of 200 programs started together one is told nothing but end-of-file, and sees it at once."""
         self.supervisor()
-        for number in range(50):
+        for number in range(200):
             self.the.start(spec(*program("waits.sh"), id=f"j{number}"))
-        await self.handler.until(lambda: len(self.handler.said(HelloProgram)) == 50)
-        self.handler.spawned[20]._work.close()
+        await self.handler.until(lambda: len(self.handler.said(HelloProgram)) == 200)
+        self.handler.spawned[100]._work.close()
         how = await self.end()
-        self.assertEqual((self.handler.ended[0][0].id, how.exit_status), ("j20", 7))
-        self.assertEqual(len(self.the.jobs), 49)
+        self.assertEqual((self.handler.ended[0][0].id, how.exit_status), ("j100", 7))
+        self.assertEqual(len(self.the.jobs), 199)
         before = len(os.listdir("/proc/self/fd"))
         await self.the.stop_all(5)
         self.assertEqual({how.exit_status for _, how in self.handler.ended[1:]}, {0})
-        self.assertEqual(len(os.listdir("/proc/self/fd")), before - 49 * 3)
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before - 199 * 3)
 
     async def test_a_server_gets_its_listening_sockets(self) -> None:
         """Descriptors handed to a server program are open in it, and hello says which."""
@@ -405,7 +405,7 @@ class StartTests(SupervisionCase):
     async def test_without_setsid(self) -> None:
         """Where setsid(1) is missing a program leads its own session all the same."""
         shim = os.path.join(os.path.dirname(child.__file__), "exec_shim.py")
-        self.patch(child, "own_session", lambda: (sys.executable, "-I", "-S", shim))
+        self.patch(child, "own_session", lambda limits: (sys.executable, "-I", "-S", shim))
         self.supervisor()
         job = await self.started(*program("waits.sh"), asked=False)
         await self.handler.until(lambda: job.hello is not None)

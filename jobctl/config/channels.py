@@ -21,6 +21,7 @@ from jobctl.config.values import is_host
 _NAME = re.compile(r"[a-z0-9_$-]{1,32}", re.ASCII)
 MAX_OFFICIAL = 128
 _PROGRAMS = ("master_command", "slave_command")
+_PROGRAM_LIMITS = ("limit_memory", "limit_open_files", "limit_cpu", "limit_file_size")
 
 
 class Surroundings(NamedTuple):
@@ -151,6 +152,7 @@ def _channel(
         "master_command": program.master_command,
         "slave_command": program.slave_command,
         "transport": program.transport,
+        **{name: getattr(program, name) for name in _PROGRAM_LIMITS},
         "pool": "DEFAULT" if "DEFAULT" in around.pools else next(iter(around.pools)),
     }
     fields.update(_plain_fields(merged))

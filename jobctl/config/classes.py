@@ -29,6 +29,10 @@ class ChannelClass(msgspec.Struct, frozen=True, kw_only=True):
     max_life_time: float = MAX_LIFE_TIME
     max_life_askwork: int = MAX_LIFE_ASKWORK
     anon_host: bool = False
+    limit_memory: int | None = None
+    limit_open_files: int | None = None
+    limit_cpu: float | None = None
+    limit_file_size: int | None = None
     delivery: dict[str, Hours] = {}
     where: KeyPath = ()
 

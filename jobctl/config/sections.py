@@ -141,6 +141,10 @@ CHANNEL_CLASS = KeyTable(
         _key("transport", Kind.TEXT, "What its standard input and output are joined to."),
         _LIFE_TIME,
         _LIFE_ASKWORK,
+        _key("limit_memory", Kind.INTEGER, "MiB of memory of each program.", "as the daemon", 16),
+        _key("limit_open_files", Kind.INTEGER, "Descriptors of each program.", "as the daemon", 16),
+        _key("limit_cpu", Kind.SECONDS, "CPU time of a program's whole life.", "as the daemon", 1),
+        _key("limit_file_size", Kind.INTEGER, "MiB of the largest file written.", "as the daemon", 1),
         _key("anon_host", Kind.SWITCH, "1: destination hosts are not told apart.", "0"),
         *(
             _key(f"{priority}_delivery", Kind.HOURS, f"Hours in which {priority} mail goes out.", "any")

@@ -155,6 +155,10 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     threaddepth: int = 10
     anon_host: bool = False
     user: str | None = None
+    limit_memory: int | None = None  # MiB
+    limit_open_files: int | None = None
+    limit_cpu: float | None = None
+    limit_file_size: int | None = None  # MiB
     # copies, retries, expiry
     copies: str = "single_sys"
     addrsperfile: int | None = None

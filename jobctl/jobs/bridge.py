@@ -90,7 +90,7 @@ def start_command(spawn: Spawn, shared: Shared, spec: JobSpec, command: str) -> 
     variables = {"PMDF_CHANNEL": spec.channel.name, "JOBCTL_JOB": spec.id, **spec.environment}
     peer = Peer(shared, os.path.basename(argv[0]) if argv else "command")
     with _crossed() as (one, other):
-        peer.start(argv, variables, spec.channel.user, other)
+        peer.start(argv, variables, spec.channel, other)
         try:
             peer.join(spawn(spec, {"APPLICATIONINFO": application(spec)}, one))
         except CannotStart:

@@ -214,6 +214,7 @@ class Job(Conversation):
     def _sweep(self) -> None:
         """Something holds the pipes of a program that is gone: kill it, or else turn away from it."""
         self._child.sweep()
+        self._shared.hunt(self.id)
         self._drain_timer = self._shared.clock.callLater(self._shared.settings.drain, self._turn_away)
 
     def _turn_away(self) -> None:

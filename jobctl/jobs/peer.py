@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from jobctl.config.settings import ChannelSettings
 from jobctl.jobs.child import Child, open_failed, outcome_text, prepare
 from jobctl.jobs.job import Job
 from jobctl.jobs.log_lines import LineLog
@@ -31,15 +32,19 @@ class Peer:
         self._timer: Any = None
 
     def start(
-        self, argv: tuple[str, ...], variables: dict[str, str], user: str | None, stdio: tuple[int, int]
+        self,
+        argv: tuple[str, ...],
+        variables: dict[str, str],
+        channel: ChannelSettings,
+        stdio: tuple[int, int],
     ) -> None:
         """
-        Start it.
+        Start it, as the channel's programs are.
 
         :param stdio: Its stdin and stdout; they stay the caller's.
         :raises CannotStart: Nothing is left of the attempt.
         """
-        program = prepare(argv, variables, user)
+        program = prepare(argv, variables, channel)
         try:
             stderr_end, stderr = os.pipe2(os.O_CLOEXEC)
         except OSError as why:

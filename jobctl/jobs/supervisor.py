@@ -14,6 +14,7 @@ from jobctl.jobs.child import prepare
 from jobctl.jobs.conversation import LOOKS, Conversation
 from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.job import SENT, Job
+from jobctl.jobs.orphans import Orphans
 from jobctl.jobs.shared import Abortable, Shared
 from jobctl.jobs.socket_bridge import SocketBridge
 from jobctl.jobs.spec import Ended, JobSpec, SupervisorSettings
@@ -44,7 +45,17 @@ class Supervisor:
     ) -> None:
         self.jobs: dict[str, Conversation] = {}
         self.clock = clock or reactor
-        self._shared = Shared(reactor, self.clock, handler, settings, self._ended, self._keep, self._release)
+        self._orphans = Orphans(reactor, lambda: self.jobs)
+        self._shared = Shared(
+            reactor,
+            self.clock,
+            handler,
+            settings,
+            self._ended,
+            self._keep,
+            self._release,
+            self._orphans.hunt,
+        )
         self._handler = handler
         self._resolver = resolver
         self._peer_spec = peer_spec
@@ -58,6 +69,10 @@ class Supervisor:
         """What is started from now on has these; what runs has the times, too."""
         self._shared.settings = settings
         self._resolver = resolver
+
+    def adopt_orphans(self) -> None:
+        """Be the parent of what programs leave behind, until :meth:`stop_all` is done."""
+        self._orphans.adopt()
 
     def start(self, spec: JobSpec) -> None:
         """
@@ -148,7 +163,7 @@ class Supervisor:
         }
         if spec.role == "master":
             variables["JOBCTL_SENT_FD"] = str(SENT)
-        program = prepare(spec.argv, variables, spec.channel.user)
+        program = prepare(spec.argv, variables, spec.channel)
         job = Job(spec, self._shared)
         job.start(program, stdio)
         self._begin(job)
@@ -184,6 +199,7 @@ class Supervisor:
         if not self.jobs and self._looking is not None:
             self._looking.cancel()
             self._looking = None
+        self._orphans.hunt()
         try:
             self._handler.job_ended(job, how)
         except Exception:
@@ -203,6 +219,7 @@ class Supervisor:
         for other in list(self._aside.values()):
             other.abort()
         if not self._aside:
+            self._orphans.release()
             gone, self._all_gone = self._all_gone, []
             for waiting in gone:
                 waiting.callback(None)
