@@ -165,12 +165,29 @@ class IMessageStore(Interface):
         """
 
     def history(id):
-        """Deferred[list[Attempt]], oldest first; empty when it is gone."""
+        """Deferred[list[Attempt]], oldest first; empty when it is gone and no longer remembered."""
 
     def ledger():
         """
         :return: Deferred[dict[str, dict[str, int]]]: channel to recipients counted by
             ``accepted``, ``generated``, each :class:`Loss`, and ``queued`` (counted now).
+        """
+
+    def keep_finished(seconds):
+        """
+        Remember what became of recipients for so long after they left; 0: not at all, the default.
+
+        What was tried for them, :meth:`history`, is kept as long.
+        """
+
+    def finished(search, after, limit):
+        """
+        What became of recipients that have left, in the order they did.
+
+        :param search: jobctl.accounts.history.Search
+        :param after: 0, or the number that the last call gave.
+        :param limit: Most to return.
+        :return: Deferred[tuple[list[Finished], int]]: with the number to go on after; 0: that is all.
         """
 
     def set_stopped(channel, stopped, author):

@@ -250,7 +250,7 @@ def test_mta_and_controller_values() -> None:
     """Blocks are 1024 octets; what does not act yet is noted with its line, never dropped silently."""
     settings = load_text(
         SMALL
-        + '[mta]\nblock_limit = 20\nmax_received_lines = 30\nlog_format = 4\n[job_controller]\nsecret = "x"\n'
+        + '[mta]\nblock_limit = 20\nmax_received_lines = 30\nlog_auth = 1\n[job_controller]\nsecret = "x"\n'
         "stop_timeout = 'PT1M'\njob_limit = 3\nmax_life_time = 60\n[channel.tcp_local]\n"
         "[job_controller.channel_class.'tcp*']\nmaster_command = 'x'\n",
         "/x",
@@ -261,7 +261,7 @@ def test_mta_and_controller_values() -> None:
     assert settings.pools["DEFAULT"].job_limit == 3
     assert settings.channels["tcp_local"].max_life_time == 60
     assert [(note.line, note.key) for note in settings.notes] == [
-        (6, "mta.log_format"),
+        (6, "mta.log_auth"),
         (8, "job_controller.secret"),
     ]
     assert all("does not act yet" in note.text for note in settings.notes)

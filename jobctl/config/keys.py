@@ -34,6 +34,7 @@ class Kind(StrEnum):
     SECONDS = "seconds or duration"
     MOMENT = "seconds, duration or time"
     HOURS = "hours of the day"
+    TIME_OF_DAY = "HH:MM or never"
     DURATIONS = "durations"
     AGES = "ages"
     COMMAND = "command"

@@ -10,6 +10,7 @@ from jobctl.config.channels import Surroundings, read_channels
 from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
 from jobctl.config.findings import Findings
 from jobctl.config.linemap import LineMap
+from jobctl.config.log_options import LogSettings
 from jobctl.config.notification import read_notification
 from jobctl.config.paths import absolute
 from jobctl.config.pools import read_pools
@@ -127,6 +128,7 @@ def _settings(
         path=findings.path,
         controller=_controller(controller, directory),
         mta=_mta(mta),
+        log=_log(mta),
         pools=around.pools,
         channels=channels,
         services=read_services(dispatcher["service"], findings, channels, directory, exists),
@@ -174,8 +176,18 @@ def _controller(given: Table, directory: str) -> JobControllerSettings:
     return JobControllerSettings(**fields)
 
 
+def _log(given: Table) -> LogSettings:
+    known = LogSettings.__struct_fields__
+    return LogSettings(**{name: found.value for name, found in given.items() if name in known})  # type: ignore[arg-type]
+
+
 def _mta(given: Table) -> MtaSettings:
-    fields: dict[str, Any] = {found.key.field: found.value for found in given.values() if found.key.field}
+    log = LogSettings.__struct_fields__
+    fields: dict[str, Any] = {
+        found.key.field: found.value
+        for found in given.values()
+        if found.key.field and found.key.field not in log
+    }
     fields["block_limit"] = fields.get("block_limit", 0) * BLOCK
     limit = fields.pop("content_return_block_limit", RETURN_LIMIT)
     fields["content_return_limit"] = (limit or MOST_RETURNED) * BLOCK

@@ -1,38 +1,11 @@
 """Keys of every section but the channels' keywords, in one table each."""
 
 from jobctl.config.keys import Key, KeyTable, Kind, Status
+from jobctl.config.log_options import LOG
 
 _NO_PORT = "commands reach the controller through control_socket"
 _NO_SCAN = "the queue is a database: there is nothing to scan"
 _NO_STRESS = "stress is not reported to the controller yet"
-_NO_LOG = "the transaction log has no such option yet"
-_LOG_OPTIONS = (
-    "log_format",
-    "log_node",
-    "log_process",
-    "log_notary",
-    "log_filename",
-    "log_envelope_id",
-    "log_message_id",
-    "log_username",
-    "log_connection",
-    "log_sensitivity",
-    "log_priority",
-    "log_intermediate",
-    "log_filter",
-    "log_reason",
-    "log_diagnostics",
-    "log_remote_mta",
-    "log_queue_time",
-    "log_auth",
-    "log_delivery_flags",
-    "log_imap_flags",
-    "log_header",
-    "log_local",
-    "log_messages_syslog",
-    "log_connections_syslog",
-    "separate_connection_log",
-)
 
 
 def _key(
@@ -91,6 +64,21 @@ CONTROLLER = KeyTable(
         ),
         _key("control_group", Kind.TEXT, "Group whose members may change the queue."),
         _key("control_readers", Kind.WORDS, "Users and groups who may look at the queue."),
+        Key(
+            name="log_rollover",
+            kind=Kind.TIME_OF_DAY,
+            sentence="When mail.log_current becomes mail.log_yesterday, and that part of mail.log.",
+            default="00:30",
+            field="log_rollover",
+            source="AG63 (return job)",
+        ),
+        _key(
+            "history_retention",
+            Kind.SECONDS,
+            "How long finished messages can be looked up; 0 = none are kept.",
+            "P30D",
+            0,
+        ),
         _key("stop_timeout", Kind.SECONDS, "Seconds that programs get to stop.", "30", 0),
         _key("job_limit", Kind.INTEGER, "job_limit of pools without one.", "10", 1, 10_000),
         _LIFE_TIME,
@@ -274,8 +262,8 @@ MTA = KeyTable(
         _inert(
             "use_ip_access", Kind.INTEGER, "Retry count in IP_ACCESS probes.", "there are no mapping tables"
         ),
-        *(_inert(name, Kind.INTEGER, "What the transaction log shows.", _NO_LOG) for name in _LOG_OPTIONS),
     ),
+    LOG,
 )
 
 NOTIFICATION = KeyTable(

@@ -8,6 +8,7 @@ loader makes these; nothing else does, except tests.
 
 import msgspec
 
+from jobctl.config.log_options import LogSettings
 from jobctl.mail.envelope import Priority
 
 # Retry intervals in seconds by priority name; the last repeats (job-controller: backoff, normalbackoff ...).
@@ -74,6 +75,7 @@ class TcpOptions(msgspec.Struct, frozen=True, kw_only=True):
     # logging
     log_banner: int = 0
     log_transportinfo: int = 0
+    log_connection: int | None = None
     trace_level: int = 0
 
     def seconds(self, option: str) -> float:
@@ -267,6 +269,8 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar debug: Bits, see :mod:`jobctl.controller.debugging`.
     :ivar free_space: Octets that must stay free on the queue's disk for new mail to be accepted.
+    :ivar log_rollover: Minutes after midnight, local time; -1: never.
+    :ivar history_retention: Seconds for which finished messages can be looked up.
     """
 
     queue_directory: str
@@ -278,6 +282,8 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     control_group: str | None = None
     control_readers: tuple[str, ...] = ()
     stop_timeout: float = 30
+    log_rollover: int = 30
+    history_retention: float = 30 * 86400
 
 
 class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -381,6 +387,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...]
     notification: NotificationSettings = NotificationSettings()
     retry: tuple[RetryRule, ...] = ()
+    log: LogSettings = LogSettings()
     notes: tuple[Note, ...] = ()
     lines: dict[str, int] = {}
 

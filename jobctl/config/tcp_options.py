@@ -196,21 +196,14 @@ DIALOGUE: tuple[Key, ...] = (
 )
 
 LOGGING: tuple[Key, ...] = (
-    _unacted(
-        _switch("LOG_BANNER", "Client: 1 logs the remote banner.", "0", "AG05 gansy"),
-        "the banner is not logged yet",
-        1,
-    ),
-    _unacted(
-        _switch("LOG_TRANSPORTINFO", "1 logs the transport string.", "0", "AG05 gansy"),
-        "the transport string is logged wherever it is known",
-        1,
-    ),
-    _inert(
+    _switch("LOG_BANNER", "Client: 1 shows the remote banner in D, R and Q records.", "0", "AG05 gansy"),
+    _switch("LOG_TRANSPORTINFO", "1 shows the transport string in D, R and Q records.", "0", "AG05 gansy"),
+    _count(
         "LOG_CONNECTION",
-        Kind.INTEGER,
-        "Bits: what of connections is logged.",
-        "connections are always logged",
+        "Bits: what of this channel's connections is logged.",
+        "log_connection of [mta]",
+        high=255,
+        source="AG63",
     ),
     _unacted(
         _count("TRACE_LEVEL", "0, 1 or 2: how much of the connection the debug log shows.", "0", high=2),

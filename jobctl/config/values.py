@@ -15,6 +15,7 @@ from jobctl.mail.durations import parse_duration
 _BASED = re.compile(r"(\d{1,2})%([0-9A-Za-z]{1,30})", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 _WINDOW = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)", re.ASCII)
 _DAY = 24 * 60
@@ -242,6 +243,14 @@ def _hours(key: Key, raw: object) -> object:
     return tuple(windows)
 
 
+def _time_of_day(key: Key, raw: object) -> object:
+    """Minutes since midnight; -1: never."""
+    found = _TIME_OF_DAY.fullmatch(raw) if isinstance(raw, str) else None
+    if raw != "never" and found is None:
+        raise ValueError(f'{raw!r} is not a time of day such as "00:30", or "never"')
+    return -1 if found is None else 60 * int(found[1]) + int(found[2])
+
+
 def _durations(key: Key, raw: object) -> object:
     durations = []
     for word in raw.split() if isinstance(raw, str) else raw if isinstance(raw, list) else [raw]:
@@ -314,6 +323,7 @@ _CONVERTERS: dict[Kind, Callable[[Key, object], object]] = {
     Kind.SECONDS: _seconds,
     Kind.MOMENT: _moment,
     Kind.HOURS: _hours,
+    Kind.TIME_OF_DAY: _time_of_day,
     Kind.DURATIONS: _durations,
     Kind.AGES: _ages,
     Kind.COMMAND: _command,

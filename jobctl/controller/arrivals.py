@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from jobctl.controller.books import Books
 from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal, refusal_for, too_large
 from jobctl.errors import ChannelViolation
@@ -32,6 +33,7 @@ class _Arriving:
         self.priority = priority
         self.hints = NO_HINTS
         self.staged: Any = None
+        self.beginning = b""
         self.refusal: Refusal | None = None
         self._intake = intake
         self._store = store
@@ -45,6 +47,7 @@ class _Arriving:
             if self.staged is None:
                 self.hints = hints_of(data)
                 self.staged = self._store.stage()
+                self.beginning = data
             if self._limit and self.staged.size + len(data) > self._limit:
                 raise too_large()
             self.staged.write(data)
@@ -68,12 +71,18 @@ class Arrivals:
     """
 
     def __init__(
-        self, job: Any, intake: Intake, store: Any, relay_from: Callable[[Any], tuple[str, ...] | None]
+        self,
+        job: Any,
+        intake: Intake,
+        store: Any,
+        relay_from: Callable[[Any], tuple[str, ...] | None],
+        books: Books,
     ) -> None:
         self._job = job
         self._intake = intake
         self._store = store
         self._relay_from = relay_from
+        self._books = books
         self._open: dict[str, _Arriving] = {}
 
     def submit(self, frame: Submit, content: bytes) -> None:
@@ -97,8 +106,8 @@ class Arrivals:
             arriving = _Arriving(frame, self._source(frame), priority, self._intake, self._store)
             self._open[frame.id] = arriving
         elif frame.abort:
-            arriving.discard()
             del self._open[frame.id]
+            self._abort(arriving)
             return
         arriving.add(content)
         if frame.more:
@@ -109,7 +118,13 @@ class Arrivals:
         else:
             staged = arriving.staged
             self._accept(
-                arriving.first, arriving.source, staged, staged.size, arriving.priority, arriving.hints
+                arriving.first,
+                arriving.source,
+                staged,
+                staged.size,
+                arriving.priority,
+                arriving.hints,
+                arriving.beginning,
             )
 
     def _source(self, frame: Submit) -> Source:
@@ -128,6 +143,7 @@ class Arrivals:
         size: int,
         priority: Priority | None,
         hints: Hints,
+        beginning: bytes = b"",
     ) -> None:
         envelope = frame.envelope
         assert envelope is not None
@@ -139,6 +155,8 @@ class Arrivals:
             envelope_id=frame.envelope_id,
             priority=priority,
             hints=hints,
+            beginning=beginning,
+            job=self._job.id,
         )
         done.addCallbacks(self._accepted, self._refused, (frame.id,), {}, (frame.id, content))
 
@@ -188,8 +206,13 @@ class Arrivals:
     def lost(self) -> None:
         """The job is gone: what it had not finished was never owed to anybody."""
         for arriving in self._open.values():
-            arriving.discard()
+            self._abort(arriving)
         self._open.clear()
+
+    def _abort(self, arriving: _Arriving) -> None:
+        received = 0 if arriving.staged is None else arriving.staged.size
+        arriving.discard()
+        self._books.aborted(self._job, arriving.first, received)
 
 
 def _priority(frame: Submit) -> Priority | None:

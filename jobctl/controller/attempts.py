@@ -178,7 +178,12 @@ class Attempts:
             )
         except Exception as why:
             log.failure("{entry}: bug while acting on its verdicts", entry=stored.entry.id)
-            known = Settlement(id=stored.entry.id, losses=losses_of(dispositions))
+            known = Settlement(
+                id=stored.entry.id,
+                losses=losses_of(dispositions),
+                said=tuple(dispositions),
+                job=attempt.job,
+            )
             settlement = aside(known, f"error in the controller: {why}", now)
         self._recorder.record(settlement, stored)
 

@@ -113,7 +113,7 @@ class Changes:
     async def qm_delete(self, request: QmDelete, caller: Caller, stream: Any) -> dict[str, Any]:
         async def delete(stored: StoredEntry) -> Settlement:
             losses = tuple((recipient.address, Loss.DELETED) for recipient in stored.envelope.recipients)
-            return Settlement(id=stored.entry.id, losses=losses)
+            return Settlement(id=stored.entry.id, losses=losses, reason=f"by {caller.name}")
 
         return await self._each(request, caller, "deleted", delete)
 
@@ -169,6 +169,7 @@ class Changes:
             return settlement
         if settlement.notifications and not notice_ids:
             return _GONE
+        self._at.books.settled(stored, settlement)
         for ids, notice in zip(notice_ids, settlement.notifications, strict=True):
             self._at.intake.remember(ids, notice)
         if settlement.state is Lasting.QUEUED:

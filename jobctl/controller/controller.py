@@ -13,6 +13,7 @@ from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
 from jobctl.control.operations import Caller
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.audit import Audit
+from jobctl.controller.books import Books
 from jobctl.controller.debugging import Debugging
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.handler import JobHandler
@@ -32,6 +33,7 @@ from jobctl.controller.server_jobs import LONGEST_PAUSE
 from jobctl.controller.services import Services
 from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
+from jobctl.controller.transaction_log import TransactionLog
 from jobctl.controller.unattempted import Unattempted
 from jobctl.controller.verdicts import Verdicts
 from jobctl.jobs.attached import AttachedJob
@@ -77,6 +79,9 @@ class Controller:
         self.dispatch = Dispatch(
             reactor, settings, self.store, self.scheduler, self.hot, self.jobs, self.start_job
         )
+        self.books = Books(reactor.seconds)
+        self.transaction_log = TransactionLog(settings, reactor)
+        self.books.books.append(self.transaction_log)
         self.intake = Intake(settings, self.router, self.store, self.hot, self._stored, reactor.seconds)
         self.notices = Notices(
             settings,
@@ -93,6 +98,8 @@ class Controller:
             self.dispatch.kick,
             self.dispatch.stand_still,
         )
+        self.intake.queued.append(self.books.queued)
+        self.recorder.settled.append(self.books.settled)
         self.quotes = Quotes(self.store, settings)
         self.hosts = Hosts(self.store, self.scheduler)
         self.attempts = Attempts(
@@ -120,6 +127,7 @@ class Controller:
             self.hosts,
             self.jobs,
             self._relay_from,
+            self.books,
         )
         self.handler.spawn_watchers.append(self._job_spawned)
         self.handler.greet_watchers.append(self._job_greeted)
@@ -170,6 +178,7 @@ class Controller:
         self.gone = {*await self.store.channels()} - self.settings.channels.keys()
         for name in sorted(self.gone):
             log.warn("channel {channel} is not configured; its mail stays and waits for it", channel=name)
+        self.store.keep_finished(self.settings.controller.history_retention)
         await self.live_changes.restore()
         for name in await self.store.stopped():
             self.scheduler.stop(name)
@@ -184,6 +193,7 @@ class Controller:
         self.reloads.begin()
         self.dispatch.kick()
         self.audit.start()
+        self.transaction_log.start()
 
     def _server_spec(self, service: ServiceSettings, listen: tuple[int, ...]) -> JobSpec:
         return self._spec(self.settings.channels[service.channel], "slave", service=service, listen=listen)
@@ -313,6 +323,9 @@ class Controller:
         self.debugging.set(settings.controller.debug)
         self.store.keep_free(settings.controller.free_space)
         self.supervisor.reconfigure(self._supervision(), Resolver(self.reactor))
+        self.store.keep_finished(settings.controller.history_retention)
+        self.transaction_log.reconfigure(settings)
+        self.transaction_log.reopen()
         self.dispatch.reconfigure(settings)
         self.scheduler.reconfigure(settings, now)
         self.services.reconfigure(settings, opened)
@@ -347,4 +360,5 @@ class Controller:
         await self.services.stop()
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
         await self.attempts.finish()
+        self.transaction_log.stop()
         await self.store.close()

@@ -63,6 +63,7 @@ class Receiver:
         self._limit = limit
         self._staged: Any = None
         self._hints = NO_HINTS
+        self._beginning = b""
         now = controller.reactor.seconds()
         host = controller.settings.local_host
         self._envelope_id = new_envelope_id(now, host)
@@ -87,6 +88,7 @@ class Receiver:
             self._hints = hints_of(beginning + data)
             self._staged = self._at.store.stage()
             self._staged.write(beginning)
+            self._beginning = beginning
         if self._staged is None:
             self._pieces.append(data)
         else:
@@ -116,6 +118,7 @@ class Receiver:
             priority=self._priority,
             channel=self._channel,
             hints=self._hints,
+            beginning=self._beginning,
         )
         return done.addErrback(self._refused)
 

@@ -9,6 +9,7 @@ from zope.interface import implementer
 
 from jobctl.controller.arrivals import Arrivals
 from jobctl.controller.attempts import Attempts
+from jobctl.controller.books import Books
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.intake import Intake
@@ -47,6 +48,7 @@ class JobHandler:
         hosts: Hosts,
         jobs: dict[str, Any],
         relay_from: Callable[[Any], tuple[str, ...] | None],
+        books: Books,
     ) -> None:
         self._reactor = reactor
         self._intake = intake
@@ -58,6 +60,7 @@ class JobHandler:
         self._hosts = hosts
         self._jobs = jobs
         self._relay_from = relay_from
+        self._books = books
         self._arrivals: dict[str, Arrivals] = {}
         self.spawn_watchers: list[Callable[[Any], None]] = []
         self.greet_watchers: list[Callable[[Any], None]] = []
@@ -68,7 +71,7 @@ class JobHandler:
     def job_spawned(self, job: Any) -> None:
         spec = job.spec
         self._jobs[job.id] = job
-        self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from)
+        self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from, self._books)
         for watcher in self.spawn_watchers:
             watcher(job)
         log.info("{job}: {role} of {channel} started", job=job.id, role=spec.role, channel=spec.channel.name)
@@ -87,15 +90,7 @@ class JobHandler:
         elif kind is HelloProgram:
             self._greeted(job, frame)
         elif kind is Event:
-            log.info(
-                "{job}: {channel} connection {event} {transport} {application} {text}",
-                job=job.id,
-                channel=job.spec.channel.name,
-                event=frame.event,
-                transport=frame.transport,
-                application=frame.application,
-                text=frame.text,
-            )
+            self._books.event(job, frame)
 
     def _greeted(self, job: Any, frame: HelloProgram) -> None:
         spec = job.spec
@@ -125,6 +120,7 @@ class JobHandler:
             now = self._reactor.seconds()
             ids = self._scheduler.job_ended(job.id, how.worked, now, spec.channel.name, spec.host, spec.run)
             settled = self._attempts.job_ended(job.id, ids, how, job.held)
+            settled.addCallback(lambda _: self._books.job_ended(job))
             if job.journal is not None:
                 settled.addCallback(lambda _: job.journal.remove()).addErrback(_stays, job.id)
             # One that was told to stop, or was started by hand and left, says nothing about the next.

@@ -13,6 +13,7 @@ from jobctl.controller.refusals import Refusal, refusal_for, too_large
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
+from jobctl.mail.labels import labels
 from jobctl.routing.router import NoRoute, Router
 from jobctl.schedule.entrance import new_entry
 from jobctl.schedule.rules import RetryRules
@@ -34,6 +35,7 @@ class Intake:
     The one way into the queue.
 
     :param stored: Called with each new entry after its commit, in the order of commits.
+    :ivar queued: Called with the ids and the submission of each message after its commit.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Intake:
         self._hot = hot
         self._stored = stored
         self._seconds = seconds
+        self.queued: list[Callable[[list[str], Submission], None]] = []
         self.reconfigure(settings, router)
 
     def reconfigure(self, settings: Settings, router: Router) -> None:
@@ -56,6 +59,9 @@ class Intake:
         self.settings = settings
         self.router = router
         self._rules = RetryRules(settings.retry)
+        # Only history and log want to know what messages call themselves.
+        log_id = settings.log.bits("log_message_id") & 1
+        self._labelling = bool(settings.controller.history_retention or log_id)
         self._most_of_all = _smallest(settings.mta.block_limit)
         self._most = {
             channel.name: _smallest(settings.mta.block_limit, (channel.sourceblocklimit or 0) * BLOCK)
@@ -74,6 +80,8 @@ class Intake:
         channel: str | None = None,
         origin: Origin = Origin.ACCEPTED,
         hints: Hints = NO_HINTS,
+        beginning: bytes = b"",
+        job: str = "",
     ) -> Deferred[list[str]]:
         """
         Queue a message.
@@ -82,6 +90,8 @@ class Intake:
         :param priority: ``None``: what its header says, else normal.
         :param hints: What its header says.
         :param channel: Queue it there instead of where the rewrite rules say.
+        :param beginning: Of staged content, with its header.
+        :param job: That brought it.
         :return: Fires with the queue entries' ids once they are durable; fails with
             :class:`Refusal` when they are not, and then nothing was kept.
         """
@@ -96,6 +106,8 @@ class Intake:
                 channel=channel,
                 origin=origin,
                 hints=hints,
+                beginning=beginning,
+                job=job,
             )
         except Exception as why:
             return fail(refusal_for(why))
@@ -115,6 +127,8 @@ class Intake:
         channel: str | None = None,
         origin: Origin = Origin.ACCEPTED,
         hints: Hints = NO_HINTS,
+        beginning: bytes = b"",
+        job: str = "",
     ) -> Submission:
         """
         Decide channels and hosts of a message without queueing it.
@@ -136,6 +150,9 @@ class Intake:
             if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")
             entries.append(new_entry(settings, host, tuple(recipients), priority, size, now, hints, cause))
+        message_id = subject = ""
+        if self._labelling:
+            message_id, subject = labels(content if type(content) is bytes else beginning)
         return Submission(
             envelope=envelope,
             source=source,
@@ -145,6 +162,9 @@ class Intake:
             envelope_id=envelope_id,
             origin=origin,
             arrived=now,
+            message_id=message_id,
+            subject=subject,
+            job=job,
         )
 
     def most_octets(self, source_channel: str) -> int:
@@ -182,7 +202,9 @@ class Intake:
         return ids
 
     def remember(self, ids: list[str], submission: Submission) -> None:
-        """Put committed entries into the schedule, and small fresh content at hand."""
+        """Put committed entries into the schedule, and small fresh content at hand; have it known."""
+        for watcher in self.queued:
+            watcher(ids, submission)
         for entry_id, new in zip(ids, submission.entries, strict=True):
             if new.state is not Lasting.QUEUED:
                 continue
@@ -229,4 +251,6 @@ def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredE
         envelope=envelope,
         source=submission.source,
         envelope_id=submission.envelope_id,
+        message_id=submission.message_id,
+        subject=submission.subject,
     )

@@ -40,6 +40,7 @@ class Recorder:
     again.  A settlement that fails where one that just holds its entry does
     not is itself at fault: then its entry is held.
 
+    :ivar settled: Called with an entry as it was and its settlement, once that is committed.
     :ivar recorded: Called with an entry's id each time its result is committed and in the schedule.
     :param standstill: Called with a reason when nothing more may be handed out, with ``""`` when it may.
     """
@@ -65,6 +66,7 @@ class Recorder:
         self._on_way = 0
         self._again: IDelayedCall | None = None
         self._finishing: Deferred[None] | None = None
+        self.settled: list[Callable[[StoredEntry, Settlement], None]] = []
         self.recorded: list[Callable[[str], None]] = []
 
     def record(self, settlement: Settlement, stored: StoredEntry) -> None:
@@ -95,6 +97,9 @@ class Recorder:
     def _committed(self, notice_ids: list[list[str]], result: _Result, settlement: Settlement) -> None:
         now = self._reactor.seconds()
         stored = result.stored
+        # First of all: the schedule changes what it knows of an entry.
+        for told in self.settled:
+            told(stored, settlement)
         entry = stored.entry
         left = len(settlement.losses) < len(stored.envelope.recipients)
         if not left or settlement.state is Lasting.HELD:

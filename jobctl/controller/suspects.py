@@ -31,14 +31,16 @@ async def after_a_crash(controller: Any, directory: str) -> int:
             suspects += 1
             text = f"451 4.3.0 the controller was interrupted; job {os.path.basename(path)} may have delivered it"
             now = controller.reactor.seconds()
-            await controller.store.settle(
-                Settlement(
-                    id=stored.entry.id,
-                    suspect=stored.suspect + 1,
-                    last_reply=text,
-                    history=(Attempt(when=now, what="interrupted", text=text, job=os.path.basename(path)),),
-                )
+            job = os.path.basename(path)
+            settlement = Settlement(
+                id=stored.entry.id,
+                suspect=stored.suspect + 1,
+                last_reply=text,
+                history=(Attempt(when=now, what="interrupted", text=text, job=job),),
+                job=job,
             )
+            await controller.store.settle(settlement)
+            controller.books.settled(stored, settlement)
         os.unlink(path)
     if suspects:
         log.warn(

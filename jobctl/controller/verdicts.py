@@ -63,7 +63,13 @@ class Verdicts:
         left = [d for d in dispositions if d.verdict is Verdict.DEFERRED]
         notifications = self.notices.attempted(stored, dispositions, now=now, original=original)
         if not left:
-            return Settlement(id=stored.entry.id, losses=losses, notifications=notifications)
+            return Settlement(
+                id=stored.entry.id,
+                losses=losses,
+                notifications=notifications,
+                said=tuple(dispositions),
+                job=job,
+            )
         attempts = stored.entry.attempts + 1 if counted else stored.entry.attempts
         rule = self.lifetimes.number_after(stored, left, attempts, now)
         return Settlement(
@@ -75,6 +81,8 @@ class Verdicts:
             last_reply=left[-1].reply,
             history=tuple(_lines(dispositions, job, now)),
             notifications=notifications,
+            said=tuple(dispositions),
+            job=job,
         )
 
     def _due(
@@ -109,6 +117,7 @@ class Verdicts:
             id=stored.entry.id,
             losses=tuple((recipient.address, Loss.EXPIRED) for recipient in stored.envelope.recipients),
             notifications=self.notices.failed(stored, failed, Kind.TIMEDOUT, now=now, original=original),
+            said=tuple(failed),
         )
 
     def warned(self, stored: StoredEntry, age: float, now: float, original: Original) -> Settlement:
@@ -138,6 +147,7 @@ class Verdicts:
             id=stored.entry.id,
             losses=tuple((recipient.address, Loss.FAILED) for recipient in stored.envelope.recipients),
             notifications=self.notices.failed(stored, failed, Kind.BOUNCED, now=now, original=original),
+            said=tuple(failed),
         )
 
     def interrupted(
@@ -176,6 +186,8 @@ class Verdicts:
             state=Lasting.HELD if held else None,
             reason=reason,
             notifications=self.notices.attempted(stored, dispositions, now=now, original=NOTHING),
+            said=tuple(dispositions),
+            job=job,
         )
 
 
@@ -215,4 +227,6 @@ def aside(settlement: Settlement, reason: str, now: float) -> Settlement:
         state=Lasting.HELD,
         reason=reason,
         history=(Attempt(when=now, what="held", text=reason),),
+        said=settlement.said,
+        job=settlement.job,
     )

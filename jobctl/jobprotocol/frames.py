@@ -200,12 +200,27 @@ class VerdictFrame(_Frame, tag="verdict"):
 
 
 class Event(_Frame, tag="event"):
-    """Program to controller, for log and counters: a connection ``opened``, ``closed``, ``rejected``."""
+    """
+    Program to controller, for log and counters.
+
+    :ivar event: A connection was ``opened``, ``closed``, ``rejected`` (before any mail), or ``failed`` to come about;
+        on one there was a ``bad_command``, mail was ``refused``, ``etrn`` or ``auth`` was tried.
+    :ivar application: As :attr:`Source.application`; of a client the server's banner.
+    :ivar text: What was said: why, or the reply that was given.
+    :ivar modifiers: As :attr:`Source.modifiers`.
+    :ivar sender: Of mail that was refused.
+    :ivar recipient: Of it; or the bad command, ETRN's argument.
+    :ivar user: Who was, or wanted to be, authenticated.
+    """
 
     event: str
     transport: str = ""
     application: str = ""
     text: str = ""
+    modifiers: str = ""
+    sender: str = ""
+    recipient: str = ""
+    user: str = ""
 
 
 class Alive(_Frame, tag="alive"):

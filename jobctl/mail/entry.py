@@ -115,6 +115,8 @@ class StoredEntry(msgspec.Struct):
     suspect: int = 0
     deaths: int = 0
     held_since: float = 0.0
+    message_id: str = ""
+    subject: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,9 +137,42 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
 
 
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of one recipient, kept for a while after it has left the queue.
+
+    :ivar when: Epoch seconds, as is ``enqueued``.
+    :ivar id: The queue entry it was in.
+    :ivar source: Channel that the message came in by.
+    :ivar attempts: Attempts it took, the last one counted.
+    :ivar reply: The last words about it: the next hop's, or why we gave it up.
+    :ivar remote: Host that spoke them.
+    """
+
+    when: float
+    id: str
+    enqueued: float
+    channel: str
+    what: Loss
+    recipient: str
+    sender: str
+    source: str
+    envelope_id: str
+    message_id: str
+    subject: str
+    host: str
+    size: int
+    attempts: int
+    reply: str
+    remote: str
+
+
 class Submission(msgspec.Struct, frozen=True):
     """
     A message to take responsibility for.
+
+    :ivar message_id: As its header has it, for log and history; ``subject`` too.
+    :ivar job: The job that brought it, for the log.
 
     :ivar content: The whole content, or what :meth:`IMessageStore.stage` gave once it is complete.
     :ivar entries: At least one.
@@ -152,6 +187,9 @@ class Submission(msgspec.Struct, frozen=True):
     envelope_id: str = ""
     origin: Origin = Origin.ACCEPTED
     arrived: float = 0.0
+    message_id: str = ""
+    subject: str = ""
+    job: str = ""
 
 
 class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -194,6 +232,8 @@ class Settlement(msgspec.Struct, frozen=True):
     :ivar recipients: Who stands in for those that stay: they are counted as moved, these as accepted.
     :ivar undo: How to take it back, kept until its time is over; for what is split off, too.
     :ivar ended: Operation that can no longer be undone for this entry.  Only with it an entry leaves ``GRACE``.
+    :ivar said: For log and history: what was said of its recipients, those that leave above all.
+    :ivar job: The job whose attempt it was.
     """
 
     id: str
@@ -214,6 +254,8 @@ class Settlement(msgspec.Struct, frozen=True):
     ended: int | None = None
     warned: float | None = None
     rule: int | None = None
+    said: tuple[Disposition, ...] = ()
+    job: str = ""
 
 
 def paused(so_far: float, held_since: float, state: Lasting, now: float) -> tuple[float, float]:
@@ -230,6 +272,7 @@ def paused(so_far: float, held_since: float, state: Lasting, now: float) -> tupl
 __all__ = [
     "Attempt",
     "Disposition",
+    "Finished",
     "Lasting",
     "Loss",
     "NewEntry",

@@ -69,9 +69,11 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar transport: ``TCP|local-ip|local-port|remote-ip|remote-port`` with us first, or ``""``.
     :ivar application: ``SMTP/<helo name>``, or ``""`` when it was not SMTP.
     :ivar user: Authenticated user, if any.
+    :ivar modifiers: Letters of ``ACELS``, sorted, for the log: authenticated, BDAT, ESMTP, LMTP, TLS.
     """
 
     channel: str
     transport: str = ""
     application: str = ""
     user: str | None = None
+    modifiers: str = ""

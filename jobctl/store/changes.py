@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
-from jobctl.store.records import encode
+from jobctl.store.records import encode, microseconds
 
 # The counters of a channel, in the order of the ledger's columns after the channel.
 COUNTERS = (
@@ -33,7 +33,8 @@ _UNUSED = (
 _TRIGGER = f"""
 CREATE TEMP VIEW batch AS SELECT
     0 AS messages, 0 AS body, 0 AS entries, 0 AS gone, 0 AS emptied, 0 AS history, 0 AS ledger, 0 AS next_id,
-    0 AS stopped, 0 AS started, 0 AS backoffs, 0 AS forgotten, 0 AS swept;
+    0 AS stopped, 0 AS started, 0 AS backoffs, 0 AS forgotten, 0 AS swept,
+    0 AS silenced, 0 AS finished, 0 AS outdated, 0 AS most;
 CREATE TEMP TRIGGER apply INSTEAD OF INSERT ON batch BEGIN
     INSERT INTO messages SELECT value->>0, value->>1, value->>2, value->>3, value->>4,
         CAST(substr(NEW.body, value->>5, value->>6) AS TEXT), value->>9,
@@ -48,7 +49,14 @@ CREATE TEMP TRIGGER apply INSTEAD OF INSERT ON batch BEGIN
     DELETE FROM history WHERE entry IN (SELECT value->>0 FROM json_each(NEW.history))
         AND seq <= (SELECT max(seq) FROM history h WHERE h.entry = history.entry) - 100;
     DELETE FROM entries WHERE id IN (SELECT value FROM json_each(NEW.gone));
-    DELETE FROM history WHERE entry IN (SELECT value FROM json_each(NEW.gone));
+    DELETE FROM history WHERE entry IN (SELECT value FROM json_each(NEW.silenced));
+    INSERT INTO finished SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->6
+        FROM json_each(NEW.finished);
+    DELETE FROM history WHERE NEW.most > 0 AND entry IN
+        (SELECT entry FROM finished WHERE at < NEW.outdated ORDER BY at LIMIT NEW.most)
+        AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.id = history.entry);
+    DELETE FROM finished WHERE NEW.most > 0 AND at IN
+        (SELECT at FROM finished WHERE at < NEW.outdated ORDER BY at LIMIT NEW.most);
     INSERT OR IGNORE INTO garbage SELECT file FROM messages
         WHERE id IN (SELECT value FROM json_each(NEW.emptied)) AND file IS NOT NULL AND {_UNUSED};
     DELETE FROM messages WHERE id IN (SELECT value FROM json_each(NEW.emptied)) AND {_UNUSED};
@@ -65,7 +73,7 @@ CREATE TEMP TRIGGER apply INSTEAD OF INSERT ON batch BEGIN
     DELETE FROM garbage WHERE file IN (SELECT value FROM json_each(NEW.swept));
 END;
 """
-_APPLY = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_APPLY = f"INSERT INTO batch VALUES ({', '.join(17 * '?')})"
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -83,6 +91,9 @@ class Changes:
 
     :ivar files: Names of content files that rows of this batch name.
     :ivar large_gone: An entry with content in a file left, so there may be garbage.
+    :ivar finished: ``[at, entry, enqueued, channel, what, recipient, detail]`` of recipients that have left.
+    :ivar outdated: Finished messages of before this time (microseconds) are forgotten, twice as many in a
+        commit as it adds: so there is never much to do at once, however busy the store is.
     """
 
     def __init__(self) -> None:
@@ -92,6 +103,9 @@ class Changes:
         self._entries: dict[int, bytes] = {}
         self._gone: list[int] = []
         self._emptied: set[int] = set()
+        self._silenced: list[int] = []
+        self.finished: list[bytes] = []
+        self.outdated = 0
         self._history: dict[int, list[bytes]] = {}
         self._ledger: dict[str, list[int]] = {}
         self._stopped: dict[str, bytes | None] = {}
@@ -129,10 +143,12 @@ class Changes:
         """A new or changed entry; the last one counts."""
         self._entries[number] = record
 
-    def leave(self, number: int, message: int) -> None:
-        """An entry is gone, with its history, and with its message if it was the last."""
+    def leave(self, number: int, message: int, silent: bool) -> None:
+        """An entry is gone, with its message if it was the last; ``silent``: with its history."""
         self._entries.pop(number, None)
         self._gone.append(number)
+        if silent:
+            self._silenced.append(number)
         self._emptied.add(message)
 
     def history(self, number: int, lines: list[bytes]) -> None:
@@ -244,13 +260,17 @@ class Changes:
                 _array([record for record in self._backoffs.values() if record is not None]),
                 _texts([pair for pair, record in self._backoffs.items() if record is None]),
                 _texts(self.swept),
+                _numbers(self._silenced),
+                _array(self.finished),
+                self.outdated,
+                2 * len(self.finished),
             ),
         )
 
     @property
     def octets(self) -> int:
         """About how much it adds to the log of the database."""
-        pages = 8 + 2 * len(self._entries) // 8 + len(self._gone) // 8
+        pages = 8 + len(self.finished) // 8 + 2 * len(self._entries) // 8 + len(self._gone) // 8
         return self._offset + 1024 * len(self._messages) + 4096 * pages
 
 
@@ -265,3 +285,30 @@ def _numbers(numbers: "list[int] | set[int]") -> str | None:
 
 def _texts(texts: list[str] | list[tuple[str, str]]) -> str | None:
     return encode(texts).decode() if texts else None
+
+
+def forget_finished(connection: sqlite3.Connection, before: float, most: int) -> int:
+    """
+    Remove the oldest finished recipients and what was kept of their attempts; gives how many they were.
+
+    :param before: Epoch seconds.
+    :raises sqlite3.Error: Nothing was removed.
+    """
+    given = (microseconds(before), most)
+    outdated = "FROM finished WHERE at < ? ORDER BY at LIMIT ?"
+    count: int = connection.execute(f"SELECT count(*) FROM (SELECT 1 {outdated})", given).fetchone()[0]
+    if count:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(
+                f"DELETE FROM history WHERE entry IN (SELECT entry {outdated})"
+                " AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.id = history.entry)",
+                given,
+            )
+            connection.execute(f"DELETE FROM finished WHERE at IN (SELECT at {outdated})", given)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return count

@@ -14,6 +14,7 @@ from jobctl.interfaces import IMessageStore, IStagedContent
 from jobctl.mail.acts import Act
 from jobctl.mail.entry import (
     Attempt,
+    Finished,
     Lasting,
     Loss,
     Origin,
@@ -28,6 +29,7 @@ from jobctl.mail.envelope import Priority, Recipient
 from jobctl.store.content import InlineContent
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.memory_acts import MemoryRecords
+from jobctl.store.memory_finished import MemoryFinished
 from jobctl.store.records import INLINE, name, stored_time, with_recipients
 from jobctl.store.scanning import Look, Scanned
 
@@ -48,6 +50,8 @@ class MemoryDisk:
         self.damaged: list[tuple[str, float, str]] = []
         self.stopped: dict[str, tuple[str, float]] = {}
         self.backoffs: dict[tuple[str, str], tuple[int, float, str]] = {}
+        self.finished: dict[int, Finished] = {}
+        self.last_finished = 0
         self.remembered: dict[tuple[str, str], str] = {}
         self.acts: dict[int, Act] = {}
         # By operation and entry.
@@ -76,11 +80,12 @@ class _Staged:
 
 
 @implementer(IMessageStore)
-class MemoryStore(MemoryRecords):
+class MemoryStore(MemoryRecords, MemoryFinished):
     """
     All in dictionaries; every Deferred has fired when it is returned.
 
     :param clock: Epoch seconds.
+    :param retention: As :meth:`keep_finished` has it.
     :param fault: Called before each change; what it raises is how the change fails.
     """
 
@@ -89,8 +94,10 @@ class MemoryStore(MemoryRecords):
         clock: Callable[[], float],
         disk: MemoryDisk | None = None,
         fault: Callable[[], None] = lambda: None,
+        retention: float = 0.0,
     ) -> None:
         self.disk = disk or MemoryDisk()
+        self._retention = retention
         self._clock = clock
         self._fault = fault
         self._free_space = 0
@@ -333,6 +340,8 @@ class MemoryStore(MemoryRecords):
                 envelope=with_recipients(submission.envelope, new.recipients),
                 source=submission.source,
                 envelope_id=submission.envelope_id,
+                message_id=submission.message_id,
+                subject=submission.subject,
                 reason=new.reason,
                 held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
             )
@@ -353,11 +362,16 @@ class MemoryStore(MemoryRecords):
         ids = [self._add(notification) for notification in settlement.notifications]
         self._note_undo(settlement, ids)
         left = list(stored.envelope.recipients)
+        gone_now: list[tuple[str, Loss]] = []
         for address, loss in settlement.losses:
             gone = next((recipient for recipient in left if recipient.address == address), None)
             if gone is not None:
                 left.remove(gone)
+                gone_now.append((gone.address, loss))
                 self._count(stored.entry.channel, loss, 1)
+        if settlement.recipients is not None:
+            gone_now += [(one.address, Loss.MOVED) for one in left if one not in settlement.recipients]
+        self._finish(stored, settlement, gone_now)
         if not left:
             self._drop(number, stored.message)
             return ids
@@ -397,7 +411,8 @@ class MemoryStore(MemoryRecords):
 
     def _drop(self, number: int, message: int) -> None:
         del self.disk.entries[number]
-        self.disk.lines.pop(number, None)
+        if not self._retention:
+            self.disk.lines.pop(number, None)
         if not any(other.message == message for other in self.disk.entries.values()):
             del self.disk.contents[message]
 

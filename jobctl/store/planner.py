@@ -12,6 +12,7 @@ from jobctl.mail.entry import Lasting, Loss, Origin, Settlement, Submission, Und
 from jobctl.mail.envelope import Recipient
 from jobctl.store.changes import COUNTER, Changes
 from jobctl.store.content import ContentFiles, StagedContent
+from jobctl.store.finishing import Finishing
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.operations import (
     Enqueue,
@@ -68,16 +69,24 @@ class Planner:
         self._rows: dict[int, Row] = {}
         # Ids below _next were used, or will never be; the file says so of those below _durable.
         self._next = self._durable = connection.execute("SELECT next FROM ids").fetchone()[0]
+        self._finishing = Finishing(connection)
         self.changes = Changes()
 
-    def begin(self, batch: list[Operation]) -> list[Damaged]:
+    def begin(self, batch: list[Operation], now: float, retention: float) -> list[Damaged]:
         """
         Start a new batch, with the rows that it is about at hand.
 
+        :param now: Epoch seconds.
+        :param retention: Seconds for which finished recipients are remembered; 0: they are not.
         :return: Entries found damaged.
         :raises sqlite3.Error: They cannot be read.
         """
         self.changes = Changes()
+        if retention and not self._finishing.retention:
+            # Those that came while nothing was to be remembered lack what is needed for it.
+            self._rows.clear()
+        self._finishing.begin(now, retention)
+        self.changes.outdated = self._finishing.outdated
         wanted = set()
         for operation in batch:
             operation.number = number = _subject(operation)
@@ -133,6 +142,7 @@ class Planner:
             record = new.record()
             history = [encode(attempt) for attempt in settlement.history]
         undo = None if settlement.undo is None else (encode(settlement.undo).decode(), settlement.undo)
+        finished = self._finishing.records(old, settlement, lost, left)
         # From here on nothing can fail.
         ids = [self._add(message) for message in messages]
         if settlement.ended is not None:
@@ -140,8 +150,9 @@ class Planner:
         if undo is not None:
             self._undo(old.id, messages, *undo)
         counters = self.changes.counters(old.channel)
-        for loss in lost:
+        for _, loss in lost:
             counters[_LOSS[loss]] += 1
+        self.changes.finished += finished
         if left:
             if settlement.recipients is not None or new.channel != old.channel:
                 counters[_MOVED] += len(left)
@@ -211,7 +222,15 @@ class Planner:
 
     def _message(self, operation: Operation, submission: Submission, place: int) -> _Message:
         """Encode a submission, its content made durable when it is large; ids are taken, nothing is added."""
-        head = encode(Head(submission.envelope, submission.source, submission.envelope_id))
+        shared = Head(
+            submission.envelope,
+            submission.source,
+            submission.envelope_id,
+            submission.message_id,
+            submission.subject,
+        )
+        head = encode(shared)
+        facts = shared.facts() if self._finishing.retention else b""
         content = submission.content
         file, content_crc, size = self._keep(operation, content, place)
         enqueued = microseconds(submission.arrived)
@@ -237,6 +256,7 @@ class Planner:
                 reason=new.reason,
                 paused=new.paused,
                 held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
+                facts=facts,
             )
             rows.append((row, row.record()))
         if not rows:
@@ -285,7 +305,7 @@ class Planner:
 
     def _leave(self, row: Row) -> None:
         del self._rows[row.id]
-        self.changes.leave(row.id, row.message)
+        self.changes.leave(row.id, row.message, silent=not self._finishing.retention)
         self._count(row, -1)
         if row.size > INLINE:
             self.changes.large_gone = True
@@ -331,7 +351,7 @@ def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...], at: 
 
 def _leaving(
     recipients: tuple[Recipient, ...], losses: tuple[tuple[str, Loss], ...]
-) -> tuple[list[Loss], tuple[Recipient, ...]]:
+) -> tuple[list[tuple[Recipient, Loss]], tuple[Recipient, ...]]:
     """
     Who leaves and who stays.
 
@@ -341,7 +361,7 @@ def _leaving(
     if not losses:
         return [], recipients
     if len(recipients) == 1 and len(losses) == 1 and recipients[0].address == losses[0][0]:
-        return [losses[0][1]], ()
+        return [(recipients[0], losses[0][1])], ()
     gone: dict[str, list[Loss]] = {}
     for address, loss in reversed(losses):
         gone.setdefault(address, []).append(loss)
@@ -349,7 +369,7 @@ def _leaving(
     for recipient in recipients:
         waiting = gone.get(recipient.address)
         if waiting:
-            lost.append(waiting.pop())
+            lost.append((recipient, waiting.pop()))
         else:
             stay.append(recipient)
     return lost, tuple(stay)

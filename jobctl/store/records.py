@@ -5,7 +5,7 @@ from zlib import crc32
 import msgspec
 
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Lasting, QueueEntry, StoredEntry
+from jobctl.mail.entry import Finished, Lasting, Loss, QueueEntry, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 
 # Content up to this size lies in the database, larger content in a file.
@@ -16,6 +16,13 @@ STATE_NUMBER = {Lasting.QUEUED: QUEUED, Lasting.HELD: HELD, Lasting.GRACE: GRACE
 STATE = {number: state for state, number in STATE_NUMBER.items()}
 
 encode = msgspec.json.Encoder().encode
+
+# Characters of a reply that are kept with a finished recipient.
+MOST_REPLY = 500
+# How recipients leave, as numbers: the order never changes.
+_LOSSES = (Loss.DELIVERED, Loss.RELAYED, Loss.FAILED, Loss.EXPIRED, Loss.DELETED, Loss.MOVED)
+_LOSS_NUMBER = {loss: number for number, loss in enumerate(_LOSSES)}
+ATTEMPTED = frozenset({Loss.DELIVERED, Loss.RELAYED, Loss.FAILED})
 
 
 class Damage(StoreError):
@@ -28,6 +35,29 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     envelope: Envelope
     source: Source
     envelope_id: str = ""
+    message_id: str = ""
+    subject: str = ""
+
+    def facts(self) -> bytes:
+        """What is kept of it with its finished recipients."""
+        return encode(
+            (self.envelope.sender, self.source.channel, self.envelope_id, self.message_id, self.subject)
+        )
+
+
+class FinishedDetail(msgspec.Struct, frozen=True, array_like=True):
+    """
+    What no query of finished messages asks for in its own column.
+
+    :ivar facts: :meth:`Head.facts`.
+    """
+
+    facts: tuple[str, str, str, str, str]
+    host: str
+    size: int
+    attempts: int
+    reply: str
+    remote: str
 
 
 class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,7 +110,12 @@ def name(text: str) -> str:
 
 
 class Row(msgspec.Struct):
-    """One entry as the writer knows it; ``recipients`` are the open ones, ``whole``: all of the message's."""
+    """
+    One entry as the writer knows it.
+
+    :ivar recipients: The open ones; ``whole``: all of the message's.
+    :ivar facts: :meth:`Head.facts`, for when its recipients leave.
+    """
 
     id: int
     message: int
@@ -101,6 +136,14 @@ class Row(msgspec.Struct):
     warned: float = 0.0
     paused: float = 0.0
     held_since: float = 0.0
+    facts: bytes = b""
+
+    def finished(self, at: int, recipient: str, loss: Loss, reply: str, remote: str) -> bytes:
+        """The row that remembers a recipient who leaves, as a JSON array."""
+        attempts = self.attempts + 1 if loss in ATTEMPTED else self.attempts
+        facts = msgspec.Raw(self.facts)
+        detail = (facts, self.host, self.size, attempts, (reply or self.last_reply)[:MOST_REPLY], remote)
+        return encode((at, self.id, self.enqueued, self.channel, _LOSS_NUMBER[loss], recipient, detail))
 
     def record(self) -> bytes:
         """The row's columns as a JSON array, in the order of the table."""
@@ -203,6 +246,7 @@ def row_of(record: EntryRecord) -> Row:
     ) = record
     detail = detail_of(text, crc)
     recipients = detail.recipients
+    shared = head_of(head, head_crc)
     return Row(
         id=number,
         message=message,
@@ -214,7 +258,7 @@ def row_of(record: EntryRecord) -> Row:
         enqueued=enqueued,
         due=due,
         attempts=attempts,
-        recipients=head_of(head, head_crc).envelope.recipients if recipients is None else recipients,
+        recipients=shared.envelope.recipients if recipients is None else recipients,
         whole=recipients is None,
         last_reply=detail.last_reply,
         reason=detail.reason,
@@ -223,6 +267,7 @@ def row_of(record: EntryRecord) -> Row:
         warned=detail.warned,
         paused=detail.paused,
         held_since=detail.held_since,
+        facts=shared.facts(),
     )
 
 
@@ -284,6 +329,42 @@ def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
         suspect=detail.suspect,
         deaths=detail.deaths,
         held_since=detail.held_since,
+        message_id=shared.message_id,
+        subject=shared.subject,
+    )
+
+
+FINISHED_COLUMNS = "at, entry, enqueued, channel, what, recipient, detail"
+FinishedRecord = tuple[int, int, int, str, int, str, str]
+_read_finished = msgspec.json.Decoder(FinishedDetail).decode
+
+
+def finished_of(text_id: str, record: FinishedRecord) -> Finished:
+    """:raises Damage: Something in it is not as written."""
+    at, _, enqueued, channel, what, recipient, text = record
+    try:
+        detail = _read_finished(text)
+        loss = _LOSSES[what]
+    except (msgspec.MsgspecError, IndexError) as why:
+        raise Damage(f"the record of a finished message cannot be read: {why}") from why
+    sender, source, envelope_id, message_id, subject = detail.facts
+    return Finished(
+        when=seconds(at),
+        id=text_id,
+        enqueued=seconds(enqueued),
+        channel=channel,
+        what=loss,
+        recipient=recipient,
+        sender=sender,
+        source=source,
+        envelope_id=envelope_id,
+        message_id=message_id,
+        subject=subject,
+        host=detail.host,
+        size=detail.size,
+        attempts=detail.attempts,
+        reply=detail.reply,
+        remote=detail.remote,
     )
 
 

@@ -63,6 +63,13 @@ STEPS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX undo_until ON undo (until, operation, entry);
     """,
+    """
+    CREATE TABLE finished (
+        at INTEGER PRIMARY KEY, entry INTEGER NOT NULL, enqueued INTEGER NOT NULL, channel TEXT NOT NULL,
+        what INTEGER NOT NULL, recipient TEXT NOT NULL, detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX finished_entry ON finished (entry);
+    """,
 )
 VERSION = len(STEPS)
 

@@ -12,14 +12,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from jobctl.accounts.history import Search
 from jobctl.errors import StoreError, StoreFull
 from jobctl.interfaces import IMessageStore
-from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry, Submission
+from jobctl.mail.entry import Attempt, Finished, Lasting, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
 from jobctl.store import reading, schema
 from jobctl.store.acts import OperatorRecords
 from jobctl.store.content import ContentFiles, FileContent, InlineContent, StagedContent
 from jobctl.store.disk import Disk
+from jobctl.store.finished import finished
 from jobctl.store.health import Health, from_os, read_error
 from jobctl.store.lock import QueueLock
 from jobctl.store.operations import (
@@ -71,6 +73,7 @@ class SQLiteStore(OperatorRecords):
     :param reactor: Its ``callFromThread``, ``callLater`` and ``seconds`` are used.
     :param free_space: Octets that must stay free on the disk for mail to be accepted.
     :param clock: Epoch seconds.
+    :param retention: As :meth:`keep_finished` has it.
     """
 
     def __init__(
@@ -80,12 +83,14 @@ class SQLiteStore(OperatorRecords):
         free_space: int = 64 * 1024 * 1024,
         clock: Callable[[], float] | None = None,
         disk: Disk | None = None,
+        retention: float = 0.0,
     ) -> None:
         self._reactor = reactor
         self._directory = directory
         self._path = os.path.join(directory, "queue.db")
         self._clock = clock or reactor.seconds
         self._free_space = free_space
+        self._retention = retention
         self._disk = disk or Disk()
         self._lock = QueueLock(os.path.join(directory, "lock"))
         self._gathered: list[Operation] = []
@@ -122,13 +127,21 @@ class SQLiteStore(OperatorRecords):
             recover(connection, self._files)
             readers = [schema.connect_reader(self._path, self._disk) for _ in range(4)]
             writer = Writer(
-                connection, self._files, space, self._health, self._lock, self._clock, self._sweep
+                connection,
+                self._files,
+                space,
+                self._health,
+                self._lock,
+                self._clock,
+                self._sweep,
+                self._retention,
             )
         except OSError as why:
             raise from_os(why) from why
         except sqlite3.Error as why:
             raise self._health.from_sqlite(why) or StoreError(f"cannot open {self._path}: {why}") from why
         reactor = self._reactor
+        self._committing = writer
         self._writer: Worker[Operation] = Worker("writer", reactor, writer.perform, writer.idle, writer.close)
         self._filer: Worker[Operation] = Worker("filer", reactor, self._keep)
         self._deliveries, self._schedule, self._lists, self._accounts = (
@@ -314,6 +327,16 @@ class SQLiteStore(OperatorRecords):
     def ledger(self) -> "Deferred[dict[str, dict[str, int]]]":
         """Recipients by channel and how they came and went."""
         return self._ask(self._accounts, reading.ledger)
+
+    def keep_finished(self, seconds: float) -> None:
+        """For how long finished recipients are remembered from now on; 0: not at all."""
+        self._retention = seconds
+        if self._open:
+            self._committing.retention = seconds
+
+    def finished(self, search: Search, after: int, limit: int) -> "Deferred[tuple[list[Finished], int]]":
+        """Finished recipients in the order they left, and where to go on."""
+        return self._ask(self._accounts, lambda connection: finished(connection, search, after, limit))
 
     def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
         """Entries that were set aside: id, when, why."""

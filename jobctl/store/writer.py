@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from jobctl.errors import StoreError, StoreFull
 from jobctl.store import reading
+from jobctl.store.changes import forget_finished
 from jobctl.store.content import ContentFiles
 from jobctl.store.damage import set_aside
 from jobctl.store.health import Health
@@ -31,6 +32,8 @@ _CHECKPOINT = 16 * 1024 * 1024
 _KEPT_FREE = 64 * 1024 * 1024
 _KEPT_WHEN_SHORT = 4 * 1024 * 1024
 _MOVED = 1024
+# Finished recipients forgotten at a time when nothing is to be done.
+_FORGOTTEN = 2000
 
 
 class Writer:
@@ -41,6 +44,7 @@ class Writer:
     alone, and when the whole statement fails the members are tried one by one.
 
     :param sweep: Given names of content files that no row names any more.
+    :ivar retention: Seconds for which finished recipients are remembered; may be set from any thread.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Writer:
         lock: QueueLock,
         clock: Callable[[], float],
         sweep: Callable[[list[str]], None],
+        retention: float = 0.0,
     ) -> None:
         self._connection = connection
         self._planner = Planner(connection, files)
@@ -61,6 +66,7 @@ class Writer:
         self._lock = lock
         self._clock = clock
         self._sweep = sweep
+        self.retention = retention
         self._logged = 0
         # Handed over and not gone yet; what cannot be removed is left for the next start.
         self._sweeping: set[str] = set()
@@ -90,7 +96,19 @@ class Writer:
     def idle(self) -> bool:
         """Copy the log, and give room back to the disk; ``True`` while there is more to do."""
         self.checkpoint()
-        return self._shrink(_KEPT_FREE)
+        return self._forget_finished() or self._shrink(_KEPT_FREE)
+
+    def _forget_finished(self) -> bool:
+        """Some finished recipients whose time is over; ``True``: there may be more."""
+        if self._health.broken:
+            return False
+        try:
+            gone = forget_finished(self._connection, self._clock() - self.retention, _FORGOTTEN)
+        except sqlite3.Error as why:
+            log.error("store: old records of finished messages cannot be removed: {why}", why=str(why))
+            return False
+        self._logged += gone * 512
+        return gone == _FORGOTTEN
 
     def _shrink(self, keep: int) -> bool:
         """Move some pages from the end of the database into free ones; the next checkpoint cuts it."""
@@ -188,13 +206,13 @@ class Writer:
         planner = self._planner
         results: list[tuple[Operation, Any]] = []
         try:
-            damaged = planner.begin(batch)
+            damaged = planner.begin(batch, self._clock(), self.retention)
             bad = [operation for operation in batch if type(operation) is SetAside]
             if bad or damaged:
                 damaged = damaged + [pair for operation in bad for pair in operation.damaged]
                 set_aside(self._connection, damaged, self._clock())
                 planner.forget()
-                damaged = planner.begin(batch)
+                damaged = planner.begin(batch, self._clock(), self.retention)
             for operation in batch:
                 try:
                     results.append((operation, planner.plan(operation)))
