@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import jobctl
+from channels.kit.client_security import ClientSecurity
 from channels.kit.link import WINDOW, Assignment
 from channels.kit.log_stream import say
 from channels.kit.loop import FULL
@@ -27,10 +28,11 @@ from jobctl.jobprotocol.frames import Event, HelloController, Report
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
-from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed
+from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed, StartTls
 
 if TYPE_CHECKING:
     from channels.kit.debug import Transcript
+    from jobctl.net.tls_client import ClientTlsSession
 
 NAME = "test_smtp_master"
 
@@ -75,6 +77,7 @@ class SmtpMaster:
         self._written = 0
         self._remote = ""
         self._transport = run.start.transport.text
+        self._tls: ClientTlsSession | None = None
 
     def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
         self._channel = channel
@@ -82,8 +85,16 @@ class SmtpMaster:
         self._host = hello.host
         self._left = channel.options.attempt_transactions_per_session
         self._remote = channel.gateway or hello.host or self._run.start.transport.remote_ip
+        self._security = security = ClientSecurity(channel)
         self._dialogue = ClientDialogue(
-            ClientConfig(helo=channel.local_host, channel=channel, lmtp=channel.lmtp)
+            ClientConfig(
+                helo=channel.local_host,
+                channel=channel,
+                lmtp=channel.lmtp,
+                tls="none" if channel.implicit_tls else security.policy,
+                credentials=security.credentials,
+                must_auth=security.must_auth,
+            )
         )
         if channel.master_debug:
             from channels.kit.debug import Transcript
@@ -92,6 +103,8 @@ class SmtpMaster:
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}")
         self._stdio.read(True)
         self._moved = True
+        if channel.implicit_tls:
+            self._start_tls()
         # One, so that there is somebody to tell if the peer does not even greet us.
         self._ask(1)
 
@@ -111,6 +124,29 @@ class SmtpMaster:
         if self._transcript is not None:
             self._transcript.replies(data)
         self._dialogue.receive(data)
+
+    def _start_tls(self, event: StartTls | None = None) -> None:
+        """Encrypt; on a pipe there is no second connection to fall back to, so with ``may`` mail waits too."""
+        self._tls = self._security.session(self._remote, self._remote, "", 0)
+        self._stdio.start_tls(self._tls, self._secured, self._tls_lost)
+
+    def _secured(self) -> None:
+        dialogue, tls = self._dialogue, self._tls
+        assert dialogue is not None and tls is not None
+        self._moved = True
+        if self._transcript is not None:
+            self._transcript.note(f"TLS: {tls.info}, {tls.problem or 'certificate verified'}")
+        if tls.problem and self._security.policy == "verify":
+            dialogue.tls_failed(f"{self._remote}: {tls.problem}")
+        else:
+            dialogue.secured(tls.binding)
+
+    def _tls_lost(self, why: str) -> None:
+        assert self._dialogue is not None
+        self._moved = True
+        if self._tls is not None and not self._tls.established:
+            self._dialogue.tls_failed(why)
+        self._lost(why)
 
     def _output_lost(self, why: str) -> None:
         if self._dialogue is not None:
@@ -230,7 +266,7 @@ class SmtpMaster:
         outlet = self._stdio.outlet
         # A dot goes only after its announcement: what the link has not taken yet holds it back.
         if self._output and not (self._run.announcements.by_frame and self._run.link_pending):
-            outlet.write(b"".join(self._output))
+            self._stdio.write(b"".join(self._output))
             self._output.clear()
             self._held = 0
             outlet.flush()
@@ -241,6 +277,8 @@ class SmtpMaster:
             self._moved = False
             self._restart_clock()
         if self._over and not outlet.pending and self.status is None:
+            self._stdio.close_tls()
+            outlet.flush()
             # What was on its way here when the session ended goes back, too.
             self._run.look_again()
             self._give_back_all()
@@ -366,6 +404,7 @@ _ACT: dict[type, Any] = {
     Ready: SmtpMaster._greeted,
     NeedContent: SmtpMaster._content_wanted,
     Done: SmtpMaster._done,
+    StartTls: SmtpMaster._start_tls,
     SessionFailed: SmtpMaster._failed,
     Closed: SmtpMaster._closed,
 }

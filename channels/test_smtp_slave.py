@@ -10,27 +10,35 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 import jobctl
 from channels.kit.arrival import Arrival, Reception
 from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
+from channels.kit.slave_security import SlaveSecurity
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
-from jobctl.config.settings import ChannelSettings
+from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.jobprotocol.frames import Accepted, Event, HelloController, Refused, Route, Stop, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.smtp.questions import (
+    Authenticated,
     BadCommand,
     Dropped,
     Expand,
     Finished,
+    KeysWanted,
+    PasswordGiven,
     Piece,
     RecipientGiven,
     Refusal,
     RunQueue,
+    StartTls,
+    TokenGiven,
     Verify,
 )
 from jobctl.smtp.server import ServerDialogue
@@ -49,6 +57,9 @@ _MOST_VERDICTS = 1000
 _MAX_RECEIVED_LINES = 50
 # What the dialogue may hold unread before reading stops.
 _BUFFERED = 512 * 1024
+
+# Seconds that the first wrong password costs; doubled for each further one, up to four times.
+_WRONG_PASSWORD = 1.0
 
 _LATER = Reply(451, "4.3.0 The message could not be stored; try again later.")
 _ANSWERS = frozenset({Accepted, Refused, VerdictFrame})
@@ -82,18 +93,27 @@ class SmtpSlave:
         self._arrival: Arrival | None = None
         self._verdicts: dict[tuple[str, str], tuple[float, Reply]] = {}
         self._session_end = float("inf")
+        # What a wrong password is answered, after a while.
+        self._delayed: Reply | None = None
+        self._wrong_passwords = 0
 
     def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
         start = self._run.start
         mta = hello.mta or {}
         self._channel = channel
         block_limit = mta.get("block_limit", 0)
+        service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
+        self._security = security = SlaveSecurity(channel, service)
         self._dialogue = ServerDialogue(
             ServerConfig(
                 host=channel.local_host,
                 channel=channel,
                 lmtp=channel.lmtp,
                 max_size=block_limit if isinstance(block_limit, int) else 0,
+                tls=security.starttls,
+                auth=security.mechanisms,
+                must_auth=channel.sasl_server == "must" and service is not None,
+                plaintext_auth=security.plaintext_auth,
             ),
             start.application,
             start.transport.remote_ip,
@@ -117,7 +137,13 @@ class SmtpSlave:
             self._session_end = time.monotonic() + channel.options.seconds("session_time")
         self._event("opened")
         self._stdio.read(True)
-        purge = channel.options.banner_purge_delay / 100
+        if security.implicit:
+            self._start_tls()
+        else:
+            self._welcome()
+
+    def _welcome(self) -> None:
+        purge = self._channel.options.banner_purge_delay / 100
         if purge:
             # What the client says before our banner is dropped by the dialogue.
             self.deadline = time.monotonic() + purge
@@ -128,6 +154,26 @@ class SmtpSlave:
         self._greeted = True
         self._dialogue.connected()
         self._restart_clock()
+
+    def _start_tls(self, question: StartTls | None = None) -> None:
+        output = self._dialogue.take_output()
+        if output:
+            self._stdio.write(output)
+        self._stdio.start_tls(self._security.session(), self._secured, self._tls_lost)
+        self._restart_clock()
+
+    def _secured(self) -> None:
+        tls = self._stdio.tls
+        assert tls is not None
+        self._dialogue.secured(tls.info, tls.binding, self._security.user_of(tls))
+        if self._transcript is not None:
+            self._transcript.note(f"TLS: {tls.info}")
+        if self._security.implicit:
+            self._welcome()
+
+    def _tls_lost(self, why: str) -> None:
+        self._dialogue.lost(why)
+        self._ended = True
 
     @property
     def busy(self) -> bool:
@@ -203,7 +249,7 @@ class SmtpSlave:
         if output:
             if self._transcript is not None:
                 self._transcript.replies(output)
-            self._stdio.outlet.write(output)
+            self._stdio.write(output)
         if not self._ended:
             self._stdio.read(not self._busy())
 
@@ -236,6 +282,8 @@ class SmtpSlave:
         self._event("closed", dialogue.close_reason)
         if self._transcript is not None:
             self._transcript.note(f"closed {dialogue.close_reason}".strip())
+        self._stdio.close_tls()
+        self._stdio.outlet.flush()
         self._stdio.outlet.restore()
         self.status = self._exit
 
@@ -249,7 +297,12 @@ class SmtpSlave:
         self.deadline = min(time.monotonic() + seconds, self._session_end)
 
     def timed_out(self) -> None:
-        if not self._greeted:
+        if self._delayed is not None:
+            reply, self._delayed = self._delayed, None
+            self._answer(reply)
+        elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
+            self._tls_lost("timeout in the TLS handshake")
+        elif not self._greeted:
             self._greet()
         elif self._stdio.outlet.pending:
             # It does not even read what we say.
@@ -266,6 +319,9 @@ class SmtpSlave:
     def leave(self) -> None:
         if not self._begun:
             self.status = EX_OK
+            return
+        if self._stdio.tls is not None and not self._stdio.tls.established:
+            self._tls_lost("stopped in the TLS handshake")
             return
         if not self._greeted:
             self._greet()
@@ -286,6 +342,21 @@ class SmtpSlave:
         self._run.link.send(
             Route(id=self._asked, recipient=key[1], sender=question.sender, source=self._source())
         )
+
+    def _claimed(self, question: PasswordGiven | TokenGiven) -> None:
+        reply = self._security.check(question)
+        if reply.code == 235:
+            self._dialogue.answer(reply)
+            return
+        self._delayed = reply
+        self._wait(_WRONG_PASSWORD * (1 << min(self._wrong_passwords, 4)))
+        self._wrong_passwords += 1
+
+    def _keys_wanted(self, question: KeysWanted) -> None:
+        self._dialogue.answer_keys(self._security.keys(question.user))
+
+    def _authenticated(self, question: Authenticated) -> None:
+        self._event("authenticated", f"{question.user} by {question.mechanism}")
 
     def _remember(self, reply: Reply) -> None:
         """Only a yes is kept: whoever was refused may be welcome after the next change."""
@@ -334,6 +405,7 @@ class SmtpSlave:
             channel=self._channel.name,
             transport=self._run.start.transport.text,
             application=self._dialogue.application,
+            user=self._dialogue.user,
         )
 
     def _simple(self, question: Any) -> None:
@@ -357,6 +429,11 @@ class SmtpSlave:
 
 
 _ACT: dict[type, Any] = {
+    StartTls: SmtpSlave._start_tls,
+    Authenticated: SmtpSlave._authenticated,
+    PasswordGiven: SmtpSlave._claimed,
+    TokenGiven: SmtpSlave._claimed,
+    KeysWanted: SmtpSlave._keys_wanted,
     RecipientGiven: SmtpSlave._recipient_given,
     Piece: SmtpSlave._piece,
     Finished: SmtpSlave._finished,

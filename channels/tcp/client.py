@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from channels.kit.client_security import ClientSecurity
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
-from channels.tcp.client_security import ClientSecurity
 from channels.tcp.pool import Pool
 from channels.tcp.process import Process
 from jobctl.jobprotocol.frames import Ask, HelloController, Message, Stop

@@ -154,7 +154,7 @@ class Connection:
     def _start_tls(self) -> None:
         stream, hop = self._stream, self._hop
         assert stream is not None and hop is not None
-        self._tls = self.pool.security.session(self.destination.name, hop)
+        self._tls = self.pool.security.session(self.destination.name, hop.name, hop.address, hop.port)
         stream.start_tls(self._tls)
 
     def stream_secured(self) -> None:

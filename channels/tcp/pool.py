@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from channels.kit.client_security import ClientSecurity
 from channels.kit.reactor_link import ReactorLink
 from channels.tcp.assignment import Assignment
-from channels.tcp.client_security import ClientSecurity
 from channels.tcp.connection import Connection
 from channels.tcp.destination import Destination
 from jobctl.config.settings import ChannelSettings

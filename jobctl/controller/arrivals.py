@@ -195,7 +195,7 @@ class Arrivals:
 
     def _may_relay(self, source: Source | None) -> bool:
         networks = self._relay_from(self._job.spec)
-        if networks is None:
+        if networks is None or (source is not None and source.user):
             return True
         if source is None or not source.transport:
             # A person at this machine; a server that does not say who its client is lets nobody relay.

@@ -220,7 +220,11 @@ class Controller:
             raise CannotStart(f"channel {channel_name} is not configured", temporary=False)
         if not channel.slave_command:
             raise CannotStart(f"channel {channel_name} has no slave program", temporary=False)
-        return self._spec(channel, "slave")
+        return self._spec(channel, "slave", offers=self._offers(channel.name))
+
+    def _offers(self, channel: str) -> ServiceSettings | None:
+        """The service of a channel, for slaves that come by another way."""
+        return next((one for one in self.settings.services.values() if one.channel == channel), None)
 
     def _spec(
         self,
@@ -230,6 +234,7 @@ class Controller:
         host: str | None = None,
         run: str | None = None,
         service: ServiceSettings | None = None,
+        offers: ServiceSettings | None = None,
         listen: tuple[int, ...] = (),
     ) -> JobSpec:
         debug = channel.master_debug if role == "master" else channel.slave_debug
@@ -242,6 +247,7 @@ class Controller:
             host=host,
             run=run,
             service=service,
+            offers=offers,
             listen=listen,
             debug=debug or run is not None,
             environment={"PMDF_CHANNEL_OPTION": str(option_file)} if option_file else {},
@@ -251,7 +257,10 @@ class Controller:
         self, channel: ChannelSettings, role: str, run: str | None, transport: Any, caller: Caller
     ) -> AttachedJob:
         """A program started by hand becomes a job on its control connection."""
-        spec = JobSpec(id=self._name(channel.name), channel=channel, role=role, argv=(), run=run)
+        offers = self._offers(channel.name) if role == "slave" else None
+        spec = JobSpec(
+            id=self._name(channel.name), channel=channel, role=role, argv=(), run=run, offers=offers
+        )
         log.info(
             "{job}: {role} of {channel} attached by {who}",
             job=spec.id,

@@ -183,6 +183,7 @@ class Conversation(ABC):
         spec = self.spec
         self._hello_timer = self._shared.clock.callLater(self._shared.settings.hello_timeout, self._no_hello)
         channel = spec.channel
+        service = spec.service or spec.offers
         if spec.debug:
             channel = msgspec.structs.replace(channel, master_debug=True, slave_debug=True)
         self.send(
@@ -194,7 +195,7 @@ class Conversation(ABC):
                 settings=msgspec.to_builtins(channel),
                 host=spec.host,
                 listen=listen,
-                service=None if spec.service is None else msgspec.to_builtins(spec.service),
+                service=None if service is None else msgspec.to_builtins(service),
                 mta=msgspec.to_builtins(self._shared.settings.mta) if spec.role == "slave" else None,
             )
         )

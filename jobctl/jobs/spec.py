@@ -14,6 +14,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     :ivar argv: The program's argument vector; a name without a slash is looked up in PATH.
     :ivar host: The one destination of this run, when the program's stdio is joined to it.
     :ivar service: Of a server program.
+    :ivar offers: Of a slave that belongs to no service: whose certificate and users it may use.
     :ivar listen: Descriptors of listening sockets to hand over; they stay ours too.
     :ivar debug: Have the program show its dialogue on stderr (``master_debug``, ``slave_debug``).
     :ivar run: Whatever the starter wants to remember with it; not used here.
@@ -26,6 +27,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     host: str | None = None
     service: ServiceSettings | None = None
+    offers: ServiceSettings | None = None
     listen: tuple[int, ...] = ()
     debug: bool = False
     run: str | None = None

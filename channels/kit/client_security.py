@@ -1,4 +1,4 @@
-"""TLS and AUTH of a client job: its policy, its trust, and who it is at the gateway."""
+"""TLS and AUTH of a program that sends: its policy, its trust, and who it is at the gateway."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from channels.kit.startup import EX_CONFIG, CannotStart
 from jobctl.config.settings import ChannelSettings
-from jobctl.net.resolver import NextHop
 from jobctl.sasl.client import Credentials
 
 if TYPE_CHECKING:
@@ -41,13 +40,17 @@ class ClientSecurity:
             except ValueError as why:
                 raise CannotStart(str(why), EX_CONFIG) from None
 
-    def session(self, destination: str, hop: NextHop) -> ClientTlsSession:
-        """For one connection; a former session with the very same peer is resumed where possible."""
+    def session(self, destination: str, name: str, address: str, port: int) -> ClientTlsSession:
+        """
+        For one connection; a former session with the very same peer is resumed where possible.
+
+        :param destination: What was asked for; ``name``: the host connected to, whose certificate counts.
+        """
         channel = self._channel
         assert self._tls is not None  # else TLS is not wanted
-        name = channel.tls_server_name or hop.name
+        name = channel.tls_server_name or name
         user = self.credentials.user if self.credentials is not None else ""
-        key = (destination, name, hop.address, hop.port, self.policy, user, channel.interfaceaddress)
+        key = (destination, name, address, port, self.policy, user, channel.interfaceaddress)
         return self._tls.session(name, key)
 
     def keep(self, session: ClientTlsSession) -> None:

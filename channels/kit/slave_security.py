@@ -1,0 +1,94 @@
+"""TLS and AUTH of a slave on a pipe: what it offers, and who its client is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from channels.kit.log_stream import say
+from channels.kit.startup import EX_CONFIG, CannotStart
+from jobctl.config.settings import ChannelSettings, ServiceSettings
+from jobctl.mail.reply import Reply
+from jobctl.sasl.secrets import ScramKeys, matches, prepared, read_keys
+from jobctl.smtp.questions import PasswordGiven, TokenGiven
+from jobctl.smtp.replies import AUTH_FAILED
+
+if TYPE_CHECKING:
+    from jobctl.net.tls_server import ServerTls
+    from jobctl.net.tls_session import TlsSession
+
+
+class SlaveSecurity:
+    """
+    :param service: What the configuration says of the way in, ``None``: nothing, so nothing is offered.
+    :raises CannotStart: A certificate or the password file cannot be used.
+    """
+
+    def __init__(self, channel: ChannelSettings, service: ServiceSettings | None) -> None:
+        self._tls: ServerTls | None = None
+        self._users: dict[str, str] = {}
+        self.implicit = False
+        self.starttls = "none"
+        self.mechanisms: tuple[str, ...] = ()
+        self.plaintext_auth = False
+        self._asks_certificates = False
+        if service is None:
+            return
+        self.implicit = service.implicit_tls
+        self.plaintext_auth = service.plaintext_auth
+        self._asks_certificates = service.tls_client_ca is not None
+        if service.tls_certificate is not None and (self.implicit or channel.tls_server != "none"):
+            self._tls = _load_tls(service)
+            self.starttls = "none" if self.implicit else channel.tls_server
+        if channel.sasl_server != "none" and service.password_file is not None:
+            self._users = _load_users(service.password_file)
+            self.mechanisms = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")
+
+    def session(self) -> TlsSession:
+        """For the one connection there is."""
+        assert self._tls is not None  # else TLS is not offered
+        return self._tls.session()
+
+    def user_of(self, tls: TlsSession) -> str | None:
+        """Whom the client's certificate proves it to be, where certificates count."""
+        if not self._asks_certificates:
+            return None
+        from jobctl.net.tls_server import client_name
+
+        return client_name(tls)
+
+    def check(self, claim: PasswordGiven | TokenGiven) -> Reply:
+        """Whether the client is who it says to be; one session waits for the hash, nobody else does."""
+        if isinstance(claim, TokenGiven):
+            return AUTH_FAILED
+        kept = self._users.get(prepared(claim.user))
+        return Reply(235) if kept is not None and matches(kept, claim.password) else AUTH_FAILED
+
+    def keys(self, user: str) -> ScramKeys | None:
+        """What SCRAM needs of a user."""
+        kept = self._users.get(prepared(user))
+        return read_keys(kept) if kept is not None else None
+
+
+def _load_tls(service: ServiceSettings) -> ServerTls:
+    # Late: it costs 60 ms, which programs without TLS need not pay.
+    from jobctl.net.tls_server import CertificateTrouble, ServerTls
+
+    assert service.tls_certificate is not None
+    key = service.tls_private_key or service.tls_certificate
+    try:
+        return ServerTls(service.tls_certificate, key, service.tls_client_ca, say)
+    except CertificateTrouble as why:
+        raise CannotStart(str(why), EX_CONFIG) from None
+
+
+def _load_users(path: str) -> dict[str, str]:
+    from jobctl.sasl.password_file import read_password_file
+
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            users, wrong = read_password_file(file.read())
+    except OSError as why:
+        raise CannotStart(f"password_file {path}: {why.strerror}", EX_CONFIG) from None
+    for number, what in wrong:
+        say(f"{path}:{number}: {what}")
+    return users
