@@ -318,3 +318,62 @@ def test_a_remote_cannot_add_fields(reply, remote, subject, language, smtputf8, 
     assert max(len(line) for line in ours.split(b"\r\n")) <= 998
     assert b"\n" not in ours.replace(b"\r\n", b"")
     assert b"\r" not in ours.replace(b"\r\n", b"")
+
+
+EVE = "ève@bücher.example"
+INTERNATIONAL = "From: ann@a.example\r\nSubject: Grüße\r\n\r\nÀ bientôt\r\n".encode()
+
+
+def international(smtputf8, sender="ann@a.example", ret=None, **changes):
+    """A notification about a recipient whose address is not ASCII."""
+    eve = Recipient(EVE, orcpt=r"utf-8;\x{C8}ve@b\x{FC}cher.example")
+    return written(
+        envelope=Envelope(sender, (eve,), smtputf8=smtputf8, ret=ret),
+        to=sender,
+        verdicts=(Disposition(EVE, Verdict.FAILED, "5.6.7", "550 5.6.7 nön", "mx.example"),),
+        content=INTERNATIONAL,
+        **changes,
+    )
+
+
+def test_an_international_message_is_reported_in_utf_8():
+    """Who sent with SMTPUTF8 gets addresses and header as they are (RFC 6533)."""
+    made = international(True)
+    assert made.body == "8BITMIME" and not made.smtputf8, "its own header is ASCII: 8BITMIME suffices"
+    message = read(made.content)
+    kinds = [part.get_content_type() for part in message.get_payload()]
+    assert kinds == ["text/plain", "message/global-delivery-status", "message/global"]
+    assert f"Final-Recipient: utf-8;{EVE}\r\n".encode() in made.content
+    assert f"Original-Recipient: utf-8;È{EVE[1:]}\r\n".encode() in made.content
+    assert "Diagnostic-Code: smtp;550 5.6.7 nön\r\n".encode() in made.content
+    assert INTERNATIONAL in made.content
+    assert EVE in text_of(message) and "Grüße" in text_of(message)
+    header = read(international(True, ret="HDRS").content)
+    assert header.get_payload()[2].get_content_type() == "message/global-headers"
+
+
+def test_who_cannot_read_utf_8_gets_ascii():
+    """Without SMTPUTF8 the address is written in ASCII, and what was said in the form that all understand."""
+    message = read(international(False).content)
+    kinds = [part.get_content_type() for part in message.get_payload()]
+    assert kinds == ["text/plain", "message/delivery-status", "message/rfc822"]
+    _, one = status_groups(message)
+    assert one["Final-Recipient"] == r"utf-8;\x{E8}ve@b\x{FC}cher.example"
+    assert one["Original-Recipient"] == r"utf-8;\x{C8}ve@b\x{FC}cher.example"
+    assert one["Diagnostic-Code"].isascii()
+
+
+def test_an_international_sender_needs_smtputf8():
+    """A notification whose own header has an address that is not ASCII says so, and keeps the address."""
+    made = international(True, sender="änn@a.example")
+    assert made.smtputf8 and made.body == "8BITMIME"
+    assert "\r\nTo: änn@a.example\r\n".encode() in made.content
+
+
+def test_an_address_of_another_type_is_kept():
+    """ORCPT of a type that is not mail's comes back as it was; what is no ORCPT is left out."""
+    for orcpt, field in (("x400;/C=de/S+3Dx", "x400;/C=de/S=x"), ("nonsense", None), ("bad type;x", None)):
+        envelope = Envelope("ann@a.example", (Recipient("bob@b.example", orcpt=orcpt),))
+        _, one = status_groups(parsed(envelope=envelope, addresses="suppressfinal"))
+        assert one["Original-Recipient"] == field
+        assert one["Final-Recipient"] == "rfc822;bob@b.example"
