@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -24,6 +25,7 @@ from jobctl.controller.controller import Controller
 from jobctl.controller.process_control import Again
 from jobctl.errors import ConfigError, JobctlError, StoreError
 from jobctl.net import systemd
+from jobctl.net.steady_clock import SteadyClock
 from jobctl.store.lock import QueueLock
 from jobctl.welcome import Welcome
 
@@ -94,6 +96,7 @@ class JobctlService(Service):
         self._control: ControlFactory | None = None
         self._control_port: Any = None
         self._again = Again()
+        self._clock: SteadyClock | None = None
 
     def privilegedStartService(self) -> None:
         super().privilegedStartService()
@@ -120,7 +123,9 @@ class JobctlService(Service):
             self.controller.reloads.hang_up()
 
     def _listen(self, reactor: Any) -> None:
-        controller = self.controller = Controller(reactor, self.settings)
+        self._clock = SteadyClock(reactor)
+        self._clock.install()
+        controller = self.controller = Controller(reactor, self.settings, monotonic=time.monotonic)
         path = os.path.abspath(self.settings.path)
         reloads = controller.reloads
         # In a thread: a file of hundreds of channels takes a tenth of a second, and mail goes on.
@@ -217,6 +222,8 @@ class JobctlService(Service):
             self._control.drop_all()
         if self.controller is not None:
             await self.controller.stop()
+        if self._clock is not None:
+            self._clock.remove()
 
 
 def _words(why: BaseException | None) -> str:

@@ -8,6 +8,7 @@ from jobctl.errors import StoreError, StoreFull
 from jobctl.jobprotocol.frames import Ask, Report
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Lasting
+from jobctl.schedule.scheduler import PATIENCE
 from tests.controller_case import CHANGES, DISK_FULL, START, FakeJob, Terminal, World, ids_of
 
 
@@ -504,7 +505,7 @@ def test_mail_of_a_channel_that_is_no_longer_configured_can_expire(world):
     disk.accounts["gone"] = disk.accounts.pop("out")
     world.clock.advance(20 * 86400)
     again = World(disk=disk, clock=world.clock)
-    again.turn()
+    again.turn(PATIENCE)
     assert again.stored(id) is None
     assert [one.envelope.sender for one in again.queued()] == [""]
     again.balance()

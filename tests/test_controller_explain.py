@@ -182,6 +182,25 @@ def test_its_sender_wants_it_later():
     world.close()
 
 
+def test_a_retry_rule_is_responsible():
+    """For the interval and for the end, with its line."""
+    rule = "[[retry]]\nwhere = 'last.code~4.7'\nbackoff = 'PT2M'\nlifetime = 'PT6H'\n"
+    world = World(configuration=CONFIGURATION + rule)
+    (id,) = world.accept()
+    job = world.job()
+    job.report(id, "deferred", "450 4.7.1 come back")
+    world.turn()
+    line = CONFIGURATION.count("\n") + 3
+    row = explain(world, id)
+    assert (row["causes"][0]["code"], row["causes"][0]["where"]) == (
+        "retry",
+        f"jobctl.toml:{line}: retry[0].backoff",
+    )
+    assert row["expires"] == START + 6 * 3600 and row["at_expiry_where"].endswith("retry[0].lifetime")
+    assert row["next_attempt"] < START + 130
+    world.close()
+
+
 def test_its_window_is_closed(monkeypatch):
     """When it opens, for which priority, and by which line."""
     monkeypatch.setenv("TZ", "UTC")

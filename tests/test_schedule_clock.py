@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from jobctl.schedule.plan import Plan
+from jobctl.schedule.scheduler import PATIENCE
 from jobctl.schedule.steady import SteadyClock
 from jobctl.schedule.timers import Timers
 from tests.schedule_case import START, World, channel, settings
@@ -270,3 +272,79 @@ class TestTimers:
         for at in range(10_000):
             timers.set("x", at)
         assert len(timers) < 200
+
+
+class TestPatience:
+    """After a start, or a leap of the wall clock, what is due is tried before anything expires."""
+
+    def world(self) -> World:
+        world = World(
+            settings(channel(notices=dict.fromkeys(("urgent", "normal", "nonurgent"), (DAY, 4 * DAY))))
+        )
+        world.scheduler.plan(world.now, 100.0)
+        return world
+
+    def plan(self, world: World, monotonic: float) -> Plan:
+        plan = world.scheduler.plan(world.now, monotonic)
+        for job, ids in plan.handouts:
+            world.held[job] += ids
+        return plan
+
+    def test_a_leap_ahead_expires_nothing_at_first(self) -> None:
+        """Set ahead by five days and back again within half an hour: nobody is told, nothing is returned."""
+        world = self.world()
+        ids = world.enqueue(count=3, due=START + 600)
+        (stopped,) = world.enqueue(due=START)
+        self.plan(world, 3000.0)
+        world.now += 5 * DAY
+        plan = self.plan(world, 3001.0)
+        assert plan.expired == plan.warn == []
+        job = world.start()
+        self.plan(world, 3002.0)
+        assert sorted(world.held[job]) == sorted([*ids, stopped])
+        for id in ids:
+            world.defer(id, world.now + 60)
+        world.settle([stopped])
+        world.now -= 5 * DAY
+        plan = self.plan(world, 3003.0)
+        assert plan.expired == plan.warn == []
+        due = world.scheduler.next_due()
+        assert due is not None and due <= world.now + 61
+
+    def test_what_is_too_old_expires_after_half_an_hour(self) -> None:
+        """If the clock was right, or the machine was asleep for days."""
+        world = self.world()
+        (delayed,) = world.enqueue(due=START + 30 * DAY)
+        (ready,) = world.enqueue()
+        world.scheduler.stop("tcp_local")
+        self.plan(world, 3000.0)
+        world.now += 5 * DAY
+        assert self.plan(world, 3001.0).expired == []
+        due = world.scheduler.next_due()
+        assert due is not None and world.now < due <= world.now + PATIENCE
+        world.now += PATIENCE
+        assert sorted(self.plan(world, 3001.0 + PATIENCE).expired) == sorted([delayed, ready])
+
+    def test_after_a_start(self) -> None:
+        """Mail that grew too old while the host was down is tried first."""
+        world = World(empty=False)
+        entry = world.entry()
+        entry.enqueued = entry.due = START - 10 * DAY
+        world.store.put(entry)
+        plan = world.scheduler.plan(world.now, 7.0)
+        assert plan.load is not None
+        world.scheduler.loaded(plan.load, world.store.answer(plan.load), world.now)
+        job = world.start()
+        assert self.plan(world, 8.0).expired == [] and world.held[job] == [entry.id]
+        world.defer(entry.id, world.now + 60)
+        assert self.plan(world, 9.0).expired == []
+        world.now += PATIENCE
+        assert self.plan(world, 8.0 + PATIENCE).expired == [entry.id]
+
+    def test_time_that_passed_is_no_leap(self) -> None:
+        """Days of waiting are days: expiry is on time."""
+        world = self.world()
+        (id,) = world.enqueue(due=START + 30 * DAY)
+        self.plan(world, 4000.0)
+        world.now += 4 * DAY
+        assert self.plan(world, 4000.0 + 4 * DAY).expired == [id]

@@ -22,6 +22,7 @@ from channels.kit.startup import (
 )
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import VERSION, HelloController, HelloProgram
+from jobctl.net.steady_clock import SteadyClock
 
 
 class Process:
@@ -104,6 +105,7 @@ def run(name: str, make: Callable[[Process], LinkOwner]) -> int:
     from twisted.internet import reactor
 
     _log_failures_only()
+    SteadyClock(reactor).install()
     process = Process(reactor, name, start)
     process.join(make(process))
     # What start-up made lives as long as the process: no collection need look at it again.

@@ -5,7 +5,7 @@ import msgspec
 from jobctl.config.classes import ChannelClass, class_of
 from jobctl.config.findings import dotted
 from jobctl.config.keywords import KEYWORDS
-from jobctl.config.settings import Settings
+from jobctl.config.settings import RetryRule, Settings
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,6 +68,15 @@ def of_pool(settings: Settings, pool: str) -> Place:
     """Where a pool got its limit from."""
     return place_of(
         settings, ("job_controller", "job_pool", pool, "job_limit"), ("job_controller", "job_limit")
+    )
+
+
+def of_rule(settings: Settings, rule: RetryRule, key: str) -> Place:
+    """Where a retry rule says something."""
+    return Place(
+        f"retry[{settings.retry.index(rule)}].{key}",
+        settings.path,
+        settings.lines.get(f"retry[{settings.retry.index(rule)}].{key}", rule.line),
     )
 
 

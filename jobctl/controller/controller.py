@@ -3,7 +3,7 @@
 import os
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.logger import Logger
@@ -61,9 +61,16 @@ class Controller:
     :ivar configured: The settings as the configuration has them; ``settings``: with the operators' changes.
     :ivar gone: Names of channels that are not configured (any more) and may have mail.
     :param store: jobctl.interfaces.IMessageStore; ``None``: SQLite in the settings' queue directory.
+    :param monotonic: Seconds of a clock that does not jump; ``None``: the reactor's does not.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, store: Any = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        store: Any = None,
+        monotonic: Callable[[], float] | None = None,
+    ) -> None:
         self.reactor = reactor
         self.settings = self.configured = settings
         self.gone: set[str] = set()
@@ -109,6 +116,8 @@ class Controller:
             self.store, self.scheduler, self.recorder, self.quotes, self.verdicts, reactor
         )
         self.dispatch.attempts = self.attempts
+        if monotonic is not None:
+            self.dispatch.monotonic = monotonic
         self.dispatch.expire = self.unattempted.expire
         self.dispatch.warn = self.unattempted.warn
         self.dispatch.judge = Judging(

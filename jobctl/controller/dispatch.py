@@ -28,6 +28,7 @@ class Dispatch:
 
     :param jobs: Running jobs by id.
     :param start_job: Starts a job for (channel, host, run).
+    :ivar monotonic: Seconds of a clock that does not jump.
     :ivar attempts: Where what is handed out is noted.
     :ivar expire: Called with ids of entries that are past their time; ``warn`` with those whose senders
         are to be told of the delay, each with its age; ``judge`` with those whose retry rules are not known.
@@ -56,6 +57,7 @@ class Dispatch:
         self._loading = False
         self._stopping = False
         self._standing = ""
+        self.monotonic: Callable[[], float] = reactor.seconds
         self.attempts: Attempts
         self.expire: Callable[[list[str]], None]
         self.warn: Callable[[list[tuple[str, float]]], None]
@@ -122,7 +124,7 @@ class Dispatch:
         return starts
 
     def _act(self, now: float) -> list[StartJob]:
-        plan: Plan = self._scheduler.plan(now)
+        plan: Plan = self._scheduler.plan(now, self.monotonic())
         for job_id, ids in plan.handouts:
             self._hand_out(job_id, ids)
         for start in plan.starts:

@@ -53,6 +53,7 @@ class Explanations:
             standstill=at.dispatch.standstill,
             holder=self._holder(entry.id, insight.job),
             changes=tuple(at.live_changes),
+            rule=at.verdicts.lifetimes.rule(stored, now),
         )
         return as_row(stored, explain(facts))
 

@@ -6,7 +6,7 @@ from twisted.internet.defer import DeferredLock, ensureDeferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from jobctl.config.settings import ChannelSettings, Settings
+from jobctl.config.settings import ChannelSettings, RetryRule, Settings
 from jobctl.errors import StoreError
 from jobctl.mail.entry import Settlement, StoredEntry
 from jobctl.schedule.backoff import intervals
@@ -86,7 +86,9 @@ class Rescheduling:
         """Whether its due time has moved, or why it could not."""
         entry = stored.entry
         now: float = self._at.reactor.seconds()
-        by = _interval(new, stored) - _interval(old, stored)
+        # What a retry rule says does not change with the channel.
+        rule = self._at.verdicts.lifetimes.rule(stored, now)
+        by = _interval(new, stored, rule) - _interval(old, stored, rule)
         # Active ones get the new interval with their verdict; a run has taken others out of the schedule.
         waits = self._at.scheduler.state(entry.id, now) in ("delayed", None)
         if not (entry.attempts and entry.due > now and by and waits) or entry.id in self._since:
@@ -103,8 +105,8 @@ class Rescheduling:
             self._at.scheduler.add(entry, self._at.reactor.seconds())
 
 
-def _interval(channel: ChannelSettings, stored: StoredEntry) -> float:
-    waits = intervals(channel, stored.entry.priority)
+def _interval(channel: ChannelSettings, stored: StoredEntry, rule: RetryRule | None) -> float:
+    waits = intervals(channel, stored.entry.priority, rule)
     return waits[min(max(stored.entry.attempts, 1), len(waits)) - 1]
 
 

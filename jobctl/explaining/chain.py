@@ -3,7 +3,7 @@
 import msgspec
 
 from jobctl.config.overlay import CHANNEL, OPTIONS
-from jobctl.config.places import Place, of_channel
+from jobctl.config.places import Place, of_channel, of_rule
 from jobctl.explaining.facts import Cause, Ending, Explanation, Facts, Holder
 from jobctl.explaining.holds import why_held
 from jobctl.explaining.obstacles import obstacles
@@ -139,14 +139,18 @@ def _ending(facts: Facts) -> Ending:
         text = "it is removed; its sender asked not to be told"
     else:
         text = f"it is returned to {stored.envelope.sender}"
-    life = life_of(facts.channel, entry.priority)
+    rule = facts.rule
+    life = life_of(facts.channel, entry.priority, rule)
+    place = of_channel(facts.settings, entry.channel, f"{word}notices", "notices")
+    if rule is not None and (rule.lifetime is not None or rule.notices is not None):
+        place = of_rule(facts.settings, rule, "notices" if rule.lifetime is None else "lifetime")
     if life.attempts < UNLIMITED:
         text += f", at the latest after attempt {life.attempts}"
     warned = any(wants(stored.envelope, one, Kind.DELAYED) for one in stored.envelope.recipients)
     return Ending(
         when=expires_at(life, entry),
         text=text,
-        place=of_channel(facts.settings, entry.channel, f"{word}notices", "notices"),
+        place=place,
         warnings=tuple(entry.born + age for age in life.ages[:-1] if age > entry.warned) if warned else (),
     )
 

@@ -4,7 +4,7 @@ import msgspec
 
 from jobctl.config.overlay import Change
 from jobctl.config.places import Place
-from jobctl.config.settings import ChannelSettings, Settings
+from jobctl.config.settings import ChannelSettings, RetryRule, Settings
 from jobctl.mail.entry import Attempt, QueueEntry, StoredEntry
 from jobctl.schedule.insight import Insight
 
@@ -37,6 +37,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     :ivar host_reply: What its host said last when it could not be talked to.
     :ivar standstill: Why nothing at all is handed out; ``""``: it is.
     :ivar changes: What operators have laid over the configuration.
+    :ivar rule: The retry rule that applies to it.
     """
 
     now: float
@@ -49,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     standstill: str = ""
     holder: Holder | None = None
     changes: tuple[Change, ...] = ()
+    rule: RetryRule | None = None
 
     @property
     def entry(self) -> QueueEntry:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from jobctl.config.places import of_channel, of_pool, of_program, place_of
+from jobctl.config.places import of_channel, of_pool, of_program, of_rule, place_of
 from jobctl.explaining.facts import Cause, Facts
 from jobctl.mail.envelope import Priority
 
@@ -78,7 +78,10 @@ def _not_due(facts: Facts) -> Cause | None:
     if last == "interrupted":
         return Cause("interrupted", f"its last attempt was cut short: {facts.history[-1].text}", until=due)
     if entry.attempts:
-        place = of_channel(facts.settings, name, f"{word}backoff", "backoff")
+        if facts.rule is not None and facts.rule.backoff is not None:
+            place = of_rule(facts.settings, facts.rule, "backoff")
+        else:
+            place = of_channel(facts.settings, name, f"{word}backoff", "backoff")
         said = facts.stored.last_reply or "no reason was given"
         text = f"attempt {entry.attempts} was deferred: {said}"
         return Cause("retry", text, until=due, place=place)

@@ -26,7 +26,7 @@ class Memory:
 
     :ivar dirty: Channels about which something may have to be decided.
     :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
-    :ivar patient: Nothing expires and nobody is warned before this time (epoch seconds).
+    :ivar patient: Nothing expires by its age and nobody is warned before this time (epoch seconds).
     :ivar rules: The retry rules in force; ``judge``: entries of which it is not known which applies.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
     :ivar blame: What is to be tried alone.
@@ -138,10 +138,10 @@ class Memory:
 
         :return: Whether it was given out.
         """
-        if now < self.patient:
-            return False
         entry = item.entry
         life = item.host.channel.lives[entry.rule][entry.priority]
+        if now < self.patient and entry.attempts < life.attempts:
+            return False
         if ended(life, entry, now):
             self.expire(item)
         elif (age := warning_age(life, entry, now)) is not None:
@@ -301,7 +301,7 @@ class Memory:
                 continue
             for item in [pair[1] for pair in host.heap if pair[1].state == READY]:
                 said = self.next_said(item)
-                if said > now or now < self.patient:
+                if said > now or -math.inf < said < self.patient > now:
                     oldest = min(oldest, said)
                 else:
                     host.cancel(item)
@@ -359,6 +359,7 @@ class Memory:
         for _, _, item, due in self._delayed:
             item.due = due
         heapify(self._delayed)
+        self.patient += by
         self.wall.shift(by)
         # Hours of the day are not intervals.
         for channel in self.channels.values():

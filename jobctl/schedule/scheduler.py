@@ -21,6 +21,9 @@ from jobctl.schedule.steady import SteadyClock
 from jobctl.schedule.tracked import EXPIRED
 from jobctl.schedule.window import Window
 
+# Seconds after a start, or after the clock leapt ahead (it was set, or the machine was asleep), in which
+# nothing expires and nobody is warned: first all that is due is tried.
+PATIENCE = 1800.0
 # Entries whose retry rules are looked for at a time: each is read from the store for it.
 _JUDGED_AT_ONCE = 200
 
@@ -191,12 +194,14 @@ class Scheduler:
         What to do now; each thing is said once, but for ``load``, which is repeated until answered.
 
         :param monotonic: Seconds of a clock that does not jump, for how long jobs live and idle; without
-            it the wall clock is used with care.
+            it the wall clock is used with care, and a leap cannot be told from time that passed.
         """
         memory = self._memory
         back = self._clock.read(now, monotonic)
         if back:
             memory.shift(-back)
+        if self._clock.leapt:
+            memory.patient = now + PATIENCE
         self._now = now
         memory.wake(now)
         handouts: list[tuple[str, list[str]]] = []

@@ -15,10 +15,13 @@ class SteadyClock:
     no time at all and a leap ahead as :data:`LONGEST_GAP`.
 
     :ivar time: Seconds, from an arbitrary beginning.
+    :ivar leapt: Whether the last reading found that nobody knows what has been meanwhile: the first of
+        all, the wall clock set ahead or the machine asleep.  Never without a monotonic clock.
     """
 
     def __init__(self) -> None:
         self.time = 0.0
+        self.leapt = False
         self._wall: float | None = None
         self._monotonic: float | None = None
 
@@ -30,11 +33,14 @@ class SteadyClock:
         """
         if self._wall is None:
             self._wall, self._monotonic = now, monotonic
+            self.leapt = monotonic is not None
             return 0.0
         gap = now - self._wall
         if monotonic is not None and self._monotonic is not None:
             elapsed = max(monotonic - self._monotonic, 0.0)
+            self.leapt = gap - elapsed > LONGEST_GAP
         else:
+            self.leapt = False
             elapsed = min(max(gap, 0.0), LONGEST_GAP)
         self.time += elapsed
         self._wall, self._monotonic = now, monotonic
