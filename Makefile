@@ -1,7 +1,7 @@
 # make run    everything set up, and the Job Controller in the foreground with a first message shown
 # make test   every test; with COVERAGE=1 also how much of the code they run
 # make lint   ruff and mypy
-# make pages  the manual page and docs/options.md, from what the code says
+# make pages  the manual page, docs/options.md and docs/selectors.md, from what the code says
 # make bench  throughput, CPU and memory beside Postfix
 PYTHON ?= python3
 VENV   ?= .venv
@@ -35,6 +35,7 @@ bench: $(VENV)/.test
 pages: $(VENV)/.test
 	$(BIN)/python -m jobctl.commands.manual docs/man
 	$(BIN)/python -c "from jobctl.config.manual import options_page; print(options_page(), end='')" > docs/options.md
+	$(BIN)/python -c "from jobctl.selection.manual import selectors_page; print(selectors_page(), end='')" > docs/selectors.md
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jobctl needs Python 3.11 or later; set PYTHON=")'

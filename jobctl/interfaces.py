@@ -208,6 +208,9 @@ class IMessageStore(Interface):
     def remembered(topic):
         """Deferred[dict[str, str]]: key to JSON text."""
 
+    def newest():
+        """Deferred[str | None]: the id of the entry that came last of those that are there."""
+
     def write_act(act, oldest=0.0):
         """
         Keep what an operator did, or what has become of it.
@@ -230,8 +233,11 @@ class IMessageStore(Interface):
 
     def lapsed(now, limit=100):
         """
-        Deferred[list[tuple[str, Undo]]]: ids and what can be undone no longer, the earliest first; they stay
-        until a settlement says ``ended``, which may be of an entry that is gone.
+        What can be undone no longer; it stays until a settlement says ``ended``, which may be of an entry
+        that is gone.
+
+        :return: Deferred[list[tuple[str, StoredEntry | None, Undo]]]: id, the entry if it is there, and what
+            could be done; the earliest first.
         """
 
     def next_lapse():

@@ -13,9 +13,10 @@ from zope.interface import implementer
 from jobctl.accounts.balance import COUNTS, ledger_rows
 from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import IOperations, IReceiver
-from jobctl.control.refusals import unknown_channel, unknown_id
+from jobctl.control.refusals import unknown_channel, unknown_id, unknown_operation
 from jobctl.control.selection import in_list
 from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, UsageError
+from jobctl.mail.acts import Act, Stage
 from jobctl.selection.candidate import Candidate
 from jobctl.selection.substrings import SHORTEST, Substrings
 
@@ -358,8 +359,40 @@ class FakeOperations:
         return {"done": [entry for entry in request.ids if entry not in cannot], "failed": failed}
 
     qm_release = qm_hold
+    qm_retry = qm_hold
+    qm_priority = qm_hold
+    qm_move = qm_hold
+    qm_reroute = qm_hold
+    qm_redirect = qm_hold
     qm_return = qm_hold
     qm_delete = qm_hold
+
+    def qm_preview(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        count = 0 if request.channel == "test_smtp_gateway" else 7
+        return {"count": count, "octets": 7168, "sample": ROWS[:2], "snapshot": "Q77", "at": NOW}
+
+    def undo(self, request: Any, caller: Any, stream: Any) -> Any:
+        if request.operation == 404:
+            raise unknown_operation(404)
+        stream.progress({"operation": 13, "expected": 2, "found": 1, "done": 1, "unchanged": 0, "failed": 0})
+        failed = [{"id": "a9", "text": "a job is delivering it", "exit": 75}]
+        counts = {"count": 200, "unchanged": 3, "failures": 120}
+        return {"done": ["a1"], "failed": failed, "operation": 13, "stage": "cancelled", **counts}
+
+    def qm_operations(self, request: Any, caller: Any, stream: Any) -> Any:
+        act = Act(12, NOW, "ann", "delete", "age>1h", stage=Stage.RUNNING, done=3, undo_until=NOW + 600)
+        return [act, Act(11, NOW, "bob", "move", "Q1", "to l", ended=NOW)]
+
+    def qm_watch(self, request: Any, caller: Any, stream: Any) -> Any:
+        raise unknown_operation(request.operation)
+
+    def qm_cancel(self, request: Any, caller: Any, stream: Any) -> Any:
+        return {"operation": request.operation, "cancelled": request.operation == 12}
+
+    def qm_audit(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        return [Act(10, NOW, request.who or "root", request.what or "stop", "tcp_*", "tcp_local")]
 
     def ledger(self, request: Any, caller: Any, stream: Any) -> Any:
         return ledger_rows({"l": LEDGER, "tcp_local": {**LEDGER, "queued": 2}})

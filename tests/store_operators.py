@@ -23,6 +23,7 @@ class OperatorContract:
     one: Any
     ledger: Any
     reopen: Any
+    read_content: Any
     entry: Any
     submission: Any
     assertEqual: Any
@@ -74,8 +75,8 @@ class OperatorContract:
         self.reopen()
         self.assertEqual(self.wait(self.store.next_lapse()), NOW + 60)
         self.assertEqual(self.wait(self.store.lapsed(NOW + 59)), [])
-        self.assertEqual([text for text, _ in self.wait(self.store.lapsed(NOW + 600))], [two, one])
-        self.assertEqual([text for text, _ in self.wait(self.store.lapsed(NOW + 600, limit=1))], [two])
+        self.assertEqual([text for text, *_ in self.wait(self.store.lapsed(NOW + 600))], [two, one])
+        self.assertEqual([text for text, *_ in self.wait(self.store.lapsed(NOW + 600, limit=1))], [two])
         losses = ((ANN.address, Loss.DELETED), (BOB.address, Loss.DELETED))
         self.settle(Settlement(one, losses=losses, ended=1))
         self.settle(Settlement(two, losses=((EVE.address, Loss.DELETED),), ended=2))
@@ -133,7 +134,11 @@ class OperatorContract:
     def test_split(self) -> None:
         """A move that splits a message makes an entry of those that go elsewhere; nobody is lost or doubled."""
         (one,) = self.enqueue(self.entry(ANN, BOB))
-        submission = self.submission(self.entry(BOB, channel="l", host="b"), origin=Origin.ACCEPTED)
+        staged = self.store.stage()
+        staged.write(b"x" * 100_000)
+        submission = self.submission(
+            self.entry(BOB, channel="l", host="b"), content=staged, origin=Origin.ACCEPTED
+        )
         undo = Undo(4, NOW + 600, "move", place=("tcp_local", "a.example"), recipients=(ANN, BOB))
         ((two,),) = self.settle(
             Settlement(
@@ -146,6 +151,7 @@ class OperatorContract:
         )
         self.assertEqual(self.one(one).envelope.recipients, (ANN,))
         self.assertEqual(self.one(two).envelope.recipients, (BOB,))
+        self.assertEqual(self.read_content(self.one(two).message), b"x" * 100_000)
         self.assertEqual(self.ledger(), {"accepted": 2, "moved": 2})
         self.assertEqual(self.ledger("l"), {"accepted": 2, "queued": 2})
         found = self.wait(self.store.undoable(4))
@@ -168,7 +174,7 @@ class OperatorContract:
         self.settle(Settlement(one, place=("l", ""), undo=undo))
         self.settle(Settlement(one, losses=((ANN.address, Loss.DELIVERED),)))
         self.assertEqual(self.undoable(5), [])
-        self.assertEqual([text for text, _ in self.wait(self.store.lapsed(NOW + 60))], [one])
+        self.assertEqual([text for text, *_ in self.wait(self.store.lapsed(NOW + 60))], [one])
         self.settle(Settlement(one, ended=5))
         self.assertEqual(self.wait(self.store.next_lapse()), None)
 
@@ -182,6 +188,15 @@ class OperatorContract:
             pages.append([stored.entry.id for stored, _ in page])
             after = pages[-1][-1]
         self.assertEqual(pages, [ids[:2], ids[2:4], ids[4:]])
+        for text in ids[:2]:
+            self.settle(Settlement(text, losses=((ANN.address, Loss.DELIVERED),)))
+        self.assertEqual([s.entry.id for s, _ in self.wait(self.store.undoable(1, limit=2))], ids[2:4])
+
+    def test_newest(self) -> None:
+        """What came last is known, so that nothing newer is touched."""
+        self.assertEqual(self.wait(self.store.newest()), None)
+        ids = [self.enqueue(self.entry(ANN))[0] for _ in range(3)]
+        self.assertEqual(self.wait(self.store.newest()), ids[-1])
 
     def test_acts(self) -> None:
         """Who did what is kept over restarts, the newest first, until it is too old."""

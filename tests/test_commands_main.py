@@ -273,6 +273,68 @@ def test_changes(jobctl, verb, done):
     assert json.loads("".join(jobctl("qm", verb, "--json", "a1")[1])) == {"done": ["a1"], "failed": []}
 
 
+def test_a_look_before_many_are_changed(jobctl, monkeypatch):
+    """Count and a sample are shown first, and just these are changed; where nobody can be asked, --yes is asked for."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    status, _, err = jobctl("qm", "delete", "--where", "age>1h")
+    assert status == exits.USAGE and "say --yes" in err[0] and "age>1h" in err[0]
+    monkeypatch.setattr(sys, "stdin", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})())
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "n")
+    status, out, err = jobctl("qm", "delete", "--where", "age>1h")
+    assert (status, err) == (exits.USAGE, ["jobctl: nothing was done"])
+    assert asked == ["delete 7 messages, 7 KB? (y/n) "]
+    assert out[1].startswith("a1 ") and out[2].startswith("a2 ") and out[3] == "... and 5 more"
+    assert jobctl("qm", "hold", "-channel=test_smtp_gateway", "-all") == (0, ["no messages"], [])
+    assert jobctl("qm", "delete", "--where", "age>1h", "--yes") == (0, ["no messages"], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "done"),
+    [
+        ("retry a1", "due now a1"),
+        ("move tcp_local a1", "moved a1"),
+        ("reroute a1", "rerouted a1"),
+        ("redirect --to bob@b.example a1", "redirected a1"),
+        ("redirect -host=mx.b.example a1", "redirected a1"),
+        ("priority nonurgent a1", "changed a1"),
+    ],
+)
+def test_verbs_beyond_the_original(jobctl, words, done):
+    """Each takes ids like the others."""
+    assert jobctl("qm", *words.split()) == (0, [done], [])
+
+
+def test_undo(jobctl):
+    """What was taken back, what could not be, and how many more; an operation that never was."""
+    assert jobctl("undo", "12") == (
+        exits.TEMPORARY,
+        [
+            "back: 200 messages",
+            "3 more were so already, or are not meant any more",
+            "cancelled; what is done stays done",
+        ],
+        ["jobctl: a9: a job is delivering it", "jobctl: and 119 more"],
+    )
+    status, _, err = jobctl("undo", "404")
+    assert status == exits.NO_INPUT and "no operation 404" in err[0]
+    assert json.loads("".join(jobctl("undo", "12", "--json")[1]))["operation"] == 13
+
+
+def test_operations_and_audit(jobctl):
+    """Who did what, for eyes and for programs, with every key; what is under way can be ended."""
+    status, out, _ = jobctl("qm", "operations")
+    assert status == 0 and "running" in out[1] and "age>1h" in out[1] and "move" in out[2]
+    rows = json.loads("".join(jobctl("qm", "operations", "--json")[1]))
+    assert set(rows[0]) == set(rows[1]) and rows[1]["undo_until"] is None
+    assert rows[0]["done"] == 3 and rows[0]["stage"] == "running"
+    assert jobctl("qm", "cancel", "12")[1] == ["cancelled"]
+    assert jobctl("qm", "cancel", "11")[1] == ["it was over already"]
+    assert "tcp_local" in jobctl("qm", "audit", "--who", "ann", "-what=start")[1][1]
+    (row,) = json.loads("".join(jobctl("qm", "audit", "--json", "--who", "ann")[1]))
+    assert (row["who"], row["what"], row["number"], row["stage"]) == ("ann", "stop", 10, "done")
+
+
 def test_return(jobctl):
     """A reason can be given."""
     assert jobctl("qm", "return", "-reason=spam", "a1") == (0, ["returned a1"], [])

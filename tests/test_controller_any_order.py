@@ -1,12 +1,27 @@
 """Any order of arrivals, verdicts, deaths, operators' acts, failures of the store and restarts: all of it ends well."""
 
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from jobctl.control.requests import QmDelete, QmHold, QmRelease, QmReturn, QmStart, QmStop, Run
+from jobctl.control.requests import (
+    QmDelete,
+    QmHold,
+    QmMove,
+    QmPriority,
+    QmRedirect,
+    QmRelease,
+    QmReroute,
+    QmRetry,
+    QmReturn,
+    QmStart,
+    QmStop,
+    Run,
+    Undo,
+)
 from jobctl.errors import JobctlError, StoreError, StoreFull
 from jobctl.jobprotocol.frames import Accepted, Ask, Message, Report, Submit
 from jobctl.jobs.environment import CannotStart
@@ -31,6 +46,17 @@ ENDS = (
     {"signal": 15, "stopped": True},
 )
 number = st.integers(0, 1000)
+CHANGING: dict[str, Any] = {
+    "qm_hold": QmHold,
+    "qm_release": QmRelease,
+    "qm_delete": QmDelete,
+    "qm_return": QmReturn,
+    "qm_retry": QmRetry,
+    "qm_priority": partial(QmPriority, priority="urgent"),
+    "qm_move": partial(QmMove, to="gate"),
+    "qm_reroute": QmReroute,
+    "qm_redirect": partial(QmRedirect, host="c.example"),
+}
 
 
 class ControllerLife(stateful.RuleBasedStateMachine):
@@ -259,16 +285,14 @@ class ControllerLife(stateful.RuleBasedStateMachine):
     @stateful.precondition(lambda self: bool(self.world.queued()))
     @stateful.rule(
         which=number,
-        what=st.sampled_from(["qm_hold", "qm_release", "qm_delete", "qm_return"]),
+        what=st.sampled_from(sorted(CHANGING)),
         all=st.booleans(),
     )
     def change(self, which: int, what: str, all: bool) -> None:
         stored = self._pick(self.world.queued(), which)
         if stored is None:
             return
-        kind = {"qm_hold": QmHold, "qm_release": QmRelease, "qm_delete": QmDelete, "qm_return": QmReturn}[
-            what
-        ]
+        kind = CHANGING[what]
         if what in ("qm_delete", "qm_return"):
             for one in self.world.queued() if all else [stored]:
                 self._may(one, what)
@@ -278,6 +302,10 @@ class ControllerLife(stateful.RuleBasedStateMachine):
                 self.sweeps.append((what, doing))
         else:
             self._operate(what, kind(ids=(stored.entry.id,)))
+
+    @stateful.rule(number=st.integers(1, 5))
+    def undo(self, number: int) -> None:
+        self._operate("undo", Undo(operation=number))
 
     @stateful.rule(
         channel=st.sampled_from(["out", "gate"]),

@@ -64,7 +64,8 @@ def release(world: World, *ids: str, **more):
 def test_hold_and_release(world):
     """Held mail stays, with its reason; released it goes before all others, at once."""
     one, two = world.accept() + world.accept()
-    assert hold(world, one, reason="wait") == {"done": [one], "failed": []}
+    answer = hold(world, one, reason="wait")
+    assert (answer["done"], answer["failed"], answer["count"]) == ([one], [], 1)
     stored = world.stored(one)
     assert (stored.state, stored.reason) == (Lasting.HELD, "wait") and world.state(one) is None
     job = world.job(credit=1)
@@ -159,7 +160,7 @@ def test_what_is_being_returned_for_its_age_is_not_changed(world):
     (id,) = world.accept()
     world.store.slow = frozenset({"settle"})
     world.turn(5 * 86400)
-    answer = world.do(world.operate("qm_delete", QmDelete(ids=(id,))))
+    answer = world.do(world.operate("qm_delete", QmDelete(undo=False, ids=(id,))))
     assert answer["failed"]
     world.store.commit()
     world.balance()
@@ -168,8 +169,8 @@ def test_what_is_being_returned_for_its_age_is_not_changed(world):
 def test_delete(world):
     """Gone for ever, counted as deleted, nobody is told; naming it twice does it once."""
     (id,) = world.accept("a@b.example", "c@b.example")
-    answer = world.do(world.operate("qm_delete", QmDelete(ids=(id, id))))
-    assert answer == {"done": [id], "failed": []}
+    answer = world.do(world.operate("qm_delete", QmDelete(undo=False, ids=(id, id))))
+    assert (answer["done"], answer["failed"], answer["undo_until"]) == ([id], [], None)
     assert not world.queued() and world.state(id) is None
     assert world.do(world.store.ledger())["out"]["deleted"] == 2
     world.balance()
@@ -178,7 +179,7 @@ def test_delete(world):
 def test_return(world):
     """The sender gets a notification with the reason; it goes out like any mail."""
     (id,) = world.accept()
-    answer = world.do(world.operate("qm_return", QmReturn(ids=(id,), reason="not today")))
+    answer = world.do(world.operate("qm_return", QmReturn(undo=False, ids=(id,), reason="not today")))
     assert answer["done"] == [id]
     (notice,) = world.queued()
     job = world.job()
@@ -191,7 +192,7 @@ def test_return_tells_of_those_who_are_left(world):
     (id,) = world.accept("a@b.example", "c@b.example")
     job = world.job()
     world.store.slow = frozenset({"fetch"})
-    answered = ensureDeferred(world.operate("qm_return", QmReturn(ids=(id,))))
+    answered = ensureDeferred(world.operate("qm_return", QmReturn(undo=False, ids=(id,))))
     job.results(id, a="relayed", c="deferred")
     world.turn()
     job.report(id, "deferred", "450 later")
@@ -209,11 +210,11 @@ def test_two_operators_at_once(world):
     """One deletes what the other returns: one of them did it, nobody is told wrongly, nothing is left."""
     (id,) = world.accept()
     world.store.slow = CHANGES
-    delete = ensureDeferred(world.operate("qm_delete", QmDelete(ids=(id,))))
-    give_back = ensureDeferred(world.operate("qm_return", QmReturn(ids=(id,))))
+    delete = ensureDeferred(world.operate("qm_delete", QmDelete(undo=False, ids=(id,))))
+    give_back = ensureDeferred(world.operate("qm_return", QmReturn(undo=False, ids=(id,))))
     world.store.commit()
     assert world.do(delete)["done"] == [id]
-    assert "left the queue" in world.do(give_back)["failed"][0]["text"]
+    assert "another operator" in world.do(give_back)["failed"][0]["text"]
     world.store.slow = frozenset()
     world.turn()
     assert not world.queued() and world.state(id) is None
@@ -224,7 +225,7 @@ def test_what_has_left_between_two_looks(world):
     """Chosen by one look, gone at the next."""
     (id,) = world.accept()
     world.store.slow = frozenset({"fetch"})
-    delete = ensureDeferred(world.operate("qm_delete", QmDelete(ids=(id,))))
+    delete = ensureDeferred(world.operate("qm_delete", QmDelete(undo=False, ids=(id,))))
     world.store.commit(1)
     world.do(world.store.memory.settle(Settlement(id=id, losses=(("bob@b.example", Loss.DELETED),))))
     world.store.commit()
@@ -236,7 +237,7 @@ def test_return_from_a_channel_that_is_no_longer_configured(world):
     (id,) = world.accept()
     world.store.memory.disk.entries[1].entry.channel = "gone"
     world.store.memory.disk.accounts["gone"] = world.store.memory.disk.accounts.pop("out")
-    assert world.do(world.operate("qm_return", QmReturn(ids=(id,))))["done"] == [id]
+    assert world.do(world.operate("qm_return", QmReturn(undo=False, ids=(id,))))["done"] == [id]
 
 
 def test_all_of_a_channel(world):
@@ -247,7 +248,7 @@ def test_all_of_a_channel(world):
     (fresh,) = world.accept()
     answer = release(world, channel="ou*", all=True)
     assert answer["done"] == ids and not answer["failed"]
-    answer = world.do(world.operate("qm_return", QmReturn(channel="out", all=True)))
+    answer = world.do(world.operate("qm_return", QmReturn(undo=False, channel="out", all=True)))
     assert answer["done"] == [*ids, fresh]
     assert [one.envelope.sender for one in world.queued()] == [""] * 131
     world.balance()
@@ -290,7 +291,7 @@ def test_a_failed_change_of_mail_that_is_only_in_the_store(world):
     entry = world.scheduler.remove(id)
     assert entry is not None
     world.store.broken["settle"] = DISK_FULL
-    world.do(world.operate("qm_delete", QmDelete(ids=(id,))))
+    world.do(world.operate("qm_delete", QmDelete(undo=False, ids=(id,))))
     world.store.broken.clear()
     world.turn()
     assert ids_of(world.job().assigned) == [id]
@@ -307,7 +308,7 @@ def test_an_error_in_one_change_leaves_the_others(world, monkeypatch):
         return real(stored, *rest)
 
     monkeypatch.setattr(world.controller.verdicts, "returned", returned)
-    answer = world.do(world.operate("qm_return", QmReturn(ids=(one, two))))
+    answer = world.do(world.operate("qm_return", QmReturn(undo=False, ids=(one, two))))
     assert answer["done"] == [two] and "bug" in answer["failed"][0]["text"]
     world.turn()
     assert one in ids_of(world.job().assigned)

@@ -6,6 +6,7 @@ from typing import Any
 
 from jobctl.commands import (
     accounts,
+    acts,
     cache,
     checks,
     completion,
@@ -31,6 +32,7 @@ _FAMILIES = (
     running,
     qm,
     qm_searches,
+    acts,
     explain,
     accounts,
     cache,

@@ -151,12 +151,11 @@ def chosen_keys(args: argparse.Namespace) -> dict[str, Any]:
 
 def check_chosen(args: argparse.Namespace) -> None:
     """:raises UsageError: Neither ids nor a whole channel nor a selector were given, or more than one."""
-    where = getattr(args, "where", None)
-    if args.ids and (args.all or where is not None):
+    if args.ids and (args.all or args.where is not None):
         raise UsageError(f"give ids or {'--all' if args.all else '--where'}, not both")
-    if where is None and args.all and args.channel is None:
+    if args.where is None and args.all and args.channel is None:
         raise UsageError("--all needs --channel NAME; '*' means every channel")
-    if not args.all and not args.ids and where is None:
+    if not args.all and not args.ids and args.where is None:
         raise UsageError(
             "give the ids of messages ('jobctl qm directory' shows them), --where SELECTOR, "
             "or --channel NAME --all"

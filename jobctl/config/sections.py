@@ -80,6 +80,22 @@ CONTROLLER = KeyTable(
             0,
         ),
         _key("stop_timeout", Kind.SECONDS, "Seconds that programs get to stop.", "30", 0),
+        _key(
+            "undo_window",
+            Kind.SECONDS,
+            "For how long an operator can undo a deletion, move, reroute or redirect; until then what is deleted "
+            "is kept aside. 0: not at all.",
+            "PT10M",
+            0,
+        ),
+        _key(
+            "return_undo_window",
+            Kind.SECONDS,
+            "For how long an operator can undo a return; until then its notification waits. 0: not at all.",
+            "PT15S",
+            0,
+        ),
+        _key("audit_keep", Kind.SECONDS, "For how long it is remembered what operators did.", "P90D", 0),
         _key("job_limit", Kind.INTEGER, "job_limit of pools without one.", "10", 1, 10_000),
         _LIFE_TIME,
         _LIFE_ASKWORK,

@@ -268,6 +268,9 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     The ``[job_controller]`` section; paths are absolute.
 
     :ivar debug: Bits, see :mod:`jobctl.controller.debugging`.
+    :ivar undo_window: Seconds in which an operator can take back a deletion, move, reroute or redirect;
+        ``return_undo_window``: a return. 0: it is done at once and for ever.
+    :ivar audit_keep: Seconds for which it is remembered what operators did.
     :ivar free_space: Octets that must stay free on the queue's disk for new mail to be accepted.
     :ivar log_rollover: Minutes after midnight, local time; -1: never.
     :ivar history_retention: Seconds for which finished messages can be looked up.
@@ -284,6 +287,9 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float = 30
     log_rollover: int = 30
     history_retention: float = 30 * 86400
+    undo_window: float = 600
+    return_undo_window: float = 15
+    audit_keep: float = 90 * 86400
 
 
 class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -209,7 +209,13 @@ class IOperations(Interface):
         """:return: ``{channels: [...]}`` those that are stopped now."""
 
     def qm_hold(request, caller, stream):
-        """:return: ``{done: [ids], failed: [{id, text, exit}]}``."""
+        """
+        Sends progress ``{operation, expected, found, done, unchanged, failed}`` where it takes a while.
+
+        :return: ``{done: [ids], failed: [{id, text, exit}], operation, stage, count, unchanged, failures,
+            undo_until}``; at most 10,000 ids and 1,000 failures, the numbers count all.  In the background
+            ``{operation}`` at once.
+        """
 
     def qm_release(request, caller, stream):
         """:return: As :meth:`qm_hold`."""
@@ -219,6 +225,39 @@ class IOperations(Interface):
 
     def qm_delete(request, caller, stream):
         """:return: As :meth:`qm_hold`."""
+
+    def qm_retry(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_priority(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_move(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_reroute(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_redirect(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def undo(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
+
+    def qm_preview(request, caller, stream):
+        """:return: ``{count, octets, sample, snapshot, at}``; ``sample`` as :meth:`qm_held`."""
+
+    def qm_operations(request, caller, stream):
+        """:return: A list of :class:`jobctl.mail.acts.Act`."""
+
+    def qm_watch(request, caller, stream):
+        """Sends progress; :return: as :meth:`qm_hold`."""
+
+    def qm_cancel(request, caller, stream):
+        """:return: ``{operation, cancelled}``, once it is over."""
+
+    def qm_audit(request, caller, stream):
+        """:return: As :meth:`qm_directory`: :class:`jobctl.mail.acts.Act`."""
 
     def qm_read(request, caller, stream):
         """

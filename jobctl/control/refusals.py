@@ -42,6 +42,11 @@ def unknown_id(entry: str) -> UsageError:
     )
 
 
+def unknown_operation(number: int) -> UsageError:
+    """No operator's act has this number."""
+    return UsageError(f"there is no operation {number}; see 'jobctl qm operations'", os.EX_NOINPUT)
+
+
 def bad_address(address: str, why: object) -> UsageError:
     """Not an address that mail can be sent to."""
     return UsageError(f"the address {address!r} will not do: {why}", os.EX_DATAERR)

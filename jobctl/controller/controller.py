@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from jobctl.config.overlay import effective
 from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
 from jobctl.control.operations import Caller
+from jobctl.controller.acts import Acts
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.audit import Audit
 from jobctl.controller.books import Books
@@ -160,6 +161,7 @@ class Controller:
         self.debugging.set(settings.controller.debug)
         self.audit = Audit(self.store, reactor)
         self.process_control = ProcessControl(self)
+        self.acts = Acts(self.store, reactor.seconds, lambda: self.settings.controller.audit_keep)
         self.operations = Operations(self)
 
     def listen(self) -> None:
@@ -189,6 +191,8 @@ class Controller:
             log.warn("channel {channel} is not configured; its mail stays and waits for it", channel=name)
         self.store.keep_finished(self.settings.controller.history_retention)
         await self.live_changes.restore()
+        await self.acts.restore()
+        await self.operations.changes.undoing.start()
         for name in await self.store.stopped():
             self.scheduler.stop(name)
         now = self.reactor.seconds()
@@ -373,6 +377,7 @@ class Controller:
         """
         self.reloads.stop()
         self.rescheduling.stop()
+        await self.operations.changes.stop()
         self.dispatch.stop()
         self.audit.stop()
         await self.services.stop()

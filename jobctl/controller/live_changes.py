@@ -68,6 +68,14 @@ class LiveChanges:
                 checked(self._at.configured, change)
             except ValueError as why:
                 raise UsageError(str(why)) from None
+        await self._at.acts.note(
+            caller.name,
+            "cache change",
+            " ".join(part for part in (request.scope, request.name) if part),
+            ", ".join(f"{change.option}={change.value}" for change in changes)
+            + (", over restarts" if request.persistent else ""),
+            caller.uid,
+        )
         for change in changes:
             before = self._changes.get(change.place)
             if change.persistent or (before is not None and before.persistent):
@@ -90,6 +98,9 @@ class LiveChanges:
                 and (not request.options or change.option in request.options)
             )
         ]
+        if meant:
+            text = ", ".join(_named(change) for change in meant)
+            await self._at.acts.note(caller.name, "cache revert", request.scope or "all", text, caller.uid)
         for change in meant:
             if change.persistent:
                 await self._remember(change, False)

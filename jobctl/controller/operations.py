@@ -60,6 +60,18 @@ class Operations:
         self.qm_release = changes.qm_release
         self.qm_return = changes.qm_return
         self.qm_delete = changes.qm_delete
+        self.qm_retry = changes.qm_retry
+        self.qm_priority = changes.qm_priority
+        self.qm_move = changes.qm_move
+        self.qm_reroute = changes.qm_reroute
+        self.qm_redirect = changes.qm_redirect
+        self.qm_preview = changes.qm_preview
+        self.qm_operations = changes.qm_operations
+        self.qm_watch = changes.qm_watch
+        self.qm_cancel = changes.qm_cancel
+        self.qm_audit = changes.qm_audit
+        self.undo = changes.undo
+        self.changes = changes
 
     def ping(self, request: Any, caller: Caller, stream: Any) -> str:
         return "jobctl"

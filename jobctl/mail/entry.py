@@ -201,8 +201,8 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar what: Of the act: ``delete``, ``return``, ``move``, ``reroute`` or ``redirect``.
     :ivar state: The entry's before it.
     :ivar place: Channel and host before it, where they were changed.
-    :ivar recipients: The open ones before it, where they were changed.
-    :ivar reason: Of a return, for the notification that goes out when the time is over.
+    :ivar recipients: The open ones before it, where they were changed; ``stand_ins``: by whom, one for each.
+    :ivar reason: Of a return, for the notification that goes out when the time is over; of a deletion, by whom.
     """
 
     operation: int
@@ -211,6 +211,7 @@ class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
     state: Lasting = Lasting.QUEUED
     place: tuple[str, str] | None = None
     recipients: tuple[Recipient, ...] | None = None
+    stand_ins: tuple[str, ...] = ()
     reason: str = ""
 
 

@@ -20,6 +20,10 @@ class OperatorRecords:
     _find: Callable[[Any, Callable[[sqlite3.Connection], Any]], "Deferred[Any]"]
     _lists: Any
 
+    def newest(self) -> "Deferred[str | None]":
+        """The id of the entry that came last."""
+        return self._ask(self._lists, reading.newest)
+
     def write_act(self, act: Act, oldest: float = 0.0) -> "Deferred[None]":
         """Keep what an operator did; acts from before ``oldest`` are forgotten."""
         return self._submit(WriteAct(act, oldest))
@@ -36,9 +40,9 @@ class OperatorRecords:
             self._lists, lambda connection: reading.undoable(connection, operation, after, limit)
         )
 
-    def lapsed(self, now: float, limit: int = 100) -> "Deferred[list[tuple[str, Undo]]]":
+    def lapsed(self, now: float, limit: int = 100) -> "Deferred[list[tuple[str, StoredEntry | None, Undo]]]":
         """What can be undone no longer, the earliest first."""
-        return self._ask(self._lists, lambda connection: reading.lapsed(connection, now, limit))
+        return self._find(self._lists, lambda connection: reading.lapsed(connection, now, limit))
 
     def next_lapse(self) -> "Deferred[float | None]":
         """When the next thing can be undone no longer."""

@@ -317,6 +317,8 @@ class MemoryStore(MemoryRecords, MemoryFinished):
                 raise StoreError("an entry without recipients")
         message = disk.next
         content = submission.content
+        if isinstance(content, _Staged):
+            content = content.take()
         assert type(content) is bytes
         disk.contents[message] = content
         ids = []

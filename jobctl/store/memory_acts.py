@@ -18,6 +18,10 @@ class MemoryRecords:
     disk: Any
     _do: Callable[..., "Deferred[Any]"]
 
+    def newest(self) -> "Deferred[str | None]":
+        numbers = self.disk.entries
+        return self._do(lambda: id_text(max(numbers)) if numbers else None, faults=False)
+
     def write_act(self, act: Act, oldest: float = 0.0) -> "Deferred[None]":
         def change() -> None:
             self.disk.acts[act.number] = act
@@ -34,28 +38,37 @@ class MemoryRecords:
         self, operation: int, after: str | None = None, limit: int = 100
     ) -> "Deferred[list[tuple[StoredEntry, Undo]]]":
         beyond = 0 if after is None else id_number(after)
-        numbers = sorted(n for of, n in self.disk.undo if of == operation and n > beyond)[:limit]
+        numbers = sorted(
+            n for of, n in self.disk.undo if of == operation and n > beyond and n in self.disk.entries
+        )[:limit]
         found = [
-            (msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry)), undo)
+            (stored, self.disk.undo[operation, number])
             for number in numbers
-            if (stored := self.disk.entries.get(number)) is not None
-            for undo in (self.disk.undo[operation, number],)
+            if (stored := self._hidden(number)) is not None
         ]
         return self._do(lambda: found, faults=False)
 
-    def lapsed(self, now: float, limit: int = 100) -> "Deferred[list[tuple[str, Undo]]]":
+    def lapsed(self, now: float, limit: int = 100) -> "Deferred[list[tuple[str, StoredEntry | None, Undo]]]":
         found = sorted(
             (stored_time(undo.until), of, number, undo)
             for (of, number), undo in self.disk.undo.items()
             if stored_time(undo.until) <= stored_time(now)
         )
         return self._do(
-            lambda: [(id_text(number), undo) for _, _, number, undo in found[:limit]], faults=False
+            lambda: [(id_text(number), self._hidden(number), undo) for _, _, number, undo in found[:limit]],
+            faults=False,
         )
 
     def next_lapse(self) -> "Deferred[float | None]":
         times = [stored_time(undo.until) for undo in self.disk.undo.values()]
         return self._do(lambda: min(times, default=None), faults=False)
+
+    def _hidden(self, number: int) -> StoredEntry | None:
+        """An entry, in grace or not, as if it had been read."""
+        stored = self.disk.entries.get(number)
+        if stored is None:
+            return None
+        return msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry))
 
     def _note_undo(self, settlement: Settlement, ids: list[list[str]]) -> None:
         """What was split off goes back too, as it is."""

@@ -1,0 +1,128 @@
+"""``jobctl undo``, ``jobctl qm operations|cancel|audit``: what operators have done, and taking it back."""
+
+from jobctl.commands import exits
+from jobctl.commands.bulk import carry_out
+from jobctl.commands.context import Context
+from jobctl.commands.output import Column, count, text, when, write, write_json, write_table
+from jobctl.commands.parser import Commands, command
+
+_ACT = (
+    Column("Number", "number", count, right=True),
+    Column("When", "when", when),
+    Column("Who", "who"),
+    Column("What", "what"),
+    Column("Which", "subject", text),
+)
+_OPERATIONS = (
+    *_ACT,
+    Column("State", "stage"),
+    Column("Done", "done", count, right=True),
+    Column("Failed", "failed", count, right=True),
+    Column("Undo until", "undo_until", when),
+)
+_AUDIT = (
+    *_ACT,
+    Column("How", "text", text),
+    Column("State", "stage"),
+    Column("Done", "done", count, right=True),
+)
+# Keys of an act that are left out where they have their usual value.
+_USUAL = {
+    "subject": "",
+    "text": "",
+    "uid": 0,
+    "stage": "done",
+    "ended": None,
+    "found": 0,
+    "done": 0,
+    "unchanged": 0,
+    "failed": 0,
+    "ids": [],
+    "undo_until": None,
+}
+
+
+def register(commands: Commands) -> None:
+    """Make the command known."""
+    parser = command(
+        commands,
+        "undo",
+        undo,
+        "take back a change of messages",
+        "  jobctl qm operations       which there were\n  jobctl undo 12",
+        description="Take back a 'qm delete', 'return', 'move', 'reroute' or 'redirect', while that is possible "
+        "(undo_window, return_undo_window). What is still under way is ended first. Messages that have left the "
+        "queue meanwhile, or that a job is delivering, stay as they are.",
+    )
+    parser.add_argument("operation", type=int, metavar="OPERATION", help="its number")
+    parser.add_argument("--background", action="store_true", help="do not wait for the end of it")
+
+
+def register_qm(subcommands: Commands) -> None:
+    """Make the commands of ``qm`` known."""
+    command(
+        subcommands,
+        "operations",
+        operations,
+        "changes of many messages: those under way, and the latest",
+        "  jobctl qm operations\n  jobctl qm operations --json",
+    )
+    parser = command(
+        subcommands,
+        "cancel",
+        cancel,
+        "end an operation that is under way",
+        "  jobctl qm cancel 12",
+        description="End an operation after what it is at. What is done stays done; 'jobctl undo' takes it back.",
+    )
+    parser.add_argument("operation", type=int, metavar="OPERATION", help="its number")
+    parser = command(
+        subcommands,
+        "audit",
+        audit,
+        "who did what, the newest first",
+        "  jobctl qm audit --limit 20\n  jobctl qm audit --who ann --what delete --json",
+        description="What operators have done to the queue: changes of messages, stopped and started channels, "
+        "reloads, hold rules. It is kept for audit_keep.",
+    )
+    parser.add_argument("--who", metavar="USER", help="only of this user")
+    parser.add_argument("--what", metavar="VERB", help="only this: delete, stop, reload ...")
+    parser.add_argument("--limit", type=int, default=100, metavar="N", help="no more than N (100); 0 for all")
+
+
+def undo(context: Context) -> int:
+    """Take an operation back."""
+    args = context.args
+    keys = {"operation": args.operation, "background": args.background or None}
+    return carry_out(context, "undo", keys, "undo", "back")
+
+
+def operations(context: Context) -> int:
+    """Changes of many messages."""
+    rows = [_USUAL | row for row in context.call("qm.operations")]
+    if context.json:
+        write_json(rows)
+    else:
+        write_table(_OPERATIONS, rows)
+    return exits.OK
+
+
+def cancel(context: Context) -> int:
+    """End one."""
+    result = context.call("qm.cancel", operation=context.args.operation)
+    if context.json:
+        write_json(result)
+    else:
+        write("cancelled" if result["cancelled"] else "it was over already")
+    return exits.OK
+
+
+def audit(context: Context) -> int:
+    """Who did what."""
+    args = context.args
+    rows = [_USUAL | row for row in context.call("qm.audit", who=args.who, what=args.what, limit=args.limit)]
+    if context.json:
+        write_json(rows)
+    else:
+        write_table(_AUDIT, rows)
+    return exits.OK
