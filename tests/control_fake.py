@@ -101,6 +101,7 @@ class FakeOperations:
         self.calls: list[Any] = []
         self.received: list[tuple[Any, bytes]] = []
         self.aborted = 0
+        self.differs = False
         self.slow_write: Deferred[None] | None = None
         self.streams: list[Any] = []
         self.attached: list[Any] = []
@@ -239,6 +240,15 @@ class FakeOperations:
         keys = ("id", "channel", "host", "priority", "size", "attempts")
         waits = {"due": NOW, "state": "ready", "next_attempt": NOW}
         return [{**{key: line[key] for key in keys}, **waits} for line in ROWS[:2]]
+
+    def cache_sync(self, request: Any, caller: Any, stream: Any) -> Any:
+        stream.progress({"done": 4, "of": 4})
+        differences = [{"id": "a1", "text": "is not in memory\x1b", "mended": True}] if self.differs else []
+        return {"stored": 4, "memory": 3, "differences": differences}
+
+    def cache_walk(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.differs = request.debug == 64
+        return {"lines": 9, "debug": request.debug or 0}
 
     def cache_change(self, request: Any, caller: Any, stream: Any) -> Any:
         if request.name:

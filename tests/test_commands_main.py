@@ -381,6 +381,24 @@ def test_cache_change(jobctl, words, values):
     assert {row["scope"] for row in rows} <= {scope, "template"}
 
 
+def test_cache_synchronize(jobctl):
+    """Nothing needs it, and that is checked; a difference is an alarm with an exit status of its own."""
+    for words in (("cache", "-sync"), ("cache", "-synchronize", "-norecipient", "-debug")):
+        assert jobctl(*words) == (
+            0,
+            ["nothing needs to be synchronised: 4 messages of the queue and 3 in memory agree"],
+            [],
+        )
+    assert jobctl("cache", "-walk", "-debug=64")[1] == [
+        "9 lines written to the Job Controller's log; debug is 64"
+    ]
+    status, out, err = jobctl("cache", "-sync")
+    assert (status, out) == (exits.SOFTWARE, ["a1 is not in memory?; mended"])
+    assert "differ in 1 messages" in err[0]
+    assert jobctl("cache", "-walk")[0] == 0
+    assert json.loads(jobctl("cache", "sync", "--json")[1][0])["stored"] == 4
+
+
 def test_cache_changes(jobctl):
     """What is in force is shown with who set it, and can be taken back."""
     out = jobctl("cache", "-view", "-changes")[1]
@@ -517,6 +535,7 @@ TROUBLE = [
     (("cache", "change", "--job-limit=3"), exits.USAGE, "--channel"),
     (("cache", "change", "--global", "--channel=l"), exits.USAGE, "not allowed"),
     (("cache", "change", "--channel=tcp_locl", "--job-limit=3"), exits.CONFIG, "tcp_local"),
+    (("cache", "walk", "-debug=x"), exits.USAGE, "sum of bits"),
     (("cache", "revert"), exits.USAGE, "--all"),
     (("stop", "dispatcher"), exits.USAGE, "jobctl restart dispatcher"),
     (("start", "tcp_local"), exits.USAGE, "jobctl qm start"),

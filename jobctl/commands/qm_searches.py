@@ -141,7 +141,7 @@ def clean(context: Context) -> int:
         elif args.verbose:
             write(f"{'deleted' if args.delete else 'held'} {_shown(row)}")
 
-    result = _search(context, "qm.clean", {**keys, "action": action}, "cleaning", found)
+    result = search(context, "qm.clean", {**keys, "action": action}, "cleaning", found)
     if context.json:
         write_json(rows)
     else:
@@ -156,7 +156,7 @@ def _ask(context: Context, action: str, keys: dict[str, Any]) -> None:
         if len(sample) < _SAMPLE:
             sample.append(_shown(row))
 
-    result = _search(context, "qm.clean", {**keys, "action": "look"}, "looking", found)
+    result = search(context, "qm.clean", {**keys, "action": "look"}, "looking", found)
     number = result["matched"]
     for line in sample:
         print(line, file=sys.stderr)
@@ -166,9 +166,14 @@ def _ask(context: Context, action: str, keys: dict[str, Any]) -> None:
         confirm(f"{action} {number} message{'' if number == 1 else 's'}")
 
 
-def _search(
+def search(
     context: Context, op: str, keys: dict[str, Any], what: str, found: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
+    """
+    A long operation's result, with a bar on a terminal.
+
+    :param found: Called with each item.
+    """
     result: Any = None
     with context.client() as client, Bar(what, not context.json) as bar:
         for answer, _ in client.stream(op, **keys):
@@ -237,7 +242,7 @@ def _counted(context: Context, keys: dict[str, Any]) -> dict[str, Any]:
         return occurrences.result(counted, keys["top"], keys["min_count"])
 
     def ask(op: str, **given: Any) -> dict[str, Any]:
-        return _search(context, op, given, "counting", lambda row: None)
+        return search(context, op, given, "counting", lambda row: None)
 
     result: dict[str, Any] = ask_or_read(context, "qm.top", keys, read, ask)
     return result

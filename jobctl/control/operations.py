@@ -149,6 +149,12 @@ class IOperations(Interface):
             next_attempt}``.
         """
 
+    def cache_sync(request, caller, stream):
+        """:return: ``{stored, memory, differences: [{id, text, mended}]}``; sends progress."""
+
+    def cache_walk(request, caller, stream):
+        """:return: ``{lines, debug}``."""
+
     def cache_change(request, caller, stream):
         """:return: A list of :class:`jobctl.config.overlay.Change`, those made."""
 

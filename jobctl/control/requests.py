@@ -152,6 +152,23 @@ class CacheView(Request, tag="cache.view", frozen=True):
     channel: str | None = None
 
 
+class CacheSync(Request, tag="cache.sync", frozen=True):
+    """See that memory is as the store says; nothing ever needs to be synchronised, and this proves it."""
+
+    right: ClassVar[str] = CHANGE
+
+
+class CacheWalk(Request, tag="cache.walk", frozen=True):
+    """
+    Write the whole state of the schedule to the log.
+
+    :ivar debug: From now on, as ``cache.change`` sets it; ``None``: as it is.
+    """
+
+    right: ClassVar[str] = CHANGE
+    debug: int | None = None
+
+
 class CacheChange(Request, tag="cache.change", frozen=True):
     """
     Set values in the running Job Controller, all or none of them.
@@ -472,6 +489,8 @@ AnyRequest = (
     | Restart
     | Process
     | CacheView
+    | CacheSync
+    | CacheWalk
     | CacheChange
     | CacheRevert
     | CacheChanges

@@ -19,6 +19,7 @@ from jobctl.controller.looks import Looks
 from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
 from jobctl.controller.searches import Searches
+from jobctl.controller.verification import Verification
 from jobctl.errors import UsageError
 
 
@@ -46,6 +47,9 @@ class Operations:
         self.qm_history = looks.qm_history
         self.qm_read = looks.qm_read
         self.cache_view = looks.cache_view
+        verification = Verification(controller)
+        self.cache_sync = verification.cache_sync
+        self.cache_walk = verification.cache_walk
         self.cache_change = controller.live_changes.cache_change
         self.cache_revert = controller.live_changes.cache_revert
         self.cache_changes = controller.live_changes.cache_changes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random as _random
+from collections.abc import Iterator
 
 from jobctl.config.settings import Settings
 from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.comparison import Comparison
 from jobctl.schedule.entries import Entries
 from jobctl.schedule.handout import HandOut
 from jobctl.schedule.looks import Looks
@@ -19,6 +21,7 @@ from jobctl.schedule.run_queue import RunQueue
 from jobctl.schedule.staffing import Staffing
 from jobctl.schedule.steady import SteadyClock
 from jobctl.schedule.tracked import EXPIRED
+from jobctl.schedule.walk import walk
 from jobctl.schedule.window import Window
 
 # Seconds after a start, or after the clock leapt ahead (it was set, or the machine was asleep), in which
@@ -76,6 +79,7 @@ class Scheduler:
         self.start_failed = roster.start_failed
         self.died = self._memory.blame.died
         self.acquit = self._memory.blame.acquit
+        self.compare = Comparison(self._memory, self._window).compare
         looks = self._looks
         self.entries = looks.entries
         self.counts = looks.counts
@@ -186,6 +190,10 @@ class Scheduler:
     def end_run(self, run: str, now: float) -> None:
         """Offer no more of a run; what was not offered goes back to the schedule."""
         self._runs.give_up(run, None, now)
+
+    def walk(self, now: float) -> Iterator[str]:
+        """All that is in memory, in lines of text."""
+        return walk(self._memory, self._window, self._pools, now)
 
     # Decisions.
 
