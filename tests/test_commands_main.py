@@ -508,6 +508,81 @@ def test_rewrite(jobctl, configured):
     assert status == exits.NO_HOST and "goes nowhere" in err[0]
 
 
+def test_rewrite_of_many(jobctl, configured, monkeypatch, tmp_path):
+    """Without an address they are read one a line; the first trouble's status is told at the end."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("bob@b.example\n\nnot an address\neve@c.example\n"))
+    status, out, err = jobctl("test", "rewrite", "-nodebug")
+    assert status == exits.DATA and len(err) == 1
+    assert [line for line in out if line.startswith("address")] == [
+        "address:  bob@b.example",
+        "address:  eve@c.example",
+    ]
+    assert not any(line.startswith(" ") for line in out)
+    (tmp_path / "in").write_text("bob@b.example\n")
+    words = ("-configuration_file=" + str(configured), f"-input={tmp_path}/in", f"-output={tmp_path}/out")
+    assert jobctl("test", "-rewrite", "-channel", *words, socket_path=None) == (0, [], [])
+    assert "          channel_class = tcp_*\n" in (tmp_path / "out").read_text()
+    assert jobctl("test", "-rewrite", "-input=/nonexistent")[0] == exits.NO_INPUT
+    assert jobctl("test", "-rewrite", "-output=/nonexistent/x", "a@b.example")[0] == exits.IO
+
+
+def test_rewrite_options(jobctl, configured):
+    """A wrong destination is an exit status; options that cannot act say why."""
+    assert jobctl("test", "-rewrite", "-destination_channel=tcp_local", "a@b.example")[0] == 0
+    status, _, err = jobctl("test", "-rewrite", "-destination_channel=l", "a@b.example")
+    assert status == exits.DATA and "goes to tcp_local, not to l" in err[0]
+    status, _, err = jobctl("test", "-rewrite", "-from=x@y", "-noimage_file", "-alias_file=a", "a@b.example")
+    assert status == 0 and len(err) == 3 and all("has no effect" in line for line in err)
+    row = json.loads("".join(jobctl("test", "-rewrite", "-channel", "--json", "a@b.example")[1]))
+    assert row["settings"]["maxjobs"] == 100
+
+
+def test_match(jobctl, monkeypatch):
+    """A pattern and targets, on the command line or asked for."""
+    status, out, _ = jobctl("test", "-match", "*@b.example", "bob@B.example", "x")
+    assert status == 0
+    assert out == ["[ 1] 0: *", '[ 2] "@b.example"', "Match.", "0 - bob", "No match."]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a%\nab\nb\n"))
+    assert jobctl("test", "-match")[1][-3:] == ["Match.", "0 - b", "No match."]
+    assert json.loads(jobctl("test", "-match", "--json", "a%", "ab")[1][0])["took"] == ["b"]
+    assert jobctl("test", "-match", "$[")[0] == exits.DATA
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert jobctl("test", "-match")[0] == exits.USAGE
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        ("crdb -noappend in out", exits.USAGE, "jobctl: crdb has no place here"),
+        ("dumpdb x", exits.USAGE, "configuration"),
+        ("msconfig set x 5", exits.USAGE, "jobctl reload"),
+        ("refresh", exits.USAGE, "jobctl reload"),
+        ("program -a -m x -p y", exits.USAGE, "master_command"),
+        ("test -mapping -table=X", exits.USAGE, "test match"),
+        ("test -url ldap:x", exits.USAGE, "LDAP"),
+    ],
+)
+def test_former_commands(jobctl, words, status, says):
+    """A command of the original that has no place here says in one line what to use instead."""
+    found, out, err = jobctl(*words.split())
+    assert (found, out, len(err)) == (status, [], 1) and says in err[0]
+
+
+def test_compiling(jobctl, configured):
+    """What compiled the configuration checks it; what compiled tables has nothing to do."""
+    assert "is in order" in jobctl("cnbuild", "-noimage_file", "-maximum")[1][0]
+    assert jobctl("chbuild")[0] == 0
+    configured.write_text("nonsense = 1")
+    assert jobctl("cnbuild")[0] == exits.CONFIG
+
+
+def test_other_names(jobctl):
+    """Older names of commands."""
+    assert jobctl("return", "a1") == (0, ["returned a1"], [])
+    assert jobctl("shutdown")[1] == ["stopped, pid 4194303"]
+    assert jobctl("submit_master", "tcp_local")[1] == ["channel tcp_local: 0 jobs started"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion(jobctl, shell):
     """A completion script comes out."""

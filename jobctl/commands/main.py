@@ -1,5 +1,6 @@
 """The ``jobctl`` command; ``imsimta`` is the same."""
 
+import argparse
 import os
 import sys
 from typing import Any
@@ -14,6 +15,8 @@ from jobctl.commands import (
     enqueue,
     exits,
     explain,
+    former,
+    logs,
     passwd,
     processes,
     qm,
@@ -39,10 +42,14 @@ _FAMILIES = (
     processes,
     control,
     reload,
+    logs,
     checks,
     passwd,
     completion,
+    former,
 )
+# Commands that people know by another name, too.
+_OTHER_NAMES = {"return": "qm return", "startup": "start", "shutdown": "stop", "submit_master": "submit"}
 EPILOG = """\
 examples:
   jobctl enqueue --from ann@example.org --to bob@example.net message.eml
@@ -99,6 +106,15 @@ def build_parser(prog: str) -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)
     for module in _FAMILIES:
         module.register(commands)
+    for name, of in _OTHER_NAMES.items():
+        former.alias(commands, name, _found(parser, of.split()))
+    return parser
+
+
+def _found(parser: Any, words: list[str]) -> Any:
+    for word in words:
+        action = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+        parser = action.choices[word]
     return parser
 
 

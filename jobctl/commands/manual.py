@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobctl.commands import exits
 from jobctl.commands.context import CONFIG_VARIABLE, PLACES
+from jobctl.commands.former import listed
 from jobctl.commands.main import EPILOG, build_parser
 
 _ALIAS = ".so man1/jobctl.1\n"
@@ -53,7 +54,7 @@ def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
     """The commands that do something, in the order of the help."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
+            for command in listed(list(action.choices.values())):
                 yield from _leaves(command)
             return
     yield parser

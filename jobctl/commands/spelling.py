@@ -9,6 +9,7 @@ options (``cache -view``).
 import argparse
 import re
 
+from jobctl.commands.former import is_former
 from jobctl.errors import UsageError
 
 # A single dash and more than one letter; ``-h`` and ``-5`` are left alone.
@@ -67,10 +68,18 @@ def _command(word: str, commands: "dict[str, argparse.ArgumentParser]") -> str:
     """The command that a word is or abbreviates; a word that is none is left for argparse to refuse."""
     if word in commands:
         return word
-    meant = sorted(name for name in commands if name.startswith(word.lower()))
+    meant = _meant(word.lower(), commands)
     if len(meant) > 1:
         raise UsageError(f"{word} could be {' or '.join(meant)}; spell it out")
     return meant[0] if meant else word
+
+
+def _meant(word: str, commands: "dict[str, argparse.ArgumentParser]") -> list[str]:
+    """Names that a word begins, one for each thing meant; those that only say what to use instead come last."""
+    names = sorted((name for name in commands if name.startswith(word)), key=lambda name: (len(name), name))
+    things = {id(commands[name]): name for name in reversed(names)}
+    found = sorted(things.values())
+    return [name for name in found if not is_former(commands[name])] or found
 
 
 def _is_command(

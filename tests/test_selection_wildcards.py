@@ -1,0 +1,82 @@
+"""The wildcards of mapping tables."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobctl.selection.wildcards import read
+
+MATCHES = [
+    ("*@*.example.com", "bob@mail.example.com", ("bob", "mail")),
+    ("*@*.example.com", "bob@example.com", None),
+    ("a%c", "abc", ("b",)),
+    ("a%c", "ac", None),
+    ("A*C", "abbc", ("bb",)),
+    ("*.*", "a.b.c", ("a.b", "c")),
+    ("$_*.*", "a.b.c", ("a", "b.c")),
+    ("$[ax1]*@*.xyz.com", "xx11aa@sys1.xyz.com", ("xx11aa", "sys1")),
+    ("$[a-c]*d", "abcd", ("abc",)),
+    ("$[^a-c]%", "d", ("d",)),
+    ("$[^a-c]%", "b", None),
+    ("$D*-$A*", "12-ab", ("12", "ab")),
+    ("$D*", "1a", None),
+    ("$H%$X%$O%$B%", "fA71", ("f", "A", "7", "1")),
+    ("$S*$T%x", "a_$ x", ("a_$", " ")),
+    ("*=$0*", "ab=ab", ("ab",)),
+    ("*=$0*", "ab=ac", None),
+    ("$@*-*", "a-b", ()),
+    ("$@*-$^*", "a-b", ("b",)),
+    ("$%$*$$", "%*$", ()),
+    ("$D", "d", ()),
+    ("a.b", "axb", None),
+    ("", "", ()),
+    ("*", "two\nlines", ("two\nlines",)),
+    ("x$", "x$", ()),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text", "took"), MATCHES)
+def test_match(pattern, text, took):
+    """What matches, and the characters that each wildcard took."""
+    assert read(pattern).match(text) == took
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("$[abc", "not closed"),
+        ("$[abc]x", "neither"),
+        ("$_x", "neither"),
+        ("x$_", "neither"),
+        ("$0*", "does not come before"),
+        ("$[z-a]*", "bad character range"),
+        ("x" * 1001, "longer"),
+    ],
+)
+def test_wrong(pattern, why):
+    """What is no pattern is refused with the reason."""
+    with pytest.raises(ValueError, match=why):
+        read(pattern)
+
+
+def test_elements():
+    """The parts are told in words."""
+    assert read("$_*@%.com$@*$0*").elements == (
+        "0: *, as little as possible",
+        '"@"',
+        "1: %",
+        '".com"',
+        "*",
+        "what 0 took",
+    )
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_any_pattern(pattern, text):
+    """Whatever is typed is a pattern or is refused; a pattern of ordinary characters matches itself."""
+    with contextlib.suppress(ValueError):
+        read(pattern).match(text)
+    plain = "".join("$" + c if c in "%*$" else c for c in text)
+    assert read(plain).match(text) == ()
