@@ -17,6 +17,38 @@ _OLD = re.compile(r"-[A-Za-z][A-Za-z_-]+(?:=|$)")
 # ``imsimta qm -maint ...``: qm has no other mode here.
 _MODES = ("maintenance",)
 _SHORTEST_MODE = 3
+_ORIGINAL = frozenset(
+    {
+        *(
+            "cache",
+            "change",
+            "clean",
+            "counters",
+            "date",
+            "delete",
+            "directory",
+            "exit",
+            "find",
+            "held",
+            "help",
+        ),
+        *("history", "hold", "jobs", "kill", "match", "messages", "process", "purge", "qclean", "qm", "qtop"),
+        *(
+            "quit",
+            "read",
+            "release",
+            "reload",
+            "restart",
+            "return",
+            "rewrite",
+            "run",
+            "start",
+            "stop",
+            "submit",
+        ),
+        *("summarize", "synchronize", "test", "top", "version", "view", "walk"),
+    }
+)
 
 
 def translate(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
@@ -75,11 +107,18 @@ def _command(word: str, commands: "dict[str, argparse.ArgumentParser]") -> str:
 
 
 def _meant(word: str, commands: "dict[str, argparse.ArgumentParser]") -> list[str]:
-    """Names that a word begins, one for each thing meant; those that only say what to use instead come last."""
+    """
+    Names that a word begins, one for each thing meant.
+
+    Those that only say what to use instead come last; those of the original first, so that what people
+    have always typed goes on meaning what it did.
+    """
     names = sorted((name for name in commands if name.startswith(word)), key=lambda name: (len(name), name))
     things = {id(commands[name]): name for name in reversed(names)}
     found = sorted(things.values())
-    return [name for name in found if not is_former(commands[name])] or found
+    for better in (lambda name: not is_former(commands[name]), _ORIGINAL.__contains__):
+        found = [name for name in found if better(name)] or found
+    return found
 
 
 def _is_command(
