@@ -249,8 +249,13 @@ class IMessageStore(Interface):
     def damaged():
         """Deferred[list[tuple[str, float, str]]]: entries set aside as unreadable: id, when, why."""
 
-    def host_backoff(channel, host):
-        """Deferred[tuple[int, float, str] | None]: failures, until, reply of one destination."""
+    def inspect(id):
+        """
+        All that is known of one entry, in one look that waits for no list.
+
+        :return: Deferred[tuple | None]: StoredEntry, its history (list[Attempt]), (author, since) of who stopped
+            its channel or ``None``, (failures, until, reply) of its destination or ``None``.
+        """
 
     def host_backoffs():
         """Deferred[list[tuple[str, str, int, float, str]]]: channel, host, failures, until, reply."""

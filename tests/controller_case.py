@@ -61,7 +61,7 @@ READS = frozenset(
             "history",
             "stopped",
             "host_backoffs",
-            "host_backoff",
+            "inspect",
             "remembered",
         ),
     }

@@ -558,9 +558,21 @@ class MessageStoreContract(OperatorContract):
         self.assertEqual(
             self.wait(self.store.host_backoffs()), [("tcp_local", "a.example", 3, NOW + 3, "refused")]
         )
-        one = self.wait(self.store.host_backoff("tcp_local", "a.example"))
-        self.assertEqual(one, (3, NOW + 3, "refused"))
-        self.assertIsNone(self.wait(self.store.host_backoff("tcp_local", "b.example")))
+
+    def test_everything_about_one_entry(self) -> None:
+        """Entry, history, who stopped its channel, what its destination said last; nothing of one that is gone."""
+        (text_id,) = self.enqueue()
+        line = Attempt(when=NOW, what="deferred", text="later")
+        self.settle(Settlement(text_id, attempts=1, history=(line,)))
+        self.assertEqual(self.wait(self.store.inspect(text_id)), (self.one(text_id), [line], None, None))
+        self.wait(self.store.set_stopped("tcp_local", True, "ann"))
+        self.wait(self.store.set_host_backoff("tcp_local", "a.example", 3, NOW + 3, "refused"))
+        stored, _, stopped, backoff = self.wait(self.store.inspect(text_id))
+        self.assertEqual(
+            (stored.entry.attempts, stopped, backoff), (1, ("ann", NOW), (3, NOW + 3, "refused"))
+        )
+        self.settle(delivered(text_id))
+        self.assertIsNone(self.wait(self.store.inspect(text_id)))
 
     def test_arrivals_are_counted(self) -> None:
         """Of one channel and priority, held ones left out, between two times."""

@@ -1,9 +1,11 @@
 """The store on SQLite keeps the contract, and shares commits."""
 
+import sqlite3
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from jobctl.store import reading
 from jobctl.store.changes import Changes
 from jobctl.store.sqlite import SQLiteStore
 from tests.store_contract import MessageStoreContract, delivered, submission
@@ -60,6 +62,29 @@ class SQLiteStoreTests(MessageStoreContract, SynchronousTestCase):
             [call.getTime() for call in self.reactor.getDelayedCalls()], [self.reactor.seconds()]
         )
         self.assertEqual([self.wait(call) for call in calls], [[]] * 100)
+
+    def test_a_look_at_one_entry_costs_the_same_however_many_there_are(self) -> None:
+        """Counted in steps of SQLite's machine: rows are found by their keys alone."""
+        steps = []
+        ids = [self.enqueue()[0] for _ in range(10)]
+        for more in (0, 1500):
+            for _ in range(more // 50):
+                calls = [self.store.enqueue(submission()) for _ in range(50)]
+                ids += [self.wait(call)[0] for call in calls]
+            connection = sqlite3.connect(f"{self.directory}/queue.db")
+            count = 0
+
+            def step() -> None:
+                nonlocal count
+                count += 1
+
+            connection.text_factory = bytes
+            connection.set_progress_handler(step, 1)
+            looks, _ = reading.inspect(connection, ids[-1])
+            connection.close()
+            self.assertEqual(looks[0][0].entry.id, ids[-1])
+            steps.append(count)
+        self.assertLess(steps[1], steps[0] + 20)
 
     def test_more_than_is_remembered(self) -> None:
         """Entries that the writer does not remember any more are settled as others."""

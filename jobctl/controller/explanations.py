@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import gatherResults
 
 from jobctl.config.places import Place
 from jobctl.control.operations import Caller
@@ -27,18 +26,11 @@ class Explanations:
 
     async def explain(self, request: Explain, caller: Caller, stream: Any) -> dict[str, Any]:
         at = self._at
-        found: list[StoredEntry] = await at.store.fetch([request.message])
-        if not found:
+        look = await at.store.inspect(request.message)
+        if look is None:
             return await self._not_there(request.message)
-        stored = found[0]
+        stored, history, stopped, backoff = look
         entry = stored.entry
-        history, stopped, backoff = await gatherResults(
-            [
-                at.store.history(entry.id),
-                at.store.stopped(),
-                at.store.host_backoff(entry.channel, entry.host),
-            ]
-        )
         # What changes from moment to moment is looked at last, and all of it in one moment.
         now = at.reactor.seconds()
         insight = at.scheduler.insight(entry, now)
@@ -48,7 +40,7 @@ class Explanations:
             stored=stored,
             history=tuple(history),
             insight=insight,
-            stopped=stopped.get(entry.channel),
+            stopped=stopped,
             host_reply="" if backoff is None else backoff[2],
             standstill=at.dispatch.standstill,
             holder=self._holder(entry.id, insight.job),

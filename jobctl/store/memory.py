@@ -277,8 +277,20 @@ class MemoryStore(MemoryRecords, MemoryFinished):
     def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
         return self._do(lambda: list(self.disk.damaged), faults=False)
 
-    def host_backoff(self, channel: str, host: str) -> "Deferred[tuple[int, float, str] | None]":
-        return self._do(lambda: self.disk.backoffs.get((channel, host)), faults=False)
+    def inspect(self, id: str) -> "Deferred[Any]":
+        def look() -> Any:
+            stored = self.disk.entries.get(id_number(id))
+            if stored is None:
+                return None
+            entry = stored.entry
+            return (
+                _copy(stored),
+                list(self.disk.lines.get(id_number(id), [])),
+                self.disk.stopped.get(entry.channel),
+                self.disk.backoffs.get((entry.channel, entry.host)),
+            )
+
+        return self._do(look, faults=False)
 
     def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
         return self._do(

@@ -210,11 +210,28 @@ def remembered(connection: sqlite3.Connection, topic: str) -> dict[str, str]:
     return {_plain(key): _plain(value) for key, value in rows}
 
 
-def host_backoff(connection: sqlite3.Connection, channel: str, host: str) -> tuple[int, float, str] | None:
-    row = connection.execute(
-        "SELECT failures, until, reply FROM backoffs WHERE channel = ? AND host = ?", (channel, host)
-    ).fetchone()
-    return None if row is None else (row[0], seconds(row[1]), _reply(row[2]))
+Inspected = tuple[StoredEntry, list[Attempt], tuple[str, float] | None, tuple[int, float, str] | None]
+
+
+def inspect(connection: sqlite3.Connection, text_id: str) -> Found[Inspected]:
+    """One entry with its history, who stopped its channel, and what is known of its destination."""
+    entries, damaged = fetch(connection, [text_id])
+    looks: list[Inspected] = []
+    for stored in entries:
+        place = (stored.entry.channel, stored.entry.host)
+        halt = connection.execute("SELECT author, since FROM stopped WHERE channel = ?", place[:1]).fetchone()
+        backoff = connection.execute(
+            "SELECT failures, until, reply FROM backoffs WHERE channel = ? AND host = ?", place
+        ).fetchone()
+        looks.append(
+            (
+                stored,
+                history(connection, text_id),
+                None if halt is None else (_plain(halt[0]), seconds(halt[1])),
+                None if backoff is None else (backoff[0], seconds(backoff[1]), _reply(backoff[2])),
+            )
+        )
+    return looks, damaged
 
 
 def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:

@@ -364,9 +364,12 @@ class SQLiteStore(OperatorRecords):
         """Key to JSON text."""
         return self._ask(self._schedule, lambda connection: reading.remembered(connection, topic))
 
-    def host_backoff(self, channel: str, host: str) -> "Deferred[tuple[int, float, str] | None]":
-        """Failures, until, reply of one destination."""
-        return self._ask(self._lists, lambda connection: reading.host_backoff(connection, channel, host))
+    def inspect(self, id: str) -> "Deferred[reading.Inspected | None]":
+        """All that is known of one entry."""
+        found: Deferred[list[reading.Inspected]] = self._find(
+            self._deliveries, lambda connection: reading.inspect(connection, id)
+        )
+        return found.addCallback(lambda looks: looks[0] if looks else None)
 
     def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
         """Channel, host, failures, until, reply."""
