@@ -417,7 +417,7 @@ def test_explain(jobctl):
         *("Message:", "", "From:", "To:", "Why:", "Also:", "", "Next attempt:", "Warnings:"),
         *("In the end:", "", "Note:"),
     ]
-    assert "4 KB, normal, in channel tcp_local for b.example, since" in out[1] and "tried 2 times" in out[1]
+    assert "4 KB, normal, channel tcp_local for b.example, came" in out[1] and "tried 2 times" in out[1]
     assert "stopped by ann, since" in out[4] and "later?[2J, until" in out[5]
     assert out[6].strip() == "jobctl.toml:14: channel.tcp_local.backoff"
     assert out[7].split(None, 2)[2] == "when the channel is started"

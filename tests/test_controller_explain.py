@@ -615,8 +615,22 @@ def test_looking_changes_nothing(world):
     assert set(world.scheduler._memory.channels) == channels
 
 
+def test_what_became_of_one_that_has_left(world):
+    """As long as finished messages are remembered; one line for each recipient."""
+    world.reload(CONFIGURATION.replace('"@DIRECTORY@"', '"@DIRECTORY@"\nhistory_retention = "P1D"'))
+    (id,) = world.accept("bob@x.example", "bea@x.example")
+    job = world.job()
+    job.results(id, bob="relayed", bea="failed")
+    world.turn()
+    row = explain(world, id)
+    assert set(row) == KEYS and row["state"] == "finished"
+    assert sorted(cause["code"] for cause in row["causes"]) == ["finished_failed", "finished_relayed"]
+    assert any("bea@x.example failed after one attempt: 550 5.1.1 no" in c["text"] for c in row["causes"])
+
+
 def test_deleted_means_unknown(world):
-    """What has left is not explained from memory."""
+    """What has left is not explained from memory where nothing is remembered."""
+    world.reload(CONFIGURATION.replace('"@DIRECTORY@"', '"@DIRECTORY@"\nhistory_retention = 0'))
     (id,) = world.accept("bob@x.example")
     world.do(world.operate("qm_delete", QmDelete(ids=(id,))))
     with pytest.raises(UsageError):

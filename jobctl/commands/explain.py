@@ -9,6 +9,7 @@ from jobctl.commands.output import joined, kilobytes, printable, sender, when, w
 from jobctl.commands.parser import Commands, command
 
 _WIDTH = 14
+_REASON = {"finished": "What became:"}
 _UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
 
@@ -45,8 +46,8 @@ def _lines(row: dict[str, Any], now: float) -> list[tuple[str, str]]:
         lines += [
             (
                 "",
-                f"{kilobytes(row['size'])} KB, {row['priority']}, in channel {row['channel']}{for_host}, "
-                f"since {_moment(row['enqueued'], now)}, {_times(row['attempts'])}",
+                f"{kilobytes(row['size'])} KB, {row['priority'] or 'gone'}, channel {row['channel']}{for_host}, "
+                f"came {_moment(row['enqueued'], now)}, {_times(row['attempts'])}",
             ),
             ("From:", sender(row["sender"])),
             ("To:", joined(row["recipients"])),
@@ -54,7 +55,8 @@ def _lines(row: dict[str, Any], now: float) -> list[tuple[str, str]]:
     if row.get("holder"):
         lines.append(("Held by:", _holder(row["holder"], now)))
     for number, cause in enumerate(row["causes"]):
-        lines += _cause("Also:" if number else "Why:", cause, now)
+        also = "" if row["state"] == "finished" else "Also:"
+        lines += _cause(also if number else _REASON.get(row["state"], "Why:"), cause, now)
     at = row["next_attempt"]
     lines.append(
         ("Next attempt:", " ".join(part for part in (_moment(at, now) if at else "", row["next"]) if part))
@@ -72,7 +74,9 @@ def _lines(row: dict[str, Any], now: float) -> list[tuple[str, str]]:
 
 def _cause(label: str, cause: dict[str, Any], now: float) -> list[tuple[str, str]]:
     text = cause["text"]
-    if cause["since"] is not None:
+    if cause["since"] is not None and cause["code"].startswith("finished_"):
+        text += f", {_moment(cause['since'], now)}"
+    elif cause["since"] is not None:
         text += f", since {_moment(cause['since'], now)}"
     if cause["until"] is not None:
         text += f", until {_moment(cause['until'], now)}"

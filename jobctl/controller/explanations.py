@@ -5,13 +5,25 @@ from typing import Any
 
 import msgspec
 
+from jobctl.accounts.history import Search
 from jobctl.config.places import Place
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_id
 from jobctl.control.requests import Explain
 from jobctl.explaining.chain import explain
 from jobctl.explaining.facts import Cause, Explanation, Facts, Holder
-from jobctl.mail.entry import StoredEntry
+from jobctl.mail.entry import Finished, Loss, StoredEntry
+
+# Recipients of a message that has left who are told of.
+MOST_FINISHED = 100
+_BECAME = {
+    Loss.DELIVERED: "was delivered",
+    Loss.RELAYED: "was relayed",
+    Loss.FAILED: "failed",
+    Loss.EXPIRED: "was given up as too old",
+    Loss.DELETED: "was deleted by an operator",
+    Loss.MOVED: "was moved",
+}
 
 
 class Explanations:
@@ -60,6 +72,9 @@ class Explanations:
                     "next_attempt": None,
                     "next": "not before it is repaired",
                 }
+        finished, _ = await self._at.store.finished(Search(ids=(message,)), 0, MOST_FINISHED)
+        if finished:
+            return finished_row(finished)
         raise unknown_id(message)
 
     def _holder(self, entry_id: str, job_id: str | None) -> Holder | None:
@@ -108,6 +123,40 @@ def as_row(stored: StoredEntry, why: Explanation) -> dict[str, Any]:
         "at_expiry_where": _where(why.ending.place),
         "warnings": list(why.ending.warnings),
         "notes": list(why.notes),
+    }
+
+
+def finished_row(finished: list[Finished]) -> dict[str, Any]:
+    """Of a message that has left the queue: what became of whom."""
+    last = finished[-1]
+    causes = []
+    for one in finished:
+        by = f" by {one.remote}" if one.remote else ""
+        said = f": {one.reply}" if one.reply else ""
+        attempts = "one attempt" if one.attempts == 1 else f"{one.attempts} attempts"
+        text = f"{one.recipient} {_BECAME[one.what]}{by} after {attempts}{said}"
+        causes.append(cause_row(Cause(f"finished_{one.what.value}", text, since=one.when)))
+    return {
+        "id": last.id,
+        "channel": last.channel,
+        "host": last.host,
+        "state": "finished",
+        "sender": last.sender,
+        "recipients": [one.recipient for one in finished],
+        "size": last.size,
+        "priority": "",
+        "attempts": last.attempts,
+        "enqueued": last.enqueued,
+        "last_reply": last.reply,
+        "holder": None,
+        "causes": causes,
+        "next_attempt": None,
+        "next": "never: it has left the queue",
+        "expires": None,
+        "at_expiry": "",
+        "at_expiry_where": "",
+        "warnings": [],
+        "notes": [],
     }
 
 
