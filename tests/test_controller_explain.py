@@ -628,10 +628,9 @@ def test_what_became_of_one_that_has_left(world):
     assert any("bea@x.example failed after one attempt: 550 5.1.1 no" in c["text"] for c in row["causes"])
 
 
-def test_deleted_means_unknown(world):
-    """What has left is not explained from memory where nothing is remembered."""
-    world.reload(CONFIGURATION.replace('"@DIRECTORY@"', '"@DIRECTORY@"\nhistory_retention = 0'))
+def test_deleted_and_not_yet_for_ever(world):
+    """In the grace in which it can be undone it is explained who has done it."""
     (id,) = world.accept("bob@x.example")
     world.do(world.operate("qm_delete", QmDelete(ids=(id,))))
-    with pytest.raises(UsageError):
-        explain(world, id)
+    row = explain(world, id)
+    assert (row["state"], row["causes"][0]["code"], row["causes"][0]["who"]) == ("grace", "in_grace", "ann")

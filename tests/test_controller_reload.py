@@ -101,6 +101,13 @@ def test_the_log_says_who_and_what(world):
         world.reload(MORE)
     told = [event for event in events if event.get("who") == CALLER.name]
     assert told and told[0]["count"] == 1
+    (act,) = world.do(world.store.memory.acts())
+    assert (act.who, act.what, act.subject, act.text) == (
+        "ann",
+        "reload",
+        "jobctl.toml",
+        "channel.out.backoff",
+    )
     (change,) = [event for event in events if event.get("key") == "channel.out.backoff"]
     assert (change["old"]["normal"], change["new"]["normal"]) == ((600.0,), (3600.0,))
 

@@ -15,13 +15,15 @@ from jobctl.config.overlay import effective
 from jobctl.config.settings import Settings
 from jobctl.control.peer import Rights, daemon_rights
 from jobctl.controller.reload_effects import effects, shown
-from jobctl.errors import ConfigError, UsageError
+from jobctl.errors import ConfigError, StoreError, UsageError
 from jobctl.net.sockets import Sockets, close_all
 
 log = Logger()
 
 # Changes that the log lists one by one.
 MOST_LOGGED = 50
+# Characters of the changed keys in the record of what operators did.
+MOST_RECORDED = 2000
 _BUSY = "the Job Controller is stopping; its next start reads the configuration"
 
 
@@ -140,8 +142,16 @@ class Reloads:
             return Outcome(path, applied=False, problems=why.problems)
         finally:
             self.tell(False)
-        self._record(who, path, found)
+        self._tell(who, path, found)
+        await self._put_on_record(who, path, found)
         return Outcome(path, applied=True, changes=rows)
+
+    async def _put_on_record(self, who: str, path: str, found: list[Difference]) -> None:
+        keys = " ".join(one.key for one in found)
+        try:
+            await self._at.acts.note(who, "reload", path, keys[:MOST_RECORDED])
+        except StoreError as why:
+            log.warn("the reload cannot be put on record: {why}", why=str(why))
 
     def _go_on(self) -> None:
         """:raises UsageError: The controller is stopping."""
@@ -176,7 +186,7 @@ class Reloads:
         self._at.reconfigure(settings, sockets)
         self.rights(settings, rights)
 
-    def _record(self, who: str, path: str, found: list[Difference]) -> None:
+    def _tell(self, who: str, path: str, found: list[Difference]) -> None:
         noting = ensureDeferred(self._at.acts.note(who, "reload", path, ", ".join(one.key for one in found)))
         noting.addErrback(_bug)
         log.info(

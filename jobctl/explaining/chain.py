@@ -5,7 +5,7 @@ import msgspec
 from jobctl.config.overlay import CHANNEL, OPTIONS
 from jobctl.config.places import Place, of_channel, of_rule
 from jobctl.explaining.facts import Cause, Ending, Explanation, Facts, Holder
-from jobctl.explaining.holds import why_held
+from jobctl.explaining.holds import taken_away, why_held
 from jobctl.explaining.obstacles import obstacles
 from jobctl.mail.entry import Lasting
 from jobctl.mail.envelope import Priority
@@ -32,6 +32,14 @@ def explain(facts: Facts) -> Explanation:
             next_text="when it is released ('jobctl qm release')",
             ending=Ending(None, "held messages do not expire"),
             notes=_notes(facts),
+        )
+    if facts.stored.state is Lasting.GRACE:
+        return Explanation(
+            state="grace",
+            causes=(taken_away(facts),),
+            next_attempt=None,
+            next_text="not any more, unless it is taken back",
+            ending=Ending(None, "nothing more happens to it"),
         )
     if facts.insight.place == "active":
         return _active(facts)

@@ -27,6 +27,17 @@ def why_held(facts: Facts) -> Cause:
     return Cause("held_by_operator", text, since=since, who=who)
 
 
+def taken_away(facts: Facts) -> Cause:
+    """Why a message in grace is in no queue any more."""
+    last = facts.history[-1] if facts.history else None
+    what = "deleted or returned" if last is None else last.what
+    who = "" if last is None else last.text.removeprefix("by ")
+    text = (
+        f"an operator has {what} it; 'jobctl qm operations' shows whether 'jobctl undo' still takes that back"
+    )
+    return Cause("in_grace", text, since=None if last is None else last.when, who=who)
+
+
 def _limit(facts: Facts, since: float, found: re.Match[str]) -> Cause:
     place = of_channel(facts.settings, found[1], "holdlimit")
     return Cause("held_recipients", f"it came with {found[0]}", since=since, place=place)

@@ -214,8 +214,8 @@ Inspected = tuple[StoredEntry, list[Attempt], tuple[str, float] | None, tuple[in
 
 
 def inspect(connection: sqlite3.Connection, text_id: str) -> Found[Inspected]:
-    """One entry with its history, who stopped its channel, and what is known of its destination."""
-    entries, damaged = fetch(connection, [text_id])
+    """One entry, also one in grace, with its history, who stopped its channel, and what is known of its destination."""
+    entries, damaged = with_hidden(connection, [id_number(text_id)])
     looks: list[Inspected] = []
     for stored in entries:
         place = (stored.entry.channel, stored.entry.host)
