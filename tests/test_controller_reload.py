@@ -101,7 +101,9 @@ def test_the_log_says_who_and_what(world):
         world.reload(MORE)
     told = [event for event in events if event.get("who") == CALLER.name]
     assert told and told[0]["count"] == 1
-    (act,) = world.do(world.store.memory.acts())
+    found = world.do(world.store.memory.acts())
+    assert len(found) == 1, found
+    (act,) = found
     assert (act.who, act.what, act.subject, act.text) == (
         "ann",
         "reload",

@@ -335,23 +335,30 @@ class Controller:
         :param opened: Sockets of services, of :meth:`Services.prepare`; ``None``: the services stay.
         """
         now = self.reactor.seconds()
+        router, resolver = Router(settings), Resolver(self.reactor)
         self.gone = (self.gone | self.settings.channels.keys()) - settings.channels.keys()
-        old, self.settings = self.settings, settings
-        self.router = Router(settings)
-        self.intake.reconfigure(settings, self.router)
-        self.notices.reconfigure(settings)
-        self.quotes.settings = settings
-        self.verdicts.reconfigure(settings)
-        self.debugging.set(settings.controller.debug)
-        self.store.keep_free(settings.controller.free_space)
-        self.supervisor.reconfigure(self._supervision(), Resolver(self.reactor))
-        self.store.keep_finished(settings.controller.history_retention)
-        self.transaction_log.reconfigure(settings)
-        self.transaction_log.reopen()
-        self.dispatch.reconfigure(settings)
-        self.scheduler.reconfigure(settings, now)
-        self.services.reconfigure(settings, opened)
-        self.rescheduling.changed(old, settings)
+        old, self.settings, self.router = self.settings, settings, router
+        for part in (
+            lambda: self.intake.reconfigure(settings, router),
+            lambda: self.notices.reconfigure(settings),
+            lambda: self.quotes.reconfigure(settings),
+            lambda: self.verdicts.reconfigure(settings),
+            lambda: self.debugging.set(settings.controller.debug),
+            lambda: self.store.keep_free(settings.controller.free_space),
+            lambda: self.store.keep_finished(settings.controller.history_retention),
+            lambda: self.transaction_log.reconfigure(settings),
+            self.transaction_log.reopen,
+            lambda: self.supervisor.reconfigure(self._supervision(), resolver),
+            lambda: self.dispatch.reconfigure(settings),
+            lambda: self.scheduler.reconfigure(settings, now),
+            lambda: self.services.reconfigure(settings, opened),
+            lambda: self.rescheduling.changed(old, settings),
+        ):
+            try:
+                part()
+            except Exception:
+                # All that can fail was tried before; settings that are half the old ones would be worse.
+                log.failure("bug while new settings are applied; the other parts have them")
         self.dispatch.kick()
 
     def _supervision(self) -> SupervisorSettings:

@@ -26,6 +26,10 @@ class Quotes:
 
     def __init__(self, store: Any, settings: Settings) -> None:
         self._store = store
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """What is quoted from now on is quoted as these have it."""
         self.settings = settings
 
     def of(

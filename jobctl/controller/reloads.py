@@ -187,8 +187,6 @@ class Reloads:
         self.rights(settings, rights)
 
     def _tell(self, who: str, path: str, found: list[Difference]) -> None:
-        noting = ensureDeferred(self._at.acts.note(who, "reload", path, ", ".join(one.key for one in found)))
-        noting.addErrback(_bug)
         log.info(
             "configuration {path} reloaded by {who}: {count} changes", path=path, who=who, count=len(found)
         )
