@@ -91,6 +91,7 @@ class SmtpMaster:
                 helo=channel.local_host,
                 channel=channel,
                 lmtp=channel.lmtp,
+                loop=str((hello.mta or {}).get("loop", "")),
                 tls="none" if channel.implicit_tls else security.policy,
                 credentials=security.credentials,
                 must_auth=security.must_auth,

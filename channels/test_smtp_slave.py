@@ -110,6 +110,7 @@ class SmtpSlave:
                 channel=channel,
                 lmtp=channel.lmtp,
                 max_size=block_limit if isinstance(block_limit, int) else 0,
+                loop=str(mta.get("loop", "")),
                 tls=security.starttls,
                 auth=security.mechanisms,
                 must_auth=channel.sasl_server == "must" and service is not None,

@@ -13,6 +13,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from channels.kit.client_security import ClientSecurity
 from channels.tcp import pool
 from jobctl.jobprotocol.frames import PIECE, Ask, HelloProgram, Message, Report, Sent
 from jobctl.mail.disposition import Verdict
@@ -381,7 +382,8 @@ def test_host_without_a_connection_goes_back(monkeypatch: pytest.MonkeyPatch) ->
     link = Mock(progress=0, send=sent.append)
     # Names are never resolved: each destination seeks for ever, as silent as can be.
     mute = Mock(next_hops=lambda name, channel: Deferred())
-    here = pool.Pool(clock, link, channel(options={"max_client_threads": 1}), mute, lambda: None)
+    settings = channel(options={"max_client_threads": 1})
+    here = pool.Pool(clock, link, settings, mute, ClientSecurity(settings), lambda: None)
     for id, host in (("E1", "silent.example"), ("E2", "other.example")):
         here.assign(message(id, host=host), BODY)
     here.work()

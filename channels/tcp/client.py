@@ -66,6 +66,12 @@ class Client:
         # the memory.  Once one is being sent, several pieces at a time are asked for.
         self._process.greet(connections=channel.options.max_client_threads, window=1)
         self._pool = Pool(
-            self._process.reactor, self._process.link, channel, resolver, security, self.end_if_done
+            self._process.reactor,
+            self._process.link,
+            channel,
+            resolver,
+            security,
+            self.end_if_done,
+            str((hello.mta or {}).get("loop", "")),
         )
         self._pool.ask()

@@ -115,6 +115,7 @@ class Connection:
             channel=channel,
             lmtp=channel.lmtp,
             helo_only=helo_only,
+            loop=self.pool.loop,
             tls="none" if in_clear or channel.implicit_tls else security.policy,
             credentials=security.credentials,
             must_auth=security.must_auth,

@@ -29,6 +29,7 @@ class Pool:
     Group messages by destination, and share the connections among the destinations.
 
     :param quiet: Called when the last connection is over.
+    :param loop: Our own XLOOP token.
     :ivar now: A steady clock in seconds, as coarse as the sweep.
     :ivar stopping: Nothing new begins.
     """
@@ -41,12 +42,14 @@ class Pool:
         resolver: Resolver,
         security: ClientSecurity,
         quiet: Callable[[], None],
+        loop: str = "",
     ) -> None:
         self.reactor = reactor
         self.link = link
         self.channel = channel
         self.resolver = resolver
         self.security = security
+        self.loop = loop
         self._quiet = quiet
         self.now = time.monotonic()
         self.stopping = False

@@ -158,7 +158,9 @@ class Server:
         asking = ServerConfig(
             host=host,
             channel=channel,
+            lmtp=channel.lmtp,
             max_size=mta.block_limit,
+            loop=mta.loop,
             asks=frozenset({"recipient"}),
             tls=self.security.starttls,
             auth=self.security.mechanisms,

@@ -29,14 +29,24 @@ CONTENT: tuple[Key, ...] = (
         default="eightnegotiate",
         source="W:Eightbit",
     ),
-    *inert_flags(
-        "SMTPUTF8 is not spoken yet",
-        {
-            "utf8header": "UTF-8 in headers always.",
-            "utf8negotiate": "UTF-8 in headers where SMTPUTF8 is offered.",
-            "utf8strict": "UTF-8 that was not declared is refused.",
-        },
-        group="utf8",
+    flag(
+        "utf8header",
+        "As utf8negotiate; mail for which SMTPUTF8 would be needed goes without it.",
+        groups=("utf8",),
+    ),
+    flag(
+        "utf8negotiate",
+        "SMTPUTF8 is offered, and used where offered: addresses and headers in UTF-8.",
+        groups=("utf8",),
+    ),
+    flag("utf8strict", "As utf8negotiate.", groups=("utf8",)),
+    flag("mtpriority", "MT-PRIORITY is offered; who may relay chooses the priority by it (RFC 6710)."),
+    valued(
+        "futurerelease",
+        Kind.SECONDS,
+        "FUTURERELEASE is offered to who has authenticated: how long a message may be kept (RFC 4865).",
+        field="futurerelease",
+        low=1,
     ),
     inert("linelength", Kind.INTEGER, "Longer lines are encoded.", _AS_IT_IS, low=1, default="998"),
     inert("maxblocks", Kind.INTEGER, "Larger messages are split.", _AS_IT_IS, low=1),

@@ -105,8 +105,10 @@ PROTOCOL: tuple[Key, ...] = (
     ),
     flag("nochunkingclient", "Never send BDAT.", groups=("chunkingclient",), default="on"),
     flag("nochunkingserver", "Do not offer CHUNKING.", groups=("chunkingserver",), default="on"),
-    *inert_flags(
-        "XLOOP is not offered yet", {"loopcheck": "Recognise ourselves by XLOOP."}, group="loopcheck"
+    flag(
+        "loopcheck",
+        "A next hop whose XLOOP is our own is no next hop: mail goes back.",
+        groups=("loopcheck",),
     ),
     flag("noloopcheck", "Do not compare XLOOP.", groups=("loopcheck",), default="on"),
     *inert_flags(

@@ -1,5 +1,6 @@
 """The configuration file -> :class:`jobctl.config.settings.Settings`, checked whole."""
 
+import hashlib
 import os
 import re
 import tomllib
@@ -124,10 +125,11 @@ def _settings(
     dispatcher = as_tables(
         sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
     )
+    places = _controller(controller, directory)
     return Settings(
         path=findings.path,
-        controller=_controller(controller, directory),
-        mta=_mta(mta),
+        controller=places,
+        mta=_mta(mta, f"{places.queue_directory}|{channels['l'].local_host if 'l' in channels else ''}"),
         log=_log(mta),
         pools=around.pools,
         channels=channels,
@@ -181,7 +183,8 @@ def _log(given: Table) -> LogSettings:
     return LogSettings(**{name: found.value for name, found in given.items() if name in known})  # type: ignore[arg-type]
 
 
-def _mta(given: Table) -> MtaSettings:
+def _mta(given: Table, ourselves: str) -> MtaSettings:
+    """:param ourselves: Text that no other installation has, for XLOOP."""
     log = LogSettings.__struct_fields__
     fields: dict[str, Any] = {
         found.key.field: found.value
@@ -191,4 +194,5 @@ def _mta(given: Table) -> MtaSettings:
     fields["block_limit"] = fields.get("block_limit", 0) * BLOCK
     limit = fields.pop("content_return_block_limit", RETURN_LIMIT)
     fields["content_return_limit"] = (limit or MOST_RETURNED) * BLOCK
+    fields["loop"] = hashlib.sha256(ourselves.encode()).hexdigest()[:32].upper()
     return MtaSettings(**fields)

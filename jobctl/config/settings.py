@@ -185,6 +185,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     blocklimit: int | None = None
     linelimit: int | None = None
     sourceblocklimit: int | None = None
+    futurerelease: float = 0
     holdlimit: int | None = None
     # notification, logging, debugging
     sendpost: str = "nosendpost"  # sendpost, copysendpost, errsendpost, nosendpost
@@ -304,6 +305,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     block_limit: int = 0
     max_received_lines: int = 50
     received_domain: str | None = None
+    loop: str = ""
     postmaster: str = ""
     return_personal: str = ""
     return_delivery_history: bool = True

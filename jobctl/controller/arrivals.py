@@ -95,6 +95,8 @@ class Arrivals:
             if frame.envelope is None or not frame.envelope.recipients:
                 raise ChannelViolation(f"submit {frame.id[:64]!r} begins without an envelope")
             priority = _priority(frame)
+            if priority is None:
+                priority = self._mt_priority(frame)
             if frame.abort:
                 return
             if not frame.more:
@@ -126,6 +128,13 @@ class Arrivals:
                 arriving.hints,
                 arriving.beginning,
             )
+
+    def _mt_priority(self, frame: Submit) -> Priority | None:
+        """What MT-PRIORITY asks for, of those who may (RFC 6710 section 5.1); others get the usual."""
+        asked = frame.envelope.mt_priority if frame.envelope is not None else None
+        if asked is None or not self._may_relay(frame.source):
+            return None
+        return Priority.URGENT if asked > 0 else Priority.NONURGENT if asked < 0 else Priority.NORMAL
 
     def _source(self, frame: Submit) -> Source:
         """What comes in by a job comes from its channel, whatever the program says."""

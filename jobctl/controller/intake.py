@@ -1,8 +1,10 @@
 """Taking responsibility for a message: routed, limited, stored, then scheduled."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -142,6 +144,8 @@ class Intake:
             raise too_large()
         if priority is None:
             priority = Priority.NORMAL if hints.priority is None else hints.priority
+        if envelope.hold_for is not None or envelope.hold_until is not None:
+            hints = msgspec.structs.replace(hints, hold_until=hold_until(envelope, now))
         cause = self._cause_to_hold(source.channel, len(envelope.recipients), hints)
         entries = []
         for name, host, recipients in self._groups(envelope.recipients, source.channel, channel):
@@ -254,3 +258,18 @@ def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredE
         message_id=submission.message_id,
         subject=submission.subject,
     )
+
+
+def hold_until(envelope: Envelope, now: float) -> float:
+    """
+    When a message may be released that its sender wants to be kept (FUTURERELEASE, RFC 4865).
+
+    :param now: Epoch seconds, as is the result.
+    :raises Refusal: The date is none.
+    """
+    if envelope.hold_for is not None:
+        return now + envelope.hold_for
+    try:
+        return datetime.fromisoformat(envelope.hold_until or "").timestamp()
+    except ValueError:
+        raise Refusal(501, "5.5.4", "HOLDUNTIL: there is no such date") from None

@@ -50,6 +50,9 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar body: ``7BIT`` or ``8BITMIME`` when declared (RFC 6152).
     :ivar smtputf8: SMTPUTF8 was given (RFC 6531).
     :ivar auth: The AUTH= parameter of MAIL, xtext (RFC 4954 5).
+    :ivar mt_priority: -9 to 9 (RFC 6710), ``None`` when not given.
+    :ivar hold_for: Seconds from arrival before which it is not to be released; ``hold_until``: the same as
+        a date and time, ``2026-11-25T18:00:00Z`` (RFC 4865).
     """
 
     sender: str
@@ -59,6 +62,9 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     body: str | None = None
     smtputf8: bool = False
     auth: str | None = None
+    mt_priority: int | None = None
+    hold_for: int | None = None
+    hold_until: str | None = None
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -16,12 +16,14 @@ class Hints(msgspec.Struct, frozen=True):
     :ivar received: Received fields.
     :ivar priority: What ``Priority:`` says (RFC 2156), if it says anything.
     :ivar not_before: The date of ``Deferred-Delivery:`` in epoch seconds (RFC 2156).
+    :ivar hold_until: Epoch seconds before which its sender does not want it released (RFC 4865); not of the header.
     :ivar delivered_to: Mailboxes that it has been delivered to before, in lower case.
     """
 
     received: int = 0
     priority: Priority | None = None
     not_before: float | None = None
+    hold_until: float | None = None
     delivered_to: frozenset[str] = frozenset()
 
 
@@ -47,7 +49,7 @@ def hints_of(beginning: bytes) -> Hints:
             received,
             _PRIORITY.get(priorities[0].lower()) if priorities else None,
             _time(dates[0]) if dates else None,
-            frozenset(box.lower().decode("utf-8", "replace") for box in boxes),
+            delivered_to=frozenset(box.lower().decode("utf-8", "replace") for box in boxes),
         )
     return NO_HINTS if not received else Hints(received)
 

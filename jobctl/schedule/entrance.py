@@ -36,6 +36,8 @@ def new_entry(
     date = hints.not_before
     if channel.deferred and date is not None and now < date <= now + LONGEST_DEFERMENT:
         due, paused = max(due, date), date - now
+    if hints.hold_until is not None and hints.hold_until > now:
+        due, paused = max(due, hints.hold_until), max(paused, hints.hold_until - now)
     if not cause and hints.delivered_to and delivers_finally(channel):
         cause = _been_there(recipients, hints)
     return NewEntry(

@@ -150,6 +150,8 @@ class ClientDialogue:
         if not self.can_begin:
             raise ValueError("no transaction can begin now")
         transaction = Transaction(id, envelope, octets, first=self._begun == 0)
+        transaction.anyway = "utf8header" in self._channel.keywords
+        transaction.authenticated = bool(self._opening.user)
         chunked = self._chunking and octets <= MOST_AT_ONCE
         transaction.prepare(self.extensions, self._channel.eight == "sevenbit", chunked)
         if not transaction.to_send:

@@ -86,6 +86,11 @@ class Opening:
             keyword, _, parameters = line.strip().partition(" ")
             if keyword:
                 self.extensions[keyword.upper()] = parameters.strip()
+        loop = self._config.loop
+        if loop and "loopcheck" in self._config.channel.keywords and self.extensions.get("XLOOP") == loop:
+            why = f"SMTP client-server loop detected: {self.banner} is this host"
+            self.failure = SessionFailed(why, "5.4.6", permanent=True)
+            return b"QUIT\r\n"
         return self._protect(reply)
 
     def _protect(self, reply: Reply) -> bytes:

@@ -14,13 +14,15 @@ class Transaction:
     :ivar to_send: Commands not yet sent, each with what its reply will be and the recipient's number.
     :ivar accepted: Numbers of the recipients that the peer accepted.
     :ivar chunked: The content goes out with BDAT, right behind the recipients.
+    :ivar anyway: UTF-8 goes out whatever the peer offers (``utf8header``).
+    :ivar authenticated: The peer has believed who we are, so that it may believe whom we vouch for.
     :ivar answered: The peer has said something about it.
     :ivar mail_refused: MAIL was refused: whatever else is said to it means nothing.
     :ivar ended: The final dot is out.
     """
 
     __slots__ = (
-        *("accepted", "answered", "chunked", "ended", "envelope", "first", "id"),
+        *("accepted", "answered", "anyway", "authenticated", "chunked", "ended", "envelope", "first", "id"),
         *("mail_refused", "octets", "to_send", "verdicts"),
     )
 
@@ -33,6 +35,8 @@ class Transaction:
         self.accepted: list[int] = []
         self.answered = False
         self.chunked = False
+        self.anyway = False
+        self.authenticated = False
         self.mail_refused = False
         self.ended = False
         self.verdicts: list[Disposition | None] = [None] * len(envelope.recipients)
@@ -48,6 +52,7 @@ class Transaction:
         """
         self.chunked = chunked
         envelope = self.envelope
+        utf8 = "SMTPUTF8" in extensions
         why = self._unsendable(extensions, sevenbit)
         if why is not None:
             self.fail_all(*why)
@@ -55,9 +60,9 @@ class Transaction:
         dsn = "DSN" in extensions
         self.to_send.append((self._mail(extensions, dsn), Step.MAIL, -1))
         for number, recipient in enumerate(envelope.recipients):
-            status = _address_fault(recipient.address)
+            status = _address_fault(recipient.address, utf8)
             if status:
-                self.verdicts[number] = _failed(recipient, status, "the address cannot be sent by SMTP")
+                self.verdicts[number] = _failed(recipient, status, _unsendable_words(status))
             else:
                 self.to_send.append((_rcpt(recipient, dsn), Step.RCPT, number))
         if len(self.to_send) == 1:
@@ -96,10 +101,13 @@ class Transaction:
             return "5.3.4", f"message of {self.octets} octets, the next hop takes {limit}"
         if sevenbit and self.envelope.body == "8BITMIME":
             return "5.6.3", "8-bit content cannot be sent through this channel (sevenbit)"
+        utf8 = "SMTPUTF8" in extensions
+        if self.envelope.smtputf8 and not utf8 and not self.anyway:
+            return "5.6.7", "the message needs SMTPUTF8, which the next hop does not offer"
         if self.envelope.sender:
-            status = _address_fault(self.envelope.sender)
+            status = _address_fault(self.envelope.sender, utf8)
             if status:
-                return status, "the sender's address cannot be sent by SMTP"
+                return status, f"sender: {_unsendable_words(status)}"
         return None
 
     def _mail(self, extensions: dict[str, str], dsn: bool) -> bytes:
@@ -111,7 +119,13 @@ class Transaction:
             line += f" BODY={envelope.body}"
         if dsn:
             line += _parameter("RET", envelope.ret) + _parameter("ENVID", envelope.envid)
-        return line.encode("ascii") + b"\r\n"
+        if envelope.smtputf8 and "SMTPUTF8" in extensions:
+            line += " SMTPUTF8"
+        if envelope.mt_priority is not None and "MT-PRIORITY" in extensions:
+            line += f" MT-PRIORITY={envelope.mt_priority}"
+        if "AUTH" in extensions and self.authenticated:
+            line += _parameter("AUTH", envelope.auth)
+        return line.encode() + b"\r\n"
 
 
 def announced_size(extensions: dict[str, str]) -> int:
@@ -124,7 +138,7 @@ def _rcpt(recipient: Recipient, dsn: bool) -> bytes:
     line = f"RCPT TO:<{recipient.address}>"
     if dsn:
         line += _parameter("NOTIFY", recipient.notify) + _parameter("ORCPT", recipient.orcpt)
-    return line.encode("ascii") + b"\r\n"
+    return line.encode() + b"\r\n"
 
 
 def _parameter(name: str, value: str | None) -> str:
@@ -134,15 +148,21 @@ def _parameter(name: str, value: str | None) -> str:
     return f" {name}={value}"
 
 
-def _address_fault(address: str) -> str:
+def _address_fault(address: str, utf8: bool) -> str:
     """The status with which an address fails that cannot stand in a command; ``""`` when it can."""
-    if not address.isascii():
+    if not address.isascii() and not utf8:
         return "5.6.7"
     try:
         parse_path(f"<{address}>", False)
     except ValueError:
         return "5.1.3"
     return ""
+
+
+def _unsendable_words(status: str) -> str:
+    if status == "5.6.7":
+        return "the address needs SMTPUTF8, which the next hop does not offer"
+    return "the address cannot be sent by SMTP"
 
 
 def _failed(recipient: Recipient, status: str, why: str) -> Disposition:

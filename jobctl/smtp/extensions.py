@@ -33,6 +33,40 @@ def _auth(config: ServerConfig, now: Standing) -> str | None:
     return " ".join(mechanisms(config, now.tls)) or None if not now.known else None
 
 
+def _smtputf8(config: ServerConfig, now: Standing) -> str | None:
+    return "" if config.smtputf8 else None
+
+
+def _xloop(config: ServerConfig, now: Standing) -> str | None:
+    return config.loop or None
+
+
+def _limits(config: ServerConfig, now: Standing) -> str | None:
+    """What is limited, by RFC 9422."""
+    channel, options = config.channel, config.channel.options
+    mails = [
+        options.allow_transactions_per_session,
+        channel.transactionlimit,
+        channel.disconnecttransactionlimit,
+    ]
+    recipients = [options.allow_recipients_per_transaction, channel.recipientlimit]
+    words = [
+        f"{name}={min(known)}"
+        for name, limits in (("MAILMAX", mails), ("RCPTMAX", recipients))
+        if (known := [limit for limit in limits if limit])
+    ]
+    return " ".join(words) or None
+
+
+def _futurerelease(config: ServerConfig, now: Standing) -> str | None:
+    """The longest time; as a date, by RFC 4865 section 3, it would need a clock: the last that can be written."""
+    return f"{config.futurerelease} 9999-12-31T23:59:59Z" if config.futurerelease and now.known else None
+
+
+def _mt_priority(config: ServerConfig, now: Standing) -> str | None:
+    return "" if "mtpriority" in config.channel.keywords else None
+
+
 def _etrn(config: ServerConfig, now: Standing) -> str | None:
     return None if etrn_disabled(config) or config.lmtp else ""
 
@@ -50,11 +84,19 @@ EXTENSIONS: tuple[tuple[str, Callable[[ServerConfig, Standing], str | None]], ..
     ("DSN", _always),
     ("ENHANCEDSTATUSCODES", _always),
     ("HELP", _always),
+    ("XLOOP", _xloop),
     ("STARTTLS", _starttls),
     ("AUTH", _auth),
     ("ETRN", _etrn),
+    ("SMTPUTF8", _smtputf8),
+    ("MT-PRIORITY", _mt_priority),
+    ("FUTURERELEASE", _futurerelease),
+    ("LIMITS", _limits),
     ("SIZE", _size),
 )
+
+
+_WITH_PARAMETERS = (("SMTPUTF8", _smtputf8), ("MT-PRIORITY", _mt_priority), ("FUTURERELEASE", _futurerelease))
 
 
 def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[str]:
@@ -69,6 +111,13 @@ def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[st
     if addition:
         lines.extend(line.strip() for line in addition.split("|") if line.strip())
     return lines
+
+
+def parameters_for(config: ServerConfig, tls: str, known: bool) -> frozenset[str]:
+    """Extensions whose parameters MAIL may have, of those that not every server of ours offers."""
+    now = Standing(tls, known)
+    offers = {name for name, parameter in _WITH_PARAMETERS if parameter(config, now) is not None}
+    return frozenset(offers | ({"AUTH"} if config.auth else set()))
 
 
 def mechanisms(config: ServerConfig, tls: str) -> tuple[str, ...]:

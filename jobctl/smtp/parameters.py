@@ -1,7 +1,7 @@
 """The arguments of MAIL and RCPT: a path and ESMTP parameters (RFC 5321 section 4.1.1.11, RFC 3461)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -13,6 +13,8 @@ from jobctl.smtp.replies import MAIL_SYNTAX, RCPT_SYNTAX
 _PATH = re.compile(r' *(<(?:"(?:[^"\\]|\\.)*+"|[^">])*+>|(?:"(?:[^"\\]|\\.)*+"|[^<>" ])++)(?: +(.*))?')
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})+")
+# RFC 3339 section 5.6, as RFC 4865 section 4 takes it.
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 _ESCAPE = re.compile(r"\+([0-9A-Fa-f]{2})")
 # RFC 3461 sections 4.2, 4.4 and 5.4.
 _MAX_ORCPT = 500
@@ -36,6 +38,11 @@ class MailParameters(msgspec.Struct):
     body: str | None = None
     ret: str | None = None
     envid: str | None = None
+    smtputf8: bool = False
+    auth: str | None = None
+    mt_priority: int | None = None
+    hold_for: int | None = None
+    hold_until: str | None = None
 
 
 class RcptParameters(msgspec.Struct):
@@ -49,9 +56,10 @@ class RcptParameters(msgspec.Struct):
 NO_PARAMETERS = MailParameters()
 
 
-def mail_argument(argument: str) -> tuple[str, MailParameters]:
+def mail_argument(argument: str, offered: Container[str] = ()) -> tuple[str, MailParameters]:
     """
     :param argument: What follows ``MAIL``: ``FROM:<a@b> SIZE=10``.
+    :param offered: Extensions beyond those that every server of ours has.
     :return: Sender, ``""`` for ``<>``, and parameters.
     :raises BadArgument: With the reply to give.
     """
@@ -65,8 +73,13 @@ def mail_argument(argument: str) -> tuple[str, MailParameters]:
     if not parameters:
         return sender, NO_PARAMETERS
     given = MailParameters()
-    for name, value in _split(parameters, _OF_MAIL):
-        _OF_MAIL[name](given, value)
+    known = {
+        name: take for name, (extension, take) in _OF_MAIL.items() if not extension or extension in offered
+    }
+    for name, value in _split(parameters, known):
+        known[name](given, value)
+    if given.hold_for is not None and given.hold_until is not None:
+        raise _bad(501, "HOLDFOR and HOLDUNTIL exclude each other")
     return sender, given
 
 
@@ -119,7 +132,39 @@ def _size(parameters: MailParameters, value: str) -> None:
 
 
 def _body(parameters: MailParameters, value: str) -> None:
+    if value.upper() == "BINARYMIME":
+        raise BadArgument(Reply(501, "5.6.3 BODY=BINARYMIME is not supported; use 7BIT or 8BITMIME."))
     parameters.body = _one_of("BODY", value, ("7BIT", "8BITMIME"))
+
+
+def _smtputf8(parameters: MailParameters, value: str) -> None:
+    if value:
+        raise _bad(501, "SMTPUTF8 takes no value")
+    parameters.smtputf8 = True
+
+
+def _auth(parameters: MailParameters, value: str) -> None:
+    if value != "<>" and not _is_clean_xtext(value):
+        raise _bad(501, "AUTH takes <> or printable xtext")
+    parameters.auth = value
+
+
+def _mt_priority(parameters: MailParameters, value: str) -> None:
+    if not re.fullmatch(r"-[1-9]|[0-9]", value):
+        raise _bad(501, "MT-PRIORITY takes a number from -9 to 9")
+    parameters.mt_priority = int(value)
+
+
+def _hold_for(parameters: MailParameters, value: str) -> None:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", value):
+        raise _bad(501, "HOLDFOR takes seconds, from 1 to 999999999")
+    parameters.hold_for = int(value)
+
+
+def _hold_until(parameters: MailParameters, value: str) -> None:
+    if not _DATE_TIME.fullmatch(value):
+        raise _bad(501, "HOLDUNTIL takes a date and time such as 2026-11-25T18:00:00Z")
+    parameters.hold_until = value
 
 
 def _ret(parameters: MailParameters, value: str) -> None:
@@ -166,10 +211,16 @@ def _is_clean_xtext(value: str) -> bool:
     )
 
 
-_OF_MAIL: dict[str, Callable[[MailParameters, str], None]] = {
-    "SIZE": _size,
-    "BODY": _body,
-    "RET": _ret,
-    "ENVID": _envid,
+# Name -> the extension that must be offered for it ("": one that every server of ours has), and who takes it.
+_OF_MAIL: dict[str, tuple[str, Callable[[MailParameters, str], None]]] = {
+    "SIZE": ("", _size),
+    "BODY": ("", _body),
+    "RET": ("", _ret),
+    "ENVID": ("", _envid),
+    "SMTPUTF8": ("SMTPUTF8", _smtputf8),
+    "AUTH": ("AUTH", _auth),
+    "MT-PRIORITY": ("MT-PRIORITY", _mt_priority),
+    "HOLDFOR": ("FUTURERELEASE", _hold_for),
+    "HOLDUNTIL": ("FUTURERELEASE", _hold_until),
 }
 _OF_RCPT: dict[str, Callable[[RcptParameters, str], None]] = {"NOTIFY": _notify, "ORCPT": _orcpt}

@@ -218,10 +218,10 @@ class ServerDialogue:
     def _command(self, talk: Talk, line: bytes) -> Question | None:
         if talk.state is State.AUTH:
             return respond(talk, line)
-        if not line.isascii():
+        text = _decoded(talk, line)
+        if text is None:
             _not_ascii(talk, line)
             return None
-        text = line.decode("ascii")
         if not text.isprintable():
             talk.bad("", replies.BAD_CHARACTER)
             return None
@@ -252,6 +252,18 @@ class ServerDialogue:
         talk.stop = (Reply(421, f"4.7.0 {reason}"), reason)
         if talk.question is None:
             talk.end(*talk.stop)
+
+
+def _decoded(talk: Talk, line: bytes) -> str | None:
+    """ASCII; UTF-8 in addresses where SMTPUTF8 is offered (RFC 6531 section 3.1)."""
+    if line.isascii():
+        return line.decode("ascii")
+    if not talk.config.smtputf8 or line[:4].upper() not in (b"MAIL", b"RCPT", b"VRFY"):
+        return None
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _not_ascii(talk: Talk, line: bytes) -> None:

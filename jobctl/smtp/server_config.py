@@ -18,6 +18,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     :ivar long_lines: ``truncatesmtplonglines``, ``wrapsmtplonglines`` or ``rejectsmtplonglines``;
         ``""`` passes long lines on unchanged unless the channel says wrap or reject. (Truncating is
         the channel default of old; it destroys mail and signatures, so it acts only when named here.)
+    :ivar loop: Our own XLOOP token, ``""``: none is offered.
     :ivar tls: ``none``, ``may`` (STARTTLS is offered) or ``must`` (no mail without TLS).
     :ivar auth: SASL mechanisms offered, best first; ``must_auth``: no mail without one of them.
     :ivar plaintext_auth: Also those that show the password, where there is no TLS.
@@ -29,6 +30,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 0
     asks: frozenset[str] = frozenset({"recipient"})
     long_lines: str = ""
+    loop: str = ""
     tls: str = "none"
     auth: tuple[str, ...] = ()
     must_auth: bool = False
@@ -38,6 +40,16 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The name in banner and greeting."""
         return self.channel.options.banner_host or self.host
+
+    @property
+    def smtputf8(self) -> bool:
+        """Whether addresses and headers in UTF-8 are taken (``utf8negotiate``, ``utf8header``)."""
+        return bool({"utf8negotiate", "utf8header", "utf8strict"} & self.channel.keywords.keys())
+
+    @property
+    def futurerelease(self) -> int:
+        """Most seconds that a client may ask us to keep a message (``futurerelease``), 0: none."""
+        return int(self.channel.futurerelease)
 
     @property
     def size_limit(self) -> int:

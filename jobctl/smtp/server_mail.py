@@ -3,6 +3,7 @@
 from jobctl.mail.envelope import Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
+from jobctl.smtp.extensions import parameters_for
 from jobctl.smtp.parameters import BadArgument, mail_argument, rcpt_argument
 from jobctl.smtp.questions import Dropped, Finished, Piece, Question, RecipientGiven, Refusal, Sender
 from jobctl.smtp.server_content import ContentIntake
@@ -29,11 +30,19 @@ def mail(talk: Talk, argument: str) -> Question | None:
         return None
     transaction = talk.transaction = Transaction()
     try:
-        transaction.sender, transaction.given = mail_argument(argument)
+        offers = parameters_for(config, talk.tls, talk.user is not None)
+        transaction.sender, transaction.given = mail_argument(argument, offers)
     except BadArgument as bad:
         talk.bad(f"MAIL {argument}", bad.reply)
         return None
-    size = transaction.given.size
+    given = transaction.given
+    size = given.size
+    if not argument.isascii() and not given.smtputf8:
+        talk.refuse("", replies.NOT_ASCII)
+        return None
+    if given.hold_for is not None and given.hold_for > config.futurerelease:
+        talk.refuse("", replies.HELD_TOO_LONG)
+        return None
     if config.size_limit and size > config.size_limit:
         talk.refuse("", replies.TOO_BIG)
     elif "sender" in config.asks:
@@ -71,6 +80,8 @@ def rcpt(talk: Talk, argument: str) -> Question | None:
         return None
     try:
         recipient = rcpt_argument(argument)
+        if not argument.isascii() and not talk.transaction.given.smtputf8:
+            raise BadArgument(replies.NOT_ASCII)
     except BadArgument as bad:
         talk.limits.rejected()
         talk.bad(f"RCPT {argument}", bad.reply)

@@ -57,7 +57,18 @@ class Transaction:
 
     def _start(self, config: ServerConfig, codec: DotUnstuffer | ChunkLines) -> None:
         given = self.given
-        self.envelope = Envelope(self.sender, tuple(self.recipients), given.ret, given.envid, given.body)
+        self.envelope = Envelope(
+            sender=self.sender,
+            recipients=tuple(self.recipients),
+            ret=given.ret,
+            envid=given.envid,
+            body=given.body,
+            smtputf8=given.smtputf8,
+            auth=given.auth,
+            mt_priority=given.mt_priority,
+            hold_for=given.hold_for,
+            hold_until=given.hold_until,
+        )
         only_ascii = config.channel.eight == "eightstrict" and given.body != "8BITMIME"
         self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii)
 
