@@ -31,7 +31,7 @@ class BlockingClientTests(ControlCase):
 
         def do(client: Client) -> Any:
             try:
-                client.call("qm.hold", ids=["nosuch"])
+                client.call("qm.read", message="nosuch")
             except ControlError as why:
                 return (
                     client.call("ping"),
@@ -148,7 +148,7 @@ class DeferredClientTests(ControlCase):
         """A refused request fails with its text and exit status; the others go on."""
         client = await self.joined()
         with self.assertRaisesRegex(ControlError, "no message nosuch"):
-            await client.call("qm.hold", ids=["nosuch"])
+            await client.call("qm.read", message="nosuch")
         self.assertEqual(await client.call("ping"), "jobctl")
 
     async def test_stream(self) -> None:
