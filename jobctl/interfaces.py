@@ -167,8 +167,9 @@ class IMessageStore(Interface):
     def history(id):
         """Deferred[list[Attempt]], oldest first; empty when it is gone and no longer remembered."""
 
-    def ledger():
+    def ledger(counted=True):
         """
+        :param counted: ``False`` counts nothing: ``queued`` is what the others say it must be.
         :return: Deferred[dict[str, dict[str, int]]]: channel to recipients counted by
             ``accepted``, ``generated``, each :class:`Loss`, and ``queued`` (counted now).
         """

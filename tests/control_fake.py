@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from jobctl.accounts.balance import COUNTS, ledger_rows
+from jobctl.accounts.counting import ChannelCounts, Volume, counter_row
 from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import IOperations, IReceiver
 from jobctl.control.refusals import unknown_channel, unknown_id, unknown_operation
@@ -58,6 +59,27 @@ def reload_row(key: str, old: Any, new: Any, messages: int | None, restart: bool
     }
 
 
+HISTORY = [
+    {
+        "when": NOW + 60,
+        "what": "relayed",
+        "id": "Q1",
+        "enqueued": NOW,
+        "channel": "tcp_local",
+        "host": "b.example",
+        "sender": "",
+        "recipient": "bob@b.example",
+        "size": 2000,
+        "attempts": 2,
+        "reply": "250 ok\x1b[2J",
+        "remote": "mx.b.example",
+        "source": "l",
+        "envelope_id": "E1",
+        "message_id": "<1@a>",
+        "subject": "Hi",
+    }
+]
+HISTORY.append({**HISTORY[0], "when": None, "what": "delayed", "recipient": "cy@b.example", "remote": ""})
 ROWS = [row("a1"), row("a2", sender=""), row("b1", "test_smtp_gateway"), row("h1", held=True)]
 
 
@@ -403,6 +425,28 @@ class FakeOperations:
     def qm_audit(self, request: Any, caller: Any, stream: Any) -> Any:
         self.calls.append((request, caller))
         return [Act(10, NOW, request.who or "root", request.what or "stop", "tcp_*", "tcp_local")]
+
+    def history(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        rows = [] if request.recipient == "nobody" else [dict(one) for one in HISTORY]
+        for one in rows if request.attempts else ():
+            one["lines"] = [
+                {"when": NOW, "what": "deferred", "text": "450 x", "recipient": "", "host": "mx", "job": ""}
+            ]
+        return rows
+
+    def counters(self, request: Any, caller: Any, stream: Any) -> Any:
+        if request.channel is not None:
+            self._channel(request.channel)
+        counts = ChannelCounts(
+            since=NOW, received=Volume(1200, 1350, 22000), delivered=Volume(1180, 1325, 22040)
+        )
+        counts.first_time, counts.queue_count, counts.queue_seconds = 1100, 1180, 5900.0
+        counts.inbound.total = 7
+        return [counter_row(name, counts, Volume(20, 25, 40), (2, 0), 0) for name in ("l", "tcp_local")]
+
+    def counters_clear(self, request: Any, caller: Any, stream: Any) -> Any:
+        return {"channels": ["l", "tcp_local"]}
 
     def ledger(self, request: Any, caller: Any, stream: Any) -> Any:
         return ledger_rows({"l": LEDGER, "tcp_local": {**LEDGER, "queued": 2}})

@@ -32,18 +32,32 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     channel: str = ""
     what: str = ""
 
-    def matches(self, finished: Finished) -> bool:
-        """Whether it is one of those looked for."""
+    def matches(self, one: Finished) -> bool:
+        """Whether a finished recipient is one of those looked for."""
+        return self.what in ("", one.what) and self.wants(
+            one.id, one.channel, one.sender, one.recipient, one.enqueued, one.message_id, one.subject
+        )
+
+    def wants(
+        self,
+        id: str,
+        channel: str,
+        sender: str,
+        recipient: str,
+        enqueued: float,
+        message_id: str,
+        subject: str,
+    ) -> bool:
+        """The same of what is known of any recipient; how it left does not matter."""
         return (
-            _address(self.recipient, finished.recipient)
-            and _address(self.sender, finished.sender)
-            and finished.enqueued >= self.since
-            and (not self.until or finished.enqueued < self.until)
-            and self.message_id.lower() in finished.message_id.lower()
-            and self.subject.lower() in finished.subject.lower()
-            and (not self.ids or finished.id in self.ids)
-            and (not self.channel or fnmatch.fnmatchcase(finished.channel, literal(self.channel)))
-            and self.what in ("", finished.what)
+            _address(self.recipient, recipient)
+            and _address(self.sender, sender)
+            and enqueued >= self.since
+            and (not self.until or enqueued < self.until)
+            and self.message_id.lower() in message_id.lower()
+            and self.subject.lower() in subject.lower()
+            and (not self.ids or id in self.ids)
+            and (not self.channel or fnmatch.fnmatchcase(channel, literal(self.channel)))
         )
 
 

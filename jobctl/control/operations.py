@@ -170,6 +170,21 @@ class IOperations(Interface):
             queued, missing}``: recipients; ``missing`` is 0 where the account balances.
         """
 
+    def history(request, caller, stream):
+        """
+        :return: As :meth:`qm_directory`: ``{when, what, id, enqueued, channel, host, sender, recipient, size,
+            attempts, reply, remote, source, envelope_id, message_id, subject}``, with ``lines`` where ``attempts``
+            are asked for; ``when`` is ``None`` for who still waits.
+        """
+
+    def counters(request, caller, stream):
+        """
+        :return: A list of rows as :func:`jobctl.accounts.counting.counter_rows` makes them, one for each channel.
+        """
+
+    def counters_clear(request, caller, stream):
+        """:return: ``{channels: [...]}``: those that count anew."""
+
     def qm_summarize(request, caller, stream):
         """
         :return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``,

@@ -10,6 +10,8 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from jobctl.control.account_requests import ACCOUNT_LISTS, AccountRequest
+from jobctl.control.request import CHANGE, READ, Request
 from jobctl.jobprotocol.frames import PIECE
 from jobctl.mail.envelope import Recipient
 from jobctl.selection.occurrences import Stretch
@@ -17,26 +19,6 @@ from jobctl.selection.occurrences import Stretch
 VERSION = 1
 # A request's line: an envelope of ten thousand recipients fits, garbage does not grow for ever.
 MAX_LINE = 1024 * 1024
-
-READ = "read"
-CHANGE = "change"
-
-
-class Request(msgspec.Struct, tag_field="op", frozen=True, omit_defaults=True, kw_only=True):
-    """
-    :cvar right: What the caller must be allowed: :data:`READ` or :data:`CHANGE`.
-    :ivar id: Comes back with every answer; not used by two open requests of a connection.
-    :ivar size: Octets of content that follow the line, at most :data:`PIECE`.
-    """
-
-    right: ClassVar[str] = READ
-    id: int = 0
-    size: int = 0
-
-    @property
-    def op(self) -> str:
-        """The operation's name, ``qm.stop``."""
-        return str(self.__struct_config__.tag)
 
 
 class Ping(Request, tag="ping", frozen=True):
@@ -202,10 +184,6 @@ class CacheRevert(Request, tag="cache.revert", frozen=True):
 
 class CacheChanges(Request, tag="cache.changes", frozen=True):
     """What ``cache.change`` has set and is in force."""
-
-
-class Ledger(Request, tag="ledger", frozen=True):
-    """The accounts of every channel, counted now."""
 
 
 class QmSummarize(Request, tag="qm.summarize", frozen=True):
@@ -494,7 +472,7 @@ AnyRequest = (
     | CacheChange
     | CacheRevert
     | CacheChanges
-    | Ledger
+    | AccountRequest
     | QmSummarize
     | QmDirectory
     | QmHeld
@@ -524,6 +502,6 @@ AnyRequest = (
 )
 
 # Operations whose result is a list without bound: it travels as items, the result is their count.
-LISTS = frozenset({"cache.view", "qm.directory", "qm.held", "qm.history", "qm.audit"})
+LISTS = frozenset({"cache.view", "qm.directory", "qm.held", "qm.history", "qm.audit"}) | ACCOUNT_LISTS
 
 __all__ = ["CHANGE", "LISTS", "MAX_LINE", "PIECE", "READ", "VERSION", "AnyRequest", "Request"]

@@ -15,6 +15,7 @@ from jobctl.controller.acts import Acts
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.audit import Audit
 from jobctl.controller.books import Books
+from jobctl.controller.counters import CounterBook
 from jobctl.controller.debugging import Debugging
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.handler import JobHandler
@@ -160,6 +161,8 @@ class Controller:
         self.debugging = Debugging(self)
         self.debugging.set(settings.controller.debug)
         self.audit = Audit(self.store, reactor)
+        self.counters = CounterBook(self)
+        self.books.books.append(self.counters)
         self.process_control = ProcessControl(self)
         self.acts = Acts(self.store, reactor.seconds, lambda: self.settings.controller.audit_keep)
         self.operations = Operations(self)
@@ -190,6 +193,7 @@ class Controller:
         for name in sorted(self.gone):
             log.warn("channel {channel} is not configured; its mail stays and waits for it", channel=name)
         self.store.keep_finished(self.settings.controller.history_retention)
+        await self.counters.restore()
         await self.live_changes.restore()
         await self.acts.restore()
         await self.operations.changes.undoing.start()
@@ -207,6 +211,7 @@ class Controller:
         self.dispatch.kick()
         self.audit.start()
         self.transaction_log.start()
+        self.counters.start()
 
     def _server_spec(self, service: ServiceSettings, listen: tuple[int, ...]) -> JobSpec:
         return self._spec(self.settings.channels[service.channel], "slave", service=service, listen=listen)
@@ -391,4 +396,5 @@ class Controller:
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
         await self.attempts.finish()
         self.transaction_log.stop()
+        await self.counters.stop()
         await self.store.close()

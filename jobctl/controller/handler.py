@@ -128,6 +128,8 @@ class JobHandler:
             in_peace = told or (how.exit_status in (0, None) and how.signal is None)
             if not how.worked and not in_peace and not ids:
                 self._died_idle(job, how)
+        else:
+            self._books.job_ended(job)
         for watcher in list(self.end_watchers):
             watcher(job, how)
         self._dispatch.kick()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from jobctl.accounts.balance import ledger_rows
+from jobctl.accounts.history import Search
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_channel, unknown_id
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
@@ -227,6 +228,9 @@ class Looks:
                         yield stored.entry.id
             return
         found = {stored.entry.id for stored in await self._at.store.fetch(list(request.ids))}
+        if gone := tuple(entry_id for entry_id in request.ids if entry_id not in found):
+            finished, _ = await self._at.store.finished(Search(ids=gone), 0, 100_000)
+            found.update(one.id for one in finished)
         for entry_id in request.ids:
             if entry_id not in found:
                 raise unknown_id(entry_id)

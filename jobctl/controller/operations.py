@@ -15,6 +15,7 @@ from jobctl.control.requests import Attach, Enqueue, Reload, Run, Submit
 from jobctl.controller.changes import Changes
 from jobctl.controller.enqueue import Receiver, receiver
 from jobctl.controller.explanations import Explanations
+from jobctl.controller.history import Histories
 from jobctl.controller.looks import Looks
 from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
@@ -57,6 +58,9 @@ class Operations:
         self.restart = controller.process_control.restart
         self.process = looks.process
         self.ledger = looks.ledger
+        self.counters = controller.counters.counters
+        self.counters_clear = controller.counters.counters_clear
+        self.history = Histories(controller, looks).history
         self.explain = Explanations(controller).explain
         self.qm_start = changes.qm_start
         self.qm_stop = changes.qm_stop

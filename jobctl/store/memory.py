@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from jobctl.accounts.balance import missing
 from jobctl.errors import StoreBusy, StoreError, StoreFull
 from jobctl.interfaces import IMessageStore, IStagedContent
 from jobctl.mail.acts import Act
@@ -234,8 +235,8 @@ class MemoryStore(MemoryRecords, MemoryFinished):
     def history(self, id: str) -> "Deferred[list[Attempt]]":
         return self._do(lambda: list(self.disk.lines.get(id_number(id), [])), faults=False)
 
-    def ledger(self) -> "Deferred[dict[str, dict[str, int]]]":
-        return self._do(self._balance, faults=False)
+    def ledger(self, counted: bool = True) -> "Deferred[dict[str, dict[str, int]]]":
+        return self._do(self._balance, counted, faults=False)
 
     def set_stopped(self, channel: str, stopped: bool, author: str) -> "Deferred[None]":
         def change() -> None:
@@ -485,11 +486,15 @@ class MemoryStore(MemoryRecords, MemoryFinished):
         account = self.disk.accounts.setdefault(channel, dict.fromkeys([*Origin, *Loss], 0))
         account[what] += by
 
-    def _balance(self) -> dict[str, dict[str, int]]:
+    def _balance(self, counted: bool) -> dict[str, dict[str, int]]:
         ledger = {
             channel: {str(name): count for name, count in account.items()} | {"queued": 0}
             for channel, account in self.disk.accounts.items()
         }
+        if not counted:
+            for account in ledger.values():
+                account["queued"] = missing(account)
+            return ledger
         for stored in self.disk.entries.values():
             ledger[stored.entry.channel]["queued"] += len(stored.envelope.recipients)
         return ledger

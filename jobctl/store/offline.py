@@ -6,12 +6,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from jobctl.accounts.history import Search
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Attempt, StoredEntry
+from jobctl.mail.entry import Attempt, Finished, StoredEntry
 from jobctl.store import reading
 from jobctl.store.changes import Changes
 from jobctl.store.content import ContentFiles
 from jobctl.store.disk import Disk
+from jobctl.store.finished import finished
 from jobctl.store.health import Health, read_error
 from jobctl.store.lock import QueueLock
 from jobctl.store.records import encode, microseconds, name
@@ -94,6 +96,9 @@ class OfflineQueue:
 
     def ledger(self) -> dict[str, dict[str, int]]:
         return self._ask(reading.ledger)
+
+    def finished(self, search: Search, after: int, limit: int) -> tuple[list[Finished], int]:
+        return self._ask(lambda connection: finished(connection, search, after, limit))
 
     def damaged(self) -> list[tuple[str, float, str]]:
         return self._ask(reading.damaged)

@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgspec
 
+from jobctl.accounts.balance import missing
 from jobctl.mail.entry import Attempt, Loss, Origin, QueueEntry, StoredEntry
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.records import (
@@ -177,23 +178,32 @@ def history(connection: sqlite3.Connection, text_id: str) -> list[Attempt]:
     return [_line(line) for (line,) in rows]
 
 
-def ledger(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+def ledger(connection: sqlite3.Connection, counted: bool = True) -> dict[str, dict[str, int]]:
     """
     ``queued`` is counted in the entries, not kept as a sum: so an imbalance shows.
 
     One transaction, since sums and entries must be of the same commit.
+
+    :param counted: ``False``: ``queued`` is what the other counts say it must be.
     """
     connection.execute("BEGIN")
     try:
         rows = connection.execute(f"SELECT channel, {', '.join(_LEDGER)} FROM ledger").fetchall()
-        entries = connection.execute(
-            "SELECT channel, sum(recipients) FROM entries NOT INDEXED GROUP BY channel"
-        ).fetchall()
+        entries = (
+            connection.execute(
+                "SELECT channel, sum(recipients) FROM entries NOT INDEXED GROUP BY channel"
+            ).fetchall()
+            if counted
+            else []
+        )
     finally:
         connection.execute("ROLLBACK")
     accounts = {
         _plain(name): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
     }
+    if not counted:
+        for account in accounts.values():
+            account["queued"] = missing(account)
     empty = dict.fromkeys((*_LEDGER, "queued"), 0)
     for name, count in entries:
         accounts.setdefault(_plain(name), dict(empty))["queued"] = count

@@ -324,9 +324,9 @@ class SQLiteStore(OperatorRecords):
         """What was tried with an entry, oldest first."""
         return self._ask(self._lists, lambda connection: reading.history(connection, id))
 
-    def ledger(self) -> "Deferred[dict[str, dict[str, int]]]":
+    def ledger(self, counted: bool = True) -> "Deferred[dict[str, dict[str, int]]]":
         """Recipients by channel and how they came and went."""
-        return self._ask(self._accounts, reading.ledger)
+        return self._ask(self._accounts, lambda connection: reading.ledger(connection, counted))
 
     def keep_finished(self, seconds: float) -> None:
         """For how long finished recipients are remembered from now on; 0: not at all."""
