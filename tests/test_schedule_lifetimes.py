@@ -283,6 +283,19 @@ class TestGate:
         world.plan()
         assert world.held[job] == [slow]
 
+    def test_the_next_attempt_is_when_the_window_is_open(self, berlin: None) -> None:
+        """Lists say so, also of what is due while it will be closed, and of what memory has not."""
+        world = self.world("2026-03-02 12:00")
+        (id,) = world.enqueue(priority=Priority.NONURGENT, due=local("2026-03-03 06:30"))
+        (now,) = world.enqueue(priority=Priority.NONURGENT)
+        elsewhere = world.entry(priority=Priority.NONURGENT)
+        for entry, at in (
+            (world.store.entries[id], "2026-03-03 22:00"),
+            (world.store.entries[now], "2026-03-02 22:00"),
+            (elsewhere, "2026-03-02 22:00"),
+        ):
+            assert world.scheduler.outlook(entry, world.now) == ("delayed", local(at))
+
     def test_a_window_closes_on_a_backlog(self, berlin: None) -> None:
         """What was not handed out by then waits, and no job is started for it; what a job has goes on."""
         world = self.world("2026-03-02 05:00")

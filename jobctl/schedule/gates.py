@@ -20,6 +20,10 @@ class Gate:
         self.opening = [-math.inf] * len(Priority)
         self.next = math.inf
 
+    def when(self, priority: Priority, at: float) -> float:
+        """When mail that is due at a time may go out."""
+        return opens(self._hours[priority], at)
+
     def look(self, now: float) -> bool:
         """
         See what is open now.

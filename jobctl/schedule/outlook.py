@@ -55,6 +55,8 @@ def outlook(memory: Memory, entry: QueueEntry, now: float) -> Outlook:
         return waiting(due, now, None, going=False)
     if item is not None and item.state == RUN:
         return Outlook("ready", now)
+    if channel.gate is not None and (item is None or item.state == DELAYED):
+        due = channel.gate.when(entry.priority, max(due, now))
     if item is None:
         due = max(due, channel.opening(entry.priority))
     host = channel.hosts.get(entry.host)
