@@ -97,6 +97,7 @@ class World:
         self.delivered: list[str] = []
         self.expired: list[str] = []
         self.warned: list[tuple[str, float]] = []
+        self.postponed = 0
         self.stopped: list[str] = []
         self._made = 0
         self._jobs = 0
@@ -136,6 +137,10 @@ class World:
             stored = self.store.entries[id]
             stored.warned = age
             self.scheduler.deferred(id, stored.due, stored.attempts, self.now, age)
+        for entry, due in plan.postpone:
+            self.store.entries[entry.id].due = entry.due = due
+            self.scheduler.postponed(entry)
+            self.postponed += 1
         for job in plan.stop_jobs:
             self.stopped.append(job)
         if load and plan.load is not None:

@@ -7,9 +7,9 @@ import pytest
 from jobctl.control.requests import QmHold, QmRelease, QmStop
 from jobctl.mail.entry import Lasting
 from jobctl.mail.envelope import Envelope, Recipient, Source
-from tests.controller_case import CONFIGURATION, CONTENT, DISK_FULL, World
+from tests.controller_case import CONFIGURATION, CONTENT, DISK_FULL, START, World
 
-DAY = 86400.0
+HOUR, DAY = 3600.0, 86400.0
 # The sender's own domain goes to a channel that delivers nothing, so that what it is told can be read.
 WARNED = (
     CONFIGURATION.replace("notices = [1, 4]", "notices = [1, 2, 4]").replace(
@@ -191,6 +191,30 @@ def test_the_attempt_that_reaches_the_cap_is_the_last():
     world.turn(1)
     assert world.stored(id) is None and told(world) == ["timed out and failed"]
     world.balance()
+
+
+@pytest.mark.parametrize("rules", ["", "[[retry]]\nwhere = 'rcpt.domain=other.example'\nlifetime = 60\n"])
+def test_mail_that_memory_has_no_room_for_is_told_of_too(rules):
+    """Sixty messages for a dead host, room for ten in memory: all senders are warned, and told of the end, once."""
+    world = World(
+        configuration=WARNED.replace("[job_controller]", "[job_controller]\nmax_cache_messages = 10") + rules
+    )
+    ids = [world.accept(f"u{n}@dead.example")[0] for n in range(60)]
+    for _ in range(200):
+        world.scheduler.host_failed("out", "dead.example", world.clock.seconds())
+        world.turn(HOUR / 2)
+        assert sum(1 for _ in world.scheduler.entries()) <= 12 + len(told(world))
+        if world.clock.seconds() - START > 1.2 * DAY:
+            break
+    assert told(world) == ["been delayed"] * 60
+    assert all(world.stored(id).entry.warned == DAY for id in ids)
+    for _ in range(8):
+        world.turn(DAY / 2)
+    words = told(world)
+    assert words.count("been delayed") == 120 and words.count("timed out and failed") == 60
+    assert [world.stored(id) for id in ids] == [None] * 60
+    world.balance()
+    world.close()
 
 
 def test_priority_and_deferment_by_the_header():

@@ -63,6 +63,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         self.credit: Counter[str] = Counter()
         self.expiring: set[str] = set()
         self.warning: dict[str, float] = {}
+        self.postponing: list[tuple[QueueEntry, float]] = []
         self.runs = 0
 
     def configuration(self, **changes: object):  # type: ignore[no-untyped-def]
@@ -114,6 +115,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         assert not self.warning.keys() & held
         self.expiring.update(plan.expired)
         self.warning.update(plan.warn)
+        self.postponing += plan.postpone
         self.starting += plan.starts
         self.world.stopped += plan.stop_jobs
         slots: Counter[str] = Counter(start.channel for start in self.starting if start.run is None)
@@ -296,6 +298,18 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         else:
             self.scheduler.deferred(id, self.world.now + 60, None, self.world.now)
 
+    @stateful.precondition(lambda self: self.postponing)
+    @stateful.rule()
+    def later_time_is_recorded(self) -> None:
+        self.record_later(*self.postponing.pop(0))
+
+    def record_later(self, entry: QueueEntry, due: float) -> None:
+        stored = self.world.store.entries.get(entry.id)
+        if stored is not None:
+            stored.due = due
+        entry.due = due
+        self.scheduler.postponed(entry)
+
     @stateful.invariant()
     def books_are_right(self) -> None:
         check_books(self.scheduler)
@@ -306,6 +320,8 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
             self.scheduler.start(name, self.world.now)
         for request, entries in self.answers:
             self.scheduler.loaded(request, entries, self.world.now)
+        for entry, due in self.postponing:
+            self.record_later(entry, due)
         for id in self.expiring | self.warning.keys():
             self.world.settle([id])
         world = self.world

@@ -1,6 +1,7 @@
 """Memory is a bounded part of the queue, and nothing in the store is forgotten or starved."""
 
 import gc
+import time
 import tracemalloc
 
 import pytest
@@ -9,6 +10,9 @@ from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.cursor import Cursor
 from tests.schedule_case import START, Store, World, channel, settings
+
+DAY = 86400.0
+LONG = dict.fromkeys(("urgent", "normal", "nonurgent"), (9 * DAY,))
 
 
 class Disk(Store):
@@ -350,3 +354,39 @@ def test_time_brings_what_was_left_to_the_store() -> None:
         if len(delivered) == 20:
             break
     assert len(delivered) == 20 and world.now < START + 2500
+
+
+def test_mail_that_waits_for_its_window_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times as much nonurgent mail as memory holds waits for its hours: normal mail goes at once."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    # START is 22:13 in UTC.
+    hours = {"nonurgent": ((600, 1200),)}
+    world = World(settings(channel(maxjobs=2, delivery=hours, notices=LONG), limit=600), empty=False)
+    for n in range(6000):
+        world.store.put(world.entry(f"h{n % 30}.example", priority=Priority.NONURGENT, due=START - 6000 + n))
+    for _ in range(40):
+        world.work(credit=50)
+    assert world.delivered == [] and world.postponed >= 5000
+    before = world.postponed
+    fast = []
+    for _ in range(20):
+        fast += world.enqueue("h1.example", count=40)
+        world.work(credit=50)
+        assert len(world.scheduler._memory.items) <= 600
+    for _ in range(5):
+        world.work(credit=50)
+    assert sorted(world.delivered) == sorted(fast)
+    assert world.postponed - before <= 1200, "no entry is read and postponed again and again"
+    for _ in range(3):
+        world.now += 70  # jobs without work go home
+        world.work()
+    due = world.scheduler.next_due()
+    assert due is not None and due > world.now + 3600, "nothing is looked at meanwhile"
+    world.now = START + 12 * 3600
+    for _ in range(400):
+        if not world.store.entries:
+            break
+        world.work(credit=50)
+        assert len(world.scheduler._memory.items) <= 600
+    assert not world.store.entries and len(world.delivered) == 6800

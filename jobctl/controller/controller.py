@@ -12,6 +12,7 @@ from jobctl.config.overlay import effective
 from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
 from jobctl.control.operations import Caller
 from jobctl.controller.acts import Acts
+from jobctl.controller.aging import Aging
 from jobctl.controller.attempts import Attempts
 from jobctl.controller.audit import Audit
 from jobctl.controller.books import Books
@@ -26,6 +27,7 @@ from jobctl.controller.judging import Judging
 from jobctl.controller.live_changes import LiveChanges
 from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
+from jobctl.controller.postponing import Postponing
 from jobctl.controller.process_control import ProcessControl
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
@@ -122,6 +124,8 @@ class Controller:
             self.dispatch.monotonic = monotonic
         self.dispatch.expire = self.unattempted.expire
         self.dispatch.warn = self.unattempted.warn
+        self.aging = Aging(self)
+        self.dispatch.postpone = Postponing(self.store, self.scheduler, reactor).postpone
         self.dispatch.judge = Judging(
             self.store, self.scheduler, self.verdicts, reactor, self.dispatch.kick
         ).judge
@@ -210,6 +214,7 @@ class Controller:
         self.reloads.begin()
         self.dispatch.kick()
         self.audit.start()
+        self.aging.start()
         self.transaction_log.start()
         self.counters.start()
 
@@ -392,6 +397,7 @@ class Controller:
         await self.operations.changes.stop()
         self.dispatch.stop()
         self.audit.stop()
+        self.aging.stop()
         await self.services.stop()
         await self.supervisor.stop_all(self.settings.controller.stop_timeout)
         await self.attempts.finish()

@@ -31,7 +31,8 @@ class Dispatch:
     :ivar monotonic: Seconds of a clock that does not jump.
     :ivar attempts: Where what is handed out is noted.
     :ivar expire: Called with ids of entries that are past their time; ``warn`` with those whose senders
-        are to be told of the delay, each with its age; ``judge`` with those whose retry rules are not known.
+        are to be told of the delay, each with its age; ``judge`` with those whose retry rules are not known;
+        ``postpone`` with those that the store is to have as due later.
     :ivar decided: Called after each decision.
     """
 
@@ -59,9 +60,10 @@ class Dispatch:
         self._standing = ""
         self.monotonic: Callable[[], float] = reactor.seconds
         self.attempts: Attempts
-        self.expire: Callable[[list[str]], None]
-        self.warn: Callable[[list[tuple[str, float]]], None]
+        self.expire: Callable[[list[str]], Any]
+        self.warn: Callable[[list[tuple[str, float]]], Any]
         self.judge: Callable[[list[str]], None]
+        self.postpone: Callable[[list[tuple[QueueEntry, float]]], None]
         self.decided: list[Callable[[], None]] = []
 
     def reconfigure(self, settings: Settings) -> None:
@@ -137,6 +139,8 @@ class Dispatch:
             self.expire(plan.expired)
         if plan.warn:
             self.warn(plan.warn)
+        if plan.postpone:
+            self.postpone(plan.postpone)
         if plan.judge:
             self.judge(plan.judge)
         if plan.load is not None and not self._loading:

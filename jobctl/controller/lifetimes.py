@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jobctl.config.settings import RetryRule, Settings
+from jobctl.config.settings import DEFAULT_NOTICES, RetryRule, Settings
 from jobctl.mail.disposition import Disposition
 from jobctl.mail.entry import StoredEntry
 from jobctl.schedule.expiry import Life, expires_at, life_of
@@ -48,6 +48,14 @@ class Lifetimes:
     def rule(self, stored: StoredEntry, now: float) -> RetryRule | None:
         """The retry rule that applies to an entry."""
         return self.rules.rule(self.number(stored, now))
+
+    def youngest(self) -> float:
+        """Seconds: nothing younger is told of or returned by its age."""
+        channels = self.settings.channels.values()
+        ages = [first for channel in channels for first, *_ in channel.notices.values()]
+        ages += [rule.lifetime for rule in self.settings.retry if rule.lifetime is not None]
+        ages += [rule.notices[0] for rule in self.settings.retry if rule.notices is not None]
+        return min(ages, default=DEFAULT_NOTICES[0])
 
     def expires_at(self, stored: StoredEntry, now: float) -> float:
         """Epoch seconds at which it is given up."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from jobctl.controller.notices import NOTHING
@@ -51,17 +51,21 @@ class Unattempted:
         self._verdicts = verdicts
         self._reactor = reactor
 
-    def expire(self, entry_ids: list[str]) -> None:
-        """Their age has reached the last of ``notices``."""
+    def expire(self, entry_ids: list[str]) -> Deferred[None]:
+        """
+        They have been tried for long or often enough.
+
+        :return: Fires when all has been decided, not when it is recorded; so do the others.
+        """
 
         def settle(stored: StoredEntry, original: Original, now: float) -> Settlement:
             why = self._verdicts.lifetimes.why_ended(stored, now)
             log.info("{entry}: given up: {why}", entry=stored.entry.id, why=why)
             return self._verdicts.expired(stored, now, original)
 
-        self._begin(entry_ids, settle, self._whole)
+        return self._begin(entry_ids, settle, self._whole)
 
-    def warn(self, due: list[tuple[str, float]]) -> None:
+    def warn(self, due: list[tuple[str, float]]) -> Deferred[None]:
         """Their senders are told of the delay: entries, each with the age that it has reached."""
         ages = dict(due)
 
@@ -69,7 +73,7 @@ class Unattempted:
             log.info("{entry}: delayed, its sender is warned", entry=stored.entry.id)
             return self._verdicts.warned(stored, ages[stored.entry.id], now, original)
 
-        self._begin(list(ages), settle, self._header)
+        return self._begin(list(ages), settle, self._header)
 
     def unreachable(self, entry_ids: list[str], why: CannotStart, job: str) -> None:
         """
@@ -98,9 +102,8 @@ class Unattempted:
     async def _header(self, stored: StoredEntry) -> Original:
         return await self._quotes.of(stored, header=True) if self._verdicts.notices.warns(stored) else NOTHING
 
-    def _begin(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
-        if entry_ids:
-            ensureDeferred(self._all(entry_ids, settle, quote))
+    def _begin(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> Deferred[None]:
+        return ensureDeferred(self._all(entry_ids, settle, quote))
 
     async def _all(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
         for at in range(0, len(entry_ids), TOGETHER):

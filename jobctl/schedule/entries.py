@@ -94,6 +94,27 @@ class Entries:
         """Which rules apply to these entries could not be found out: ask again."""
         self._memory.judge.update((id, None) for id in ids if id in self._memory.items)
 
+    def adopt(self, entry: QueueEntry, rule: int) -> bool:
+        """
+        An entry that only the store has is to be decided upon without an attempt.
+
+        :param rule: Number of the retry rule that applies to it.
+        :return: ``False``: memory has it, or an operator; else it stays with the caller until ``settled`` or
+            ``deferred``.
+        """
+        if entry.id in self._memory.items or not self._window.fresh(entry.id):
+            return False
+        entry.rule = rule
+        self._memory.enter(entry).state = EXPIRED
+        return True
+
+    def postponed(self, entry: QueueEntry) -> None:
+        """The store has an entry as due later; it is read when its time comes near."""
+        channel = self._memory.channels.get(entry.channel)
+        self._window.later(
+            channel.hosts.get(entry.host) if channel is not None else None, entry.id, entry.due
+        )
+
     def settled(self, id: str, now: float) -> None:
         """An entry has left the queue, or is held."""
         item = self._memory.items.get(id)

@@ -324,6 +324,12 @@ class Memory:
         live.sort(key=lambda record: -record[2].entry.due)
         return [record[2] for record in live[:count]]
 
+    def latest_shut(self, count: int) -> list[Item]:
+        """Those whose delivery window opens last."""
+        live = [record for record in self._delayed if record[2].state == DELAYED and record[2].shut]
+        live.sort(key=lambda record: -record[3])
+        return [record[2] for record in live[:count]]
+
     def next_due(self) -> float | None:
         """Epoch seconds at which :meth:`wake` will have something to do."""
         delayed = self._delayed

@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 import msgspec
 
+from jobctl.mail.entry import QueueEntry
+
 Key = tuple[float, str]
 
 
@@ -52,6 +54,8 @@ class Plan(msgspec.Struct, gc=False):
     :ivar warn: Entries whose senders are to be told of the delay, each with the age (one of ``notices``)
         that it has reached; they stay with the caller likewise.
     :ivar stop_jobs: Jobs to be stopped in order; nothing more is handed to them.
+    :ivar postpone: Entries that the store is to have as due at a later time, because their delivery window
+        is closed and memory is full: record it and say ``postponed``.
     :ivar judge: Entries of which it is not known which retry rule applies: say it by ``ruled``.
     """
 
@@ -62,6 +66,7 @@ class Plan(msgspec.Struct, gc=False):
     stop_jobs: list[str]
     warn: list[tuple[str, float]] = []
     judge: list[str] = []
+    postpone: list[tuple[QueueEntry, float]] = []
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -64,6 +64,8 @@ class Scheduler:
         self.deferred = entries.deferred
         self.ruled = entries.ruled
         self.judge_later = entries.judge_later
+        self.postponed = entries.postponed
+        self.adopt = entries.adopt
         self.settled = entries.settled
         self.remove = entries.remove
         self.promote = entries.promote
@@ -93,6 +95,11 @@ class Scheduler:
         for channel in settings.channels.values():
             queue = self._memory.channels[channel.name] = ChannelQueue(channel, settings.retry)
             self._memory.opened(queue)
+
+    @property
+    def complete(self) -> bool:
+        """Whether memory has the whole queue."""
+        return self._window.complete
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """
@@ -231,14 +238,17 @@ class Scheduler:
             self._staffing.start_run(memory.channel(run.channel), run, steady, starts)
         expired, memory.expired = memory.expired, []
         warn, memory.warn = memory.warn, []
+        load = self._load(now)
+        postponed, self._window.postponed = self._window.postponed, []
         return Plan(
             handouts,
             starts,
             [id for id in expired if self._apart(id)],
-            self._load(now),
+            load,
             stops,
             [pair for pair in warn if self._apart(pair[0])],
             self._to_judge() if memory.judge else [],
+            postponed,
         )
 
     def _to_judge(self) -> list[str]:
@@ -260,7 +270,8 @@ class Scheduler:
         Due work without a slot or without credit is not counted: who frees a slot calls.
         """
         memory = self._memory
-        if memory.dirty or memory.expired or memory.warn or memory.judge or self._stop:
+        waiting = memory.dirty or memory.expired or memory.warn or memory.judge or self._window.postponed
+        if waiting or self._stop:
             return self._now
         check = self._staffing.checks.next()
         times = [

@@ -19,6 +19,8 @@ RESERVE = 20
 BLOCKED = 64
 # Pairs that a request may leave out (IMessageStore.window).
 MOST_SKIPPED = 500
+# Entries that wait for their delivery window and make room at a time: each is a change in the store.
+SHUT_AT_ONCE = 1000
 # Ids remembered that an operator removed or that left while the store was being read.
 MOST_REMEMBERED = 50_000
 
@@ -44,6 +46,8 @@ class Window:
         self.asked: LoadRequest | None = None
         self._gone: dict[str, None] = {}
         self._removed: dict[str, None] = {}
+        #: Entries that the store is to have as due later, with the time.
+        self.postponed: list[tuple[QueueEntry, float]] = []
         self._overrun = False
         self._tight_at: int | None = None
         self._window_turn = True
@@ -148,6 +152,10 @@ class Window:
         if surplus > 0:
             for item in self._memory.latest_delayed(surplus, now):
                 self._drop(item)
+        surplus = min(len(self._items) - self._low, SHUT_AT_ONCE)
+        if surplus > 0:
+            for item in self._memory.latest_shut(surplus):
+                self._postpone(item)
         self._shed_excess([host for host in hosts if not self._stuck(host)])
         for host in stuck:
             if len(self._items) <= self._low:
@@ -185,6 +193,22 @@ class Window:
         (item.host.cursor or self.cursor).miss(item.entry.due)
         self.left(item.entry.id)
         self._memory.forget(item)
+
+    def _postpone(self, item: Item) -> None:
+        """
+        Its delivery window is closed: it leaves memory, and the store is to have it due when that opens.
+
+        Before that is recorded it is not read again, or it would come back at once.
+        """
+        self.postponed.append((item.entry, item.due))
+        self._drop(item)
+        self.removed(item.entry.id)
+
+    def later(self, host: HostQueue | None, id: str, due: float) -> None:
+        """The store has a postponed entry as due then."""
+        self._removed.pop(id, None)
+        cursor = host.cursor if host is not None and host.cursor is not None else self.cursor
+        cursor.miss(due)
 
     # Loading.
 

@@ -1,0 +1,78 @@
+"""Mail that memory has no room for grows old too: its senders are warned, and it is returned in time."""
+
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from jobctl.controller.lifetimes import Lifetimes
+from jobctl.mail.entry import StoredEntry
+from jobctl.schedule.expiry import ended, warning_age
+
+log = Logger()
+
+# Seconds between rounds, and entries read at a time.  A round reads what is older than the first age of
+# notices, and there is none while memory has the whole queue.
+EVERY = 1800.0
+PAGE = 200
+
+
+class Aging:
+    """
+    Goes through the old mail in the store, as long as that has more than memory.
+
+    What is in memory the schedule looks at itself, to the second.
+
+    :param controller: :class:`jobctl.controller.controller.Controller`
+    """
+
+    def __init__(self, controller: Any) -> None:
+        self._at = controller
+        self._next: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """From now on."""
+        self._next = self._at.reactor.callLater(EVERY, self._round)
+
+    def stop(self) -> None:
+        """No more."""
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._next = None
+
+    def _round(self) -> None:
+        self.start()
+        if not self._at.scheduler.complete:
+            ensureDeferred(self._all()).addErrback(
+                lambda why: log.error("old mail cannot be read: {why}", why=why.getErrorMessage())
+            )
+
+    async def _all(self) -> None:
+        after = None
+        while self._next is not None:
+            page: list[StoredEntry] = await self._at.store.directory(held=False, limit=PAGE, after=after)
+            if self._next is None or not await self._page(page):
+                return
+            after = page[-1].entry.id
+
+    async def _page(self, page: list[StoredEntry]) -> bool:
+        """Decide on some; ``False``: all that follow are younger than anybody is told of."""
+        at = self._at
+        lifetimes: Lifetimes = at.verdicts.lifetimes
+        now: float = at.reactor.seconds()
+        expired: list[str] = []
+        warn: list[tuple[str, float]] = []
+        for stored in page:
+            entry = stored.entry
+            life = lifetimes.of(stored, now)
+            age = warning_age(life, entry, now)
+            over = ended(life, entry, now)
+            if (over or age is not None) and at.scheduler.adopt(entry, lifetimes.number(stored, now)):
+                if over:
+                    expired.append(entry.id)
+                elif age is not None:
+                    warn.append((entry.id, age))
+        await at.unattempted.expire(expired)
+        await at.unattempted.warn(warn)
+        return len(page) == PAGE and page[-1].entry.enqueued + lifetimes.youngest() <= now
