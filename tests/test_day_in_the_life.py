@@ -242,6 +242,8 @@ def test_one_is_refused_and_an_operator_gives_the_rest_back(life: Life) -> None:
     (_, first), *_ = life.letters()
     assert read(first) == ("Delivery has failed", [("bob", "failed", "5.1.1")])
     life.operator("qm_return", QmReturn(ids=(id,)))
+    assert len(life.letters()) == 1, "it could still be undone"
+    life.turn(20)
     _, (_, second) = life.letters()
     assert read(second) == ("Delivery has been manually aborted", [("carol", "failed", "5.0.0")])
     life.until(9)
