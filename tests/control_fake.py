@@ -14,7 +14,8 @@ from jobctl.accounts.balance import COUNTS, ledger_rows
 from jobctl.accounts.counting import ChannelCounts, Volume, counter_row
 from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import IOperations, IReceiver
-from jobctl.control.refusals import unknown_channel, unknown_id, unknown_operation
+from jobctl.control.refusals import unknown_channel, unknown_hold_rule, unknown_id, unknown_operation
+from jobctl.control.requests import HoldAdd
 from jobctl.control.selection import in_list
 from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, UsageError
 from jobctl.mail.acts import Act, Stage
@@ -447,6 +448,22 @@ class FakeOperations:
 
     def counters_clear(self, request: Any, caller: Any, stream: Any) -> Any:
         return {"channels": ["l", "tcp_local"]}
+
+    def hold_add(self, request: Any, caller: Any, stream: Any) -> Any:
+        self.calls.append((request, caller))
+        expires = None if request.expires is None else NOW + request.expires
+        rule = {"rule": 12, "where": request.where, "reason": request.reason, "author": "root", "since": NOW}
+        return {**rule, "expires": expires, "release": request.release, "cause": f"rule 12: {request.reason}"}
+
+    def hold_list(self, request: Any, caller: Any, stream: Any) -> Any:
+        return [self.hold_add(HoldAdd(where="age>1h", reason="why", expires=3600.0), caller, stream)]
+
+    def hold_remove(self, request: Any, caller: Any, stream: Any) -> Any:
+        if request.rule != 12:
+            raise unknown_hold_rule(request.rule)
+        rule = self.hold_add(HoldAdd(where="age>1h"), caller, stream)
+        released = {"done": ["a1"], "failed": [], "operation": 14, "count": 1}
+        return {**rule, "released": released if request.release else None}
 
     def ledger(self, request: Any, caller: Any, stream: Any) -> Any:
         return ledger_rows({"l": LEDGER, "tcp_local": {**LEDGER, "queued": 2}})

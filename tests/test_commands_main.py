@@ -335,6 +335,27 @@ def test_operations_and_audit(jobctl):
     assert (row["who"], row["what"], row["number"], row["stage"]) == ("ann", "stop", 10, "done")
 
 
+def test_hold_rules(jobctl):
+    """Made with a reason and an end, shown with author and expiry, removed, and what they held released."""
+    assert jobctl("hold", "where", "age>1h", "--reason", "partner moves")[:2] == (
+        0,
+        ["hold rule 12, until it is removed"],
+    )
+    assert jobctl("hold", "where", "age>1h", "-expires=2h")[1][0].startswith("hold rule 12, until ")
+    rule = json.loads("".join(jobctl("hold", "where", "age>1h", "--expires", "PT1H", "--json")[1]))
+    assert (rule["expires"] - rule["since"], rule["held"]) == (3600, None)
+    status, out, _ = jobctl("hold", "list")
+    assert status == 0 and "age>1h" in out[1] and "root" in out[1]
+    assert json.loads("".join(jobctl("hold", "list", "--json")[1]))[0]["reason"] == "why"
+    assert jobctl("hold", "remove", "12")[1] == ["hold rule 12 is removed"]
+    assert jobctl("hold", "remove", "12", "--release")[1] == ["hold rule 12 is removed", "released a1"]
+    assert jobctl("hold", "remove", "13")[0] == exits.NO_INPUT
+    for words in (("--expires", "soon"), ("--expires", "0")):
+        status, _, err = jobctl("hold", "where", "age>1h", *words)
+        assert status == exits.USAGE and "--expires" in err[0]
+    assert jobctl("hold", "where", "age>1h", "--queued")[1][-1] == "no messages"
+
+
 def test_return(jobctl):
     """A reason can be given."""
     assert jobctl("qm", "return", "-reason=spam", "a1") == (0, ["returned a1"], [])

@@ -199,7 +199,7 @@ def change(context: Context) -> int:
         keys["undo"] = False
     if args.all or args.where is not None:
         if args.confirm is not False:
-            seen = _shown(context, args)
+            seen = seen_before(context, args.verb, args.kind.held)
             if seen is None:
                 return exits.OK
             keys |= seen
@@ -210,6 +210,16 @@ def change(context: Context) -> int:
 
 def carry_out(context: Context, op: str, keys: dict[str, Any], verb: str, done: str) -> int:
     """Have an operation done, show how far it is, and report what came of it."""
+    result = watched(context, op, keys, verb)
+    if context.json:
+        write_json(result)
+    elif getattr(context.args, "log", True):
+        report(result, done)
+    return tell_failures(result)
+
+
+def watched(context: Context, op: str, keys: dict[str, Any], verb: str) -> dict[str, Any]:
+    """Have an operation done, show how far it is; gives what came of it."""
     result: dict[str, Any] = {}
     number = None
     try:
@@ -228,10 +238,11 @@ def carry_out(context: Context, op: str, keys: dict[str, Any], verb: str, done: 
                 file=sys.stderr,
             )
         raise
-    if context.json:
-        write_json(result)
-    elif getattr(context.args, "log", True):
-        report(result, done)
+    return result
+
+
+def tell_failures(result: dict[str, Any]) -> int:
+    """Say what could not be done; gives the exit status."""
     failed = result.get("failed", [])
     for failure in failed[:_NAMED]:
         name = failure["id"] or f"operation {result.get('operation')}"
@@ -271,17 +282,19 @@ def exit_of(failed: list[dict[str, Any]]) -> int:
     return exits.TEMPORARY if exits.TEMPORARY in statuses else max(statuses, default=exits.OK)
 
 
-def _shown(context: Context, args: argparse.Namespace) -> dict[str, Any] | None:
+def seen_before(context: Context, verb: str, held: bool | None) -> dict[str, Any] | None:
     """
     Show how many are meant and some of them, and ask.
 
+    :param held: Only held ones, only others, or both.
     :return: What makes the change one of just these; ``None``: there are none.
     :raises UsageError: It was not confirmed.
     """
+    args = context.args
     what = args.where if args.where is not None else f"all messages of channel {args.channel}"
     if not _terminal():
-        raise UsageError(f"{args.verb} {what}: say --yes (or --no-confirm) where nobody can be asked")
-    keys = {"channel": args.channel, "all": args.all or None, "where": args.where, "held": args.kind.held}
+        raise UsageError(f"{verb} {what}: say --yes (or --no-confirm) where nobody can be asked")
+    keys = {"channel": args.channel, "all": args.all or None, "where": args.where, "held": held}
     seen = context.call("qm.preview", **keys)
     count = seen["count"]
     if not count:
@@ -291,7 +304,7 @@ def _shown(context: Context, args: argparse.Namespace) -> dict[str, Any] | None:
         write_table(_SAMPLE, seen["sample"])
         if count > len(seen["sample"]):
             write(f"... and {count - len(seen['sample'])} more")
-    _ask(f"{args.verb} {count} message{'' if count == 1 else 's'}, {kilobytes(seen['octets'])} KB")
+    _ask(f"{verb} {count} message{'' if count == 1 else 's'}, {kilobytes(seen['octets'])} KB")
     return {"snapshot": seen["snapshot"], "at": seen["at"], "expected": count}
 
 

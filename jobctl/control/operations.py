@@ -265,6 +265,15 @@ class IOperations(Interface):
     def undo(request, caller, stream):
         """:return: As :meth:`qm_hold`."""
 
+    def hold_add(request, caller, stream):
+        """:return: ``{rule, where, reason, author, since, expires, release, cause}``."""
+
+    def hold_list(request, caller, stream):
+        """:return: A list of what :meth:`hold_add` gives."""
+
+    def hold_remove(request, caller, stream):
+        """:return: As :meth:`hold_add` with ``released``: null, or as :meth:`qm_release`."""
+
     def qm_preview(request, caller, stream):
         """:return: ``{count, octets, sample, snapshot, at}``; ``sample`` as :meth:`qm_held`."""
 

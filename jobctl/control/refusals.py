@@ -47,6 +47,11 @@ def unknown_operation(number: int) -> UsageError:
     return UsageError(f"there is no operation {number}; see 'jobctl qm operations'", os.EX_NOINPUT)
 
 
+def unknown_hold_rule(number: int) -> UsageError:
+    """No hold rule in force has this number."""
+    return UsageError(f"there is no hold rule {number}; see 'jobctl hold list'", os.EX_NOINPUT)
+
+
 def bad_address(address: str, why: object) -> UsageError:
     """Not an address that mail can be sent to."""
     return UsageError(f"the address {address!r} will not do: {why}", os.EX_DATAERR)

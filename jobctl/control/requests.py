@@ -391,6 +391,39 @@ class Undo(Request, tag="undo", frozen=True):
     background: bool = False
 
 
+class HoldAdd(Request, tag="hold.add", frozen=True):
+    """
+    Hold mail that is still to come.
+
+    :ivar where: What is meant, a selector.
+    :ivar expires: Seconds for which the rule holds mail, ``None``: until it is removed.
+    :ivar release: When the rule ends, what it has held goes again.
+    """
+
+    right: ClassVar[str] = CHANGE
+    where: str
+    reason: str = ""
+    expires: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    release: bool = False
+
+
+class HoldList(Request, tag="hold.list", frozen=True):
+    """The rules by which mail is held that is still to come."""
+
+
+class HoldRemove(Request, tag="hold.remove", frozen=True):
+    """
+    Hold no more mail by a rule.
+
+    :ivar rule: Its number.
+    :ivar release: What it has held goes again, also where the rule does not say so.
+    """
+
+    right: ClassVar[str] = CHANGE
+    rule: int
+    release: bool = False
+
+
 class QmOperations(Request, tag="qm.operations", frozen=True):
     """Changes of many messages: those under way, and the latest that are over."""
 
@@ -497,6 +530,9 @@ AnyRequest = (
     | QmCancel
     | QmAudit
     | Undo
+    | HoldAdd
+    | HoldList
+    | HoldRemove
     | QmRead
     | QmHistory
 )

@@ -26,6 +26,7 @@ from jobctl.control.requests import (
     Undo,
 )
 from jobctl.controller.bulk import Bulk
+from jobctl.controller.hold_rules import HoldRules
 from jobctl.controller.looks import Looks
 from jobctl.controller.moving import Moving
 from jobctl.controller.steering import Steering
@@ -50,6 +51,7 @@ class Changes:
     The changing operations of the control socket.
 
     :ivar undoing: What becomes final when its time is over.
+    :ivar hold_rules: By which new mail is held.
     """
 
     def __init__(self, controller: Any, looks: Looks) -> None:
@@ -62,6 +64,7 @@ class Changes:
         self.bulk = Bulk(controller, looks, steering, self._acts)
         self.undoing = Undoing(controller, steering, self._acts, self._verbs, self.bulk)
         self.bulk.graced = self.undoing.look_at
+        self.hold_rules = HoldRules(controller, self.bulk, self._verbs)
 
     async def qm_stop(self, request: QmStop, caller: Caller, stream: Any) -> dict[str, list[str]]:
         names = self._looks.channels(request.channel)
@@ -183,6 +186,7 @@ class Changes:
     async def stop(self) -> None:
         """The controller stops: what is under way ends after what it is at, and is on record as interrupted."""
         self.undoing.stop()
+        self.hold_rules.stop()
         for course in self._acts.cancel_all():
             while not course.over:
                 await course.changed()

@@ -201,6 +201,8 @@ class Controller:
         await self.live_changes.restore()
         await self.acts.restore()
         await self.operations.changes.undoing.start()
+        await self.operations.changes.hold_rules.restore()
+        self.intake.hold_rules = self.operations.changes.hold_rules
         for name in await self.store.stopped():
             self.scheduler.stop(name)
         now = self.reactor.seconds()

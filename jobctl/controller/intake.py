@@ -54,6 +54,7 @@ class Intake:
         self._stored = stored
         self._seconds = seconds
         self.queued: list[Callable[[list[str], Submission], None]] = []
+        self.hold_rules: Any = None
         self.reconfigure(settings, router)
 
     def reconfigure(self, settings: Settings, router: Router) -> None:
@@ -157,7 +158,7 @@ class Intake:
         message_id = subject = ""
         if self._labelling:
             message_id, subject = labels(content if type(content) is bytes else beginning)
-        return Submission(
+        submission = Submission(
             envelope=envelope,
             source=source,
             content=content,
@@ -170,6 +171,8 @@ class Intake:
             subject=subject,
             job=job,
         )
+        # Our own notifications go: who is to be told is told.
+        return self.hold_rules.applied(submission) if accepted and self.hold_rules else submission
 
     def most_octets(self, source_channel: str) -> int:
         """The largest content that is taken, with the trace field that its program added; 0 = no limit."""

@@ -79,6 +79,9 @@ class Operations:
         self.qm_cancel = changes.qm_cancel
         self.qm_audit = changes.qm_audit
         self.undo = changes.undo
+        self.hold_add = changes.hold_rules.hold_add
+        self.hold_list = changes.hold_rules.hold_list
+        self.hold_remove = changes.hold_rules.hold_remove
         self.changes = changes
 
     def ping(self, request: Any, caller: Caller, stream: Any) -> str:
