@@ -15,7 +15,8 @@ from jobctl.routing.router import Router
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MANUAL = (DOCS / "configuration.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```toml\n(.*?)```", MANUAL, re.DOTALL)
+PAGES = (MANUAL, (DOCS / "notifications.md").read_text(encoding="utf-8"))
+EXAMPLES = [example for page in PAGES for example in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]
 
 
 def test_the_page_of_options_is_what_the_loader_knows() -> None:

@@ -210,6 +210,20 @@ def test_the_history_of_delivery_is_appended():
     assert "root" not in shown and "died" not in shown and "eve" not in shown
 
 
+def test_what_was_said_again_and_again_is_told_once():
+    """A week of the same reply is two lines, with the number of attempts and when the last was."""
+    bob, eve = (
+        [Attempt(ARRIVED + 600 * n, "deferred", "451 4.7.0 later", who, "", "mx") for n in range(30)]
+        for who in ("bob@b.example", "eve@b.example")
+    )
+    mixed = tuple(line for pair in zip(bob, eve, strict=True) for line in pair)
+    several = (REFUSED, Disposition("eve@b.example", Verdict.FAILED, "5.1.1", "550 no"))
+    text = text_of(parsed(verdicts=several, original=Original(ORIGINAL, mixed)))
+    assert text.count("451 4.7.0 later (mx)") == 2
+    assert text.count("the same 29 more times, the last on ") == 2
+    assert "earlier attempts" not in text
+
+
 def test_with_several_recipients_the_history_says_who():
     """Whose attempt it was is told where there could be a doubt."""
     eve = Disposition("eve@b.example", Verdict.FAILED, "5.1.1", "550 no")

@@ -1,19 +1,28 @@
 """The words of notifications: an operator's own texts, what cannot be used of them, and the choice of language."""
 
+import json
 import os
+import re
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobctl.commands import exits
+from jobctl.commands.main import main
 from jobctl.config.loader import load_text
 from jobctl.config.notification import BUILT_IN as CONFIGURED
 from jobctl.config.settings import LanguageRule
 from jobctl.controller.texts import BUILT_IN, TextLibrary
 from jobctl.errors import ConfigError
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.entry import Attempt
+from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.xtext import decode_embedded, decode_xtext, embedded, xtext
 from jobctl.notification.language import chosen
-from jobctl.notification.notice import Kind
+from jobctl.notification.notice import Kind, Original
 from jobctl.notification.original import field, languages
 from jobctl.notification.report import report
 from jobctl.notification.texts import FILES, KIND_FILE, TextFault, Texts, parse_labels, parse_template
@@ -65,6 +74,21 @@ def test_sequences_stand_for_what_the_manual_says(tmp_path):
     text = shown(library, "en", kind=Kind.DELAYED, until=case().now + 3 * 86400)
     filled = "[4 days|3 days|E1@mail.example.org|postmaster@mail.example.org|mail.example.org|ann@a.example]"
     assert filled in " ".join(text.split()) and text.count("Message-ID: <1@a.example>") == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "seen"),
+    [
+        ("Änn =?utf-8?q?M=C3=BCller?= <ann@box.de>", "Änn Müller <ann@box.de>"),
+        ("=?utf-8?q?M=C3?=\r\n =?utf-8?q?=BCller?= =?iso-8859-1?b?/A==?= x", "Müllerü x"),
+        ("=?unknown?q?x?= =?utf-8?b?!!!?= =?", "=?unknown?q?x?= =?utf-8?b?!!!?= =?"),
+        ("a\t\x1b[31mb\u202ec\u2028d", "a [31mb c d"),
+        ("y" * 500, "y" * 200 + "..."),
+    ],
+)
+def test_header_fields_are_shown_as_people_write_them(raw, seen):
+    """Encoded words are read where they are in order; what hides or turns round the rest is taken out."""
+    assert field(b"X: y\r\nSubject: " + raw.encode() + b"\r\nY: z\r\n", "subject") == seen
 
 
 def test_a_new_language_and_a_dialect(tmp_path):
@@ -246,3 +270,75 @@ def test_any_file_is_a_text_or_a_fault(octets):
         library = TextLibrary()
         content = report(case(), own.over(library.english), library.english).content
         assert content.count(b"--Boundary_(ID_N1)") == built_in_report().content.count(b"--Boundary_(ID_N1)")
+
+
+@pytest.fixture
+def greenwich(monkeypatch):
+    """Dates are in UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_the_sample_in_the_manual_is_real(greenwich):
+    """docs/notifications.md shows a notification just as it would be sent."""
+    manual = (Path(__file__).parent.parent / "docs" / "notifications.md").read_text(encoding="utf-8")
+    shown_there = re.search(r"```\n(From: .*?)```", manual, re.DOTALL)[1]
+    arrived = 1795284000.0
+    replies = ("451 4.7.1 Greylisted", *["452 4.2.2 Over quota"] * 17)
+    original = (
+        b"Date: Sat, 21 Nov 2026 18:00:00 +0000\r\nFrom: Ann <ann@example.com>\r\nTo: bob@example.net\r\n"
+        b"Subject: Meeting\r\nMessage-ID: <4711@example.com>\r\n\r\n"
+    )
+    times = (arrived + 2, *(arrived + 3610 + 18_000 * n for n in range(17)))
+    history = tuple(
+        Attempt(when, "deferred", reply, "bob@example.net", "", "mx.example.net")
+        for when, reply in zip(times, replies, strict=True)
+    )
+    late = Disposition("bob@example.net", Verdict.FAILED, "4.4.7", replies[-1], "mx.example.net")
+    made = built_in_report(
+        kind=Kind.TIMEDOUT,
+        to="ann@example.com",
+        envelope=Envelope("ann@example.com", (Recipient("bob@example.net"),)),
+        verdicts=(late,),
+        original=Original(original, history),
+        arrived=arrived,
+        now=arrived + 4 * 86400,
+        envelope_id="LOYW3V28A8EAD6A543@mail.example.org",
+    )
+    message = read(made.content)
+    header = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Subject"))
+    assert f"{header}\n{text_of(message)}" == shown_there
+
+
+def test_a_sample_can_be_looked_at(tmp_path, capsys):
+    """jobctl test notification shows the configured words, and names what cannot be used."""
+    path = tmp_path / "jobctl.toml"
+    path.write_text(f'{HEAD}[notification]\nlanguage = "de"\ndirectory = "texts"\n')
+    (tmp_path / "texts" / "fr").mkdir(parents=True)
+    (tmp_path / "texts" / "fr" / "return_suffix.txt").write_text("Bonne journée !")
+
+    def sample(*words):
+        status = main(["--config", str(path), "test", "notification", *words])
+        return status, *capsys.readouterr()
+
+    for kind in Kind:
+        status, out, err = sample("--kind", kind.value)
+        assert (status, err) == (exits.OK, "")
+        assert "Dies ist ein automatischer Bericht" in out and "bob@example.net" in out
+    status, out, _ = sample("--language", "fr", "--copy")
+    assert status == exits.OK and out.startswith(
+        "From: Remise du courrier <postmaster@mail.example.org>\nTo: postmaster@"
+    )
+    assert "Bonne journée !" in sample("--language", "fr-CA")[1]
+    assert "\nContent-Type: message/delivery-status\n" in sample("--source")[1]
+    assert json.loads(sample("--json")[1])["language"] == "de"
+    status, _, err = sample("--language", "it")
+    assert status == exits.CONFIG and "there are no texts for 'it'; there are: de, en, es, fr" in err
+    (tmp_path / "texts" / "fr" / "return_failed.txt").write_text("no names")
+    status, out, err = sample()
+    assert status == exits.CONFIG and "has no %R" in err and "bob@example.net" in out
+    assert main(["--config", str(path), "test", "config"]) == exits.OK
+    assert "return_failed.txt: has no %R" in capsys.readouterr().out

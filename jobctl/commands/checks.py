@@ -1,9 +1,10 @@
 """``jobctl test``: try the configuration without touching the queue."""
 
-from jobctl.commands import exits, former, matching, rewriting
+from jobctl.commands import exits, former, matching, notification_sample, rewriting
 from jobctl.commands.context import Context
-from jobctl.commands.output import write, write_json
+from jobctl.commands.output import printable, write, write_json
 from jobctl.commands.parser import Commands, command, family
+from jobctl.config.settings import Settings
 
 _EXAMPLES = """\
   jobctl test config
@@ -27,6 +28,7 @@ def register(commands: Commands) -> None:
     )
     rewriting.register(subcommands)
     matching.register(subcommands)
+    notification_sample.register(subcommands)
     former.register_tests(subcommands)
 
 
@@ -35,12 +37,26 @@ def config(context: Context) -> int:
     settings = context.settings
     if context.json:
         notes = [{"line": note.line, "key": note.key, "text": note.text} for note in settings.notes]
-        write_json({"path": settings.path, "channels": sorted(settings.channels), "notes": notes})
+        faults = _text_faults(settings)
+        write_json(
+            {"path": settings.path, "channels": sorted(settings.channels), "notes": notes, "texts": faults}
+        )
         return exits.OK
     for note in settings.notes:
         write(f"{settings.path}:{note.line}: {note.key}: {note.text}")
+    for fault in _text_faults(settings):
+        write(printable(f"{fault}; the built-in text is used instead"))
     write(
         f"{settings.path} is in order: {len(settings.channels)} channels, {len(settings.services)} services, "
         f"{len(settings.rules)} rewrite rules"
     )
     return exits.OK
+
+
+def _text_faults(settings: Settings) -> list[str]:
+    """What of an operator's texts for notifications cannot be used; no reason to refuse the configuration."""
+    if settings.notification.directory is None:
+        return []
+    from jobctl.controller.texts import TextLibrary
+
+    return TextLibrary(settings.notification.directory).faults

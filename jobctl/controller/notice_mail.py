@@ -39,7 +39,6 @@ class NoticeMail:
             if case.whole and self._too_large(made):
                 case = msgspec.structs.replace(case, whole=False)
                 made = self._routed(case, stored, self._written(case, stored))
-            return made
         except Refusal as why:
             log.warn(
                 "{entry}: {kind}, and {whom} cannot be told: {why}",
@@ -49,6 +48,14 @@ class NoticeMail:
                 why=why.text,
             )
             return None
+        log.info(
+            "{entry}: {kind}, {to} is told by {notice}",
+            entry=stored.entry.id,
+            kind=case.kind.value,
+            to=case.to,
+            notice=case.unique,
+        )
+        return made
 
     def _written(self, case: Notice, stored: StoredEntry) -> Report:
         language = self._language(case, stored)

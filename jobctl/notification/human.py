@@ -12,7 +12,7 @@ from jobctl.notification.texts import COPY, KIND_FILE, PREFIX, SUFFIX, UNSENT, T
 from jobctl.notification.wording import clean, tidy
 
 _SHOWN_FIELDS = ("Message-ID", "Date", "From", "To", "Subject")
-# Attempts that are shown, the last ones.
+# Attempts that are shown, the last ones; those that say the same count as one.
 MOST_ATTEMPTS = 20
 # Characters of a reply that people are shown; programs find all of it in the other part.
 _MOST_REPLY = 1000
@@ -20,7 +20,7 @@ _MOST_REPLY = 1000
 
 def human_text(case: Notice, texts: Texts) -> str:
     """
-    Prefix, the text of the kind, what was tried before, suffix; lines of 78 characters, CRLF line ends.
+    Prefix, the text of the kind, what was tried before, suffix; lines of 75 characters, CRLF line ends.
 
     :param texts: Complete, as :meth:`Texts.over` makes them.
     """
@@ -90,14 +90,32 @@ def _history(case: Notice, texts: Texts) -> str:
     tried = [line for line in case.original.history if line.what in TOLD and line.recipient in told]
     if not tried:
         return ""
+    runs = _runs(tried)
     lines = [texts.label("HISTORY"), ""]
-    if len(tried) > MOST_ATTEMPTS:
+    if len(runs) > MOST_ATTEMPTS:
         lines.append(f"  ({texts.label('HISTORY_OLDER')})")
     known = {recipient.address: recipient for recipient in case.envelope.recipients}
-    for line in tried[-MOST_ATTEMPTS:]:
-        recipient = known.get(line.recipient) or Recipient(line.recipient)
-        lines.append(_attempt(line, final_of(recipient, case.addresses).address if len(told) > 1 else ""))
+    for run in runs[-MOST_ATTEMPTS:]:
+        recipient = known.get(run[0].recipient) or Recipient(run[0].recipient)
+        lines.append(_attempt(run[0], final_of(recipient, case.addresses).address if len(told) > 1 else ""))
+        if len(run) > 1:
+            again = texts.label("HISTORY_SAME").replace("%C", str(len(run) - 1))
+            lines.append(f"    {again.replace('%T', rfc5322_date(run[-1].when))}")
     return "\n".join(lines)
+
+
+def _runs(tried: list[Attempt]) -> list[list[Attempt]]:
+    """Attempts on one recipient that brought the same words, in a row, in the order of the first of each."""
+    runs: list[list[Attempt]] = []
+    last: dict[str, list[Attempt]] = {}
+    for line in tried:
+        run = last.get(line.recipient)
+        if run is not None and (run[0].text, run[0].host) == (line.text, line.host):
+            run.append(line)
+        else:
+            last[line.recipient] = run = [line]
+            runs.append(run)
+    return runs
 
 
 def _attempt(line: Attempt, recipient: str) -> str:

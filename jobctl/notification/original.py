@@ -13,6 +13,9 @@ _LONGEST = 200
 # The copy of a notification that a postmaster gets, so that it is never copied again, however often it comes back.
 COPY_FIELD = "Postmaster-Copy"
 _COPY = re.compile(rb"(?im)^" + COPY_FIELD.encode() + rb":")
+# Encoded words in a row, which may share the octets of a character.
+_WORD = r"=\?[^?\s]{1,40}\?[QqBb]\?[^?\s]*\?="
+_ENCODED = re.compile(rf"{_WORD}(?:\s+{_WORD})*", re.ASCII)
 # What this says of the reader's language, the surest first (RFC 8255 section 3, RFC 3282).
 _LANGUAGE_FIELDS = ("Accept-Language", "Preferred-Language", "X-Accept-Language", "Content-Language")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
@@ -60,14 +63,16 @@ def languages(header: bytes) -> list[str]:
 
 
 def _decoded(text: str) -> str:
-    """Encoded words (RFC 2047) read; left alone where they are not in order."""
-    if "=?" not in text:
-        return text
+    """Encoded words (RFC 2047) read, with raw UTF-8 around them; left alone where they are not in order."""
+    return _ENCODED.sub(_words, text) if "=?" in text else text
+
+
+def _words(found: "re.Match[str]") -> str:
     try:
-        parts = decode_header(text)
+        parts = decode_header(found[0])
         return "".join(
             part if isinstance(part, str) else part.decode(charset or "ascii", "replace")
             for part, charset in parts
         )
     except (HeaderParseError, LookupError, ValueError):
-        return text
+        return found[0]

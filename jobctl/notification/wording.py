@@ -5,7 +5,7 @@ import textwrap
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 WIDTH = 76
-_TEXT_WIDTH = 78
+_TEXT_WIDTH = 75
 _SURE = 240
 # A line of 998 octets is the most that mail has (RFC 5322 section 2.1.1), and a character takes up to four.
 _ASCII_WORD = re.compile(r"\S{900}(?=\S)")
@@ -41,7 +41,7 @@ def fold(line: str) -> str:
 
 def tidy(paragraph: str) -> str:
     """
-    A paragraph for people with no line longer than 78 characters, words left whole, LF line ends.
+    A paragraph for people with no line longer than 75 characters, words left whole, LF line ends.
 
     Lines that fit stay as they are, so that what was laid out by hand keeps its form; from the first
     that does not, the rest is filled anew.  What is indented goes on further to the right.
