@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import capturedLogs
 
-from jobctl.control.requests import CacheChange, QmDelete, QmDirectory, Run
+from jobctl.control.requests import CacheChange, Explain, QmDelete, QmDirectory, Run
 from jobctl.errors import StoreError, UsageError
 from jobctl.jobprotocol.frames import Route, Stop, VerdictFrame
 from jobctl.mail.envelope import Source
@@ -279,6 +279,24 @@ def test_delayed_mail_is_due_by_the_new_intervals(world):
     # What was added to the first interval so that they do not come together is kept.
     world.turn(31)
     assert sorted(frame.id for frame in job.assigned[3:]) == ids
+
+
+def test_delayed_mail_is_due_by_a_new_retry_rule(world):
+    """Of the mail that it means; a rule that only stands on another line changes nothing."""
+    ids = [world.accept(f"bob@{host}.example")[0] for host in ("x", "y")]
+    job = world.job()
+    for id in ids:
+        job.report(id, "deferred", "450 later")
+    world.turn(1)
+    before = [world.stored(id).entry.due for id in ids]
+    rule = "[[retry]]\nwhere = 'rcpt.domain=x.example'\nbackoff = ['PT5M']\n"
+    world.reload(CONFIGURATION + rule)
+    after = [world.stored(id).entry.due for id in ids]
+    assert [round(a - b) for a, b in zip(after, before, strict=True)] == [-300, 0]
+    assert not world.reload("# further down\n" + CONFIGURATION + rule).changes
+    assert after == [world.stored(id).entry.due for id in ids]
+    cause = world.do(world.operate("explain", Explain(message=ids[0])))["causes"][0]
+    assert "retry" in cause["where"]
 
 
 def test_what_was_tried_meanwhile_is_not_moved_again(world):

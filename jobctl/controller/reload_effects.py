@@ -93,7 +93,7 @@ async def _effect(
         return await _of_channel(controller, one, old, new, queues)
     if section == "retry":
         return (
-            "for all queued mail at once: how long it is tried; the next interval is by the new rules",
+            "for all queued mail at once: how long it is tried, and when it is due",
             sum(queue.messages for queue in queues.values()),
         )
     if section == "rewrite":

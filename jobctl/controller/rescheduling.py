@@ -1,12 +1,14 @@
-"""Delayed mail when the retry intervals of its channel change: it is due as the new ones have it."""
+"""Delayed mail when retry intervals or rules change: it is due as the new ones have it."""
 
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import DeferredLock, ensureDeferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from jobctl.config.settings import ChannelSettings, RetryRule, Settings
+from jobctl.config.settings import RetryRule, Settings
+from jobctl.controller.lifetimes import Lifetimes
 from jobctl.errors import StoreError
 from jobctl.mail.entry import Settlement, StoredEntry
 from jobctl.schedule.backoff import intervals
@@ -40,11 +42,13 @@ class Rescheduling:
 
     def changed(self, old: Settings, new: Settings) -> None:
         """Other settings are in force."""
+        before, after = Lifetimes(old), Lifetimes(new)
+        rules = _told(old.retry) != _told(new.retry)
         for name, channel in new.channels.items():
-            before = old.channels.get(name)
-            if before is not None and before.backoff != channel.backoff:
+            known = old.channels.get(name)
+            if known is not None and (rules or known.backoff != channel.backoff):
                 self._at_work += 1
-                ensureDeferred(self._channel(before, channel)).addErrback(_unfinished, name)
+                ensureDeferred(self._channel(name, before, after)).addErrback(_unfinished, name)
 
     def stop(self) -> None:
         """What is left keeps its time."""
@@ -54,14 +58,12 @@ class Rescheduling:
         if self._at_work:
             self._since.add(entry_id)
 
-    async def _channel(self, old: ChannelSettings, new: ChannelSettings) -> None:
+    async def _channel(self, name: str, old: Lifetimes, new: Lifetimes) -> None:
         await self._lock.acquire()
         moved, after = 0, None
         try:
             while not self._stopped:
-                page = await self._at.store.directory(
-                    channel=new.name, held=False, limit=TOGETHER, after=after
-                )
+                page = await self._at.store.directory(channel=name, held=False, limit=TOGETHER, after=after)
                 done = await gatherResults([ensureDeferred(self._move(one, old, new)) for one in page])
                 self._at.dispatch.kick()
                 for why in done:
@@ -76,19 +78,13 @@ class Rescheduling:
             if not self._at_work:
                 self._since.clear()
             self._lock.release()
-        log.info(
-            "{channel}: {count} delayed messages are due by other intervals", channel=new.name, count=moved
-        )
+        log.info("{channel}: {count} delayed messages are due by other intervals", channel=name, count=moved)
 
-    async def _move(
-        self, stored: StoredEntry, old: ChannelSettings, new: ChannelSettings
-    ) -> bool | StoreError:
+    async def _move(self, stored: StoredEntry, old: Lifetimes, new: Lifetimes) -> bool | StoreError:
         """Whether its due time has moved, or why it could not."""
         entry = stored.entry
         now: float = self._at.reactor.seconds()
-        # What a retry rule says does not change with the channel.
-        rule = self._at.verdicts.lifetimes.rule(stored, now)
-        by = _interval(new, stored, rule) - _interval(old, stored, rule)
+        by = _interval(new, stored, now) - _interval(old, stored, now)
         # Active ones get the new interval with their verdict; a run has taken others out of the schedule.
         waits = self._at.scheduler.state(entry.id, now) in ("delayed", None)
         if not (entry.attempts and entry.due > now and by and waits) or entry.id in self._since:
@@ -105,9 +101,17 @@ class Rescheduling:
             self._at.scheduler.add(entry, self._at.reactor.seconds())
 
 
-def _interval(channel: ChannelSettings, stored: StoredEntry, rule: RetryRule | None) -> float:
-    waits = intervals(channel, stored.entry.priority, rule)
-    return waits[min(max(stored.entry.attempts, 1), len(waits)) - 1]
+def _interval(lifetimes: Lifetimes, stored: StoredEntry, now: float) -> float:
+    """Seconds between its last attempt and the next."""
+    entry = stored.entry
+    channel = lifetimes.settings.channel(entry.channel)
+    waits = intervals(channel, entry.priority, lifetimes.rule(stored, now))
+    return waits[min(max(entry.attempts, 1), len(waits)) - 1]
+
+
+def _told(rules: tuple[RetryRule, ...]) -> list[RetryRule]:
+    """What rules say, wherever they stand."""
+    return [msgspec.structs.replace(rule, line=0) for rule in rules]
 
 
 def _unfinished(why: Failure, channel: str) -> None:
