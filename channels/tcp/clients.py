@@ -12,11 +12,11 @@ from jobctl.net.resolver import Resolver
 _NAME_LIFETIME = 600.0
 
 
-class RelayNetworks:
+class Networks:
     """
-    The networks whose clients may send to domains that are not ours.
+    Networks of a service's clients: ``relay_from``, ``proxy_from``, ``xclient_from``.
 
-    :param networks: ``relay_from`` of the service: addresses or networks in CIDR form.
+    :param networks: Addresses or networks in CIDR form.
     :raises ValueError: One of them is neither.
     """
 

@@ -13,7 +13,7 @@ import msgspec
 import jobctl
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
-from channels.tcp.clients import ClientNames, RelayNetworks
+from channels.tcp.clients import ClientNames, Networks
 from channels.tcp.process import Process
 from channels.tcp.security import Security
 from channels.tcp.session import Session
@@ -61,6 +61,7 @@ class Server:
         self.now = time.monotonic()
         self.sessions: set[Session] = set()
         self.held_back: set[Session] = set()
+        self._connected: dict[str, int] = {}
         self.debug = False
         self.purge_delay = 0.0
         self.session_time: float | None = None
@@ -126,7 +127,9 @@ class Server:
                 hello.service or {"name": "", "listen": [], "channel": channel.name}, ServiceSettings
             )
             mta = msgspec.convert(hello.mta or {}, MtaSettings)
-            self._relay = RelayNetworks(service.relay_from)
+            self._relay = Networks(service.relay_from)
+            self.front_ends = Networks(service.proxy_from)
+            self._impersonators = Networks(service.xclient_from)
             resolver = Resolver(self.reactor, channel.nameservers)
             self.security = Security(self.reactor, channel, service)
             self._configure(channel, service, mta)
@@ -146,6 +149,7 @@ class Server:
         host = channel.local_host
         self._channel = channel
         self._most = service.max_conns
+        self._most_of_one = service.max_conns_per_address
         self._by = mta.received_domain or host
         self._product = options.custom_version_string or f"jobctl {jobctl.__version__}"
         self._shows_address = "identnonesymbolic" not in channel.keywords
@@ -212,7 +216,40 @@ class Server:
 
     def config_for(self, client: str, user: str | None = None) -> ServerConfig:
         """Whoever may relay is not asked about recipients: they are welcome."""
-        return self._trusting if user is not None or client in self._relay else self._asking
+        config = self._trusting if user is not None or client in self._relay else self._asking
+        return msgspec.structs.replace(config, xclient=True) if client in self._impersonators else config
+
+    def admits(self, session: Session) -> bool:
+        """Whether a client may have one connection more; it is told when not."""
+        client = session.client
+        self._connected[client] = self._connected.get(client, 0) + 1
+        session.counted = client
+        if self._most_of_one is None or self._connected[client] <= self._most_of_one:
+            self.look_up(client)
+            if self._channel.logging:
+                self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
+            return True
+        self._turn_away(session)
+        return False
+
+    def _turn_away(self, session: Session) -> None:
+        if not self.security.implicit:
+            session.stream.write(
+                b"421 4.7.0 %b too many connections from your address, try again later.\r\n"
+                % self._asking.name.encode("ascii", "replace")
+            )
+        self.reject(session, "too many connections from this address")
+        session.stream.close()
+
+    def reject(self, session: Session, why: str) -> None:
+        """A connection of no use is closed."""
+        if self._channel.logging:
+            self.link.send(Event(event="rejected", transport=session.transport, text=why))
+
+    def look_up(self, client: str) -> None:
+        """Find a client's name, in the background."""
+        if self._names is not None:
+            self._names.look_up(client)
 
     def note_user(self, session: Session, who: Authenticated) -> None:
         """A client has proved who it is."""
@@ -248,13 +285,11 @@ class Server:
         self.now = time.monotonic()
         session = Session(self, skt, peer[0].split("%")[0], _transport(own, peer))
         self.sessions.add(session)
-        if self._names is not None:
-            self._names.look_up(session.client)
-        if self._channel.logging:
-            self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
+        session.begin()
 
     def session_ended(self, session: Session, why: str) -> None:
         self.sessions.discard(session)
+        self._forget(session.counted)
         self.held_back.discard(session)
         self.link.progress += 1
         if self._channel.logging:
@@ -268,6 +303,13 @@ class Server:
             )
         if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
+
+    def _forget(self, client: str) -> None:
+        left = self._connected.get(client, 0) - 1
+        if left > 0:
+            self._connected[client] = left
+        else:
+            self._connected.pop(client, None)
 
     def route(self, session: Session, recipient: str, sender: str) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""

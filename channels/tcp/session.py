@@ -10,6 +10,8 @@ from channels.kit.log_stream import say
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import received_count
+from jobctl.mail.transportinfo import is_address
+from jobctl.net.proxy_header import read_header
 from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp.questions import (
     Authenticated,
@@ -21,6 +23,7 @@ from jobctl.smtp.questions import (
     KeysWanted,
     PasswordGiven,
     Piece,
+    Proxied,
     RecipientGiven,
     Refusal,
     RunQueue,
@@ -34,6 +37,8 @@ from jobctl.smtp.server import ServerDialogue
 if TYPE_CHECKING:
     from channels.tcp.server import Server
 
+# Seconds that a front end may take to say whose connection it is.
+_HEADER_PATIENCE = 10.0
 # What a client may send ahead while the controller has a question of ours.
 _AHEAD = 128 * 1024
 
@@ -48,6 +53,7 @@ class Session:
 
     :ivar touched: The server's clock when the client last said something.
     :ivar transport: ``TCP|us|port|client|port``.
+    :ivar counted: The address whose connection it counts as.
     """
 
     def __init__(self, server: Server, skt: socket.socket, client: str, transport: str) -> None:
@@ -57,16 +63,27 @@ class Session:
         self.opened = self.touched = server.now
         self.closing_since: float | None = None
         self.submission: str | None = None
+        self.counted = ""
         self._loop = False
         self._ahead = 0
         self._paused = False
         self._purging: Any = None
         self._gone = False
         self._transcript = Transcript(False, lambda line: say(f"{client} {line}")) if server.debug else None
-        self.dialogue = ServerDialogue(server.config_for(client), "SMTP")
+        self._header: bytes | None = None
+        self.dialogue = ServerDialogue(server.config_for(client), "SMTP", client)
         self.stream = Stream(server.reactor, skt, self)
-        if server.security.implicit:
-            self.stream.start_tls(server.security.session())
+
+    def begin(self) -> None:
+        """Greet the client, or hear from its front end who it is."""
+        if self.client in self.server.front_ends:
+            self._header = b""
+        elif self.server.admits(self):
+            self._open()
+
+    def _open(self) -> None:
+        if self.server.security.implicit:
+            self.stream.start_tls(self.server.security.session())
         else:
             self._welcome()
 
@@ -96,7 +113,40 @@ class Session:
         self.dialogue.connected()
         self._flush()
 
+    def _fronted(self, data: bytes) -> None:
+        """The PROXY header of a front end, and what follows it."""
+        assert self._header is not None
+        self._header += data
+        try:
+            found = read_header(self._header)
+        except ValueError as why:
+            self.server.reject(self, str(why))
+            self.stream.abort()
+            return
+        if found is None:
+            return
+        said, taken = found
+        rest, self._header = self._header[taken:], None
+        if said.client:
+            self.become(said.client, str(said.client_port), said.server, str(said.server_port))
+        if self._gone or not self.server.admits(self):
+            return
+        self._open()
+        if rest:
+            self.stream.take(rest)
+
+    def become(self, client: str, port: str, server: str = "", server_port: str = "") -> None:
+        """The client is another than the one at the other end of the connection."""
+        _, own, own_port, _, _ = self.transport.split("|")
+        self.client = client
+        self.transport = f"TCP|{server or own}|{server_port or own_port}|{client}|{port}"
+        self.dialogue.reconfigure(self.server.config_for(client, self.dialogue.user))
+        self.server.look_up(client)
+
     def data_received(self, data: bytes) -> None:
+        if self._header is not None:
+            self._fronted(data)
+            return
         if self._purging is not None:
             return  # BANNER_PURGE_DELAY: whoever talks before the banner is not heard
         self.touched = self.server.now
@@ -147,6 +197,9 @@ class Session:
         elif not self.dialogue.waiting and now - self.touched > self.dialogue.timeout():
             self.dialogue.timed_out()
             self._flush()
+        elif self._header is not None and now - self.opened > _HEADER_PATIENCE:
+            self.server.reject(self, "no PROXY header")
+            self.stream.abort()
         elif self.server.session_time is not None and now - self.opened > self.server.session_time:
             self.shut_down()
 
@@ -236,6 +289,20 @@ class Session:
         self._flush()
         self.stream.start_tls(self.server.security.session())
 
+    def _proxied(self, question: Proxied) -> None:
+        said = question.attributes
+        address = said.get("ADDR", "").removeprefix("IPV6:")
+        if address and not is_address(address):
+            self.dialogue.answer(Reply(501, "5.5.4 ADDR takes an address."))
+            return
+        self.dialogue.answer(Reply(220))
+        self.become(
+            address or self.client,
+            said.get("PORT", ""),
+            said.get("DESTADDR", "").removeprefix("IPV6:"),
+            said.get("DESTPORT", ""),
+        )
+
     def _authenticate(self, question: PasswordGiven | TokenGiven) -> None:
         self.server.security.check(self, question)
 
@@ -271,6 +338,7 @@ _TAKE: dict[type, Any] = {
     RunQueue: Session._run_queue,
     StartTls: Session._start_tls,
     Authenticated: Session._authenticated,
+    Proxied: Session._proxied,
     PasswordGiven: Session._authenticate,
     TokenGiven: Session._authenticate,
     KeysWanted: Session._keys,

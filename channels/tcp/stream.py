@@ -150,6 +150,13 @@ class Stream:
             self.receiver.data_received(data)
         return None
 
+    def take(self, data: bytes) -> None:
+        """Octets that were read before anybody knew whom they are for."""
+        if self.tls is not None:
+            self._decrypt(self.tls, data)
+        elif not self._closed:
+            self.receiver.data_received(data)
+
     def _decrypt(self, tls: TlsSession, data: bytes) -> None:
         known = tls.established
         try:

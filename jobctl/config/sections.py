@@ -173,6 +173,13 @@ SERVICE = KeyTable(
         _key("min_procs", Kind.INTEGER, "Server programs that share the port.", "1", 1, 1000),
         _key("max_conns", Kind.INTEGER, "Most connections of one program.", "1000", 1, 1_000_000),
         _key("backlog", Kind.INTEGER, "Connections the system keeps waiting.", "1024", 1, 65535),
+        _key("max_conns_per_address", Kind.INTEGER, "Most connections of one client address.", "no limit", 1),
+        _key(
+            "proxy_from",
+            Kind.NETWORKS,
+            "Front ends that begin each connection with a PROXY header; nothing of others is believed.",
+        ),
+        _key("xclient_from", Kind.NETWORKS, "Clients that may say by XCLIENT for whom they speak."),
         _key("tls_certificate", Kind.TEXT, "Certificate chain (PEM), relative to this file."),
         _key("tls_private_key", Kind.TEXT, "Private key (PEM).", "the certificate's file"),
         _key(

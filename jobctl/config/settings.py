@@ -256,6 +256,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     min_procs: int = 1
     max_conns: int = 1000
     backlog: int = 1024
+    max_conns_per_address: int | None = None
+    proxy_from: tuple[str, ...] = ()
+    xclient_from: tuple[str, ...] = ()
     tls_certificate: str | None = None
     tls_private_key: str | None = None
     tls_client_ca: str | None = None

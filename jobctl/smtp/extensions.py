@@ -10,6 +10,10 @@ from jobctl.smtp.server_config import ServerConfig
 _PLAINTEXT = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER")
 
 
+# What a front end may say of its client (Postfix's XCLIENT_README).
+XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
+
+
 class Standing(msgspec.Struct, frozen=True):
     """:ivar tls: Protocol and cipher, or ``""``; ``known``: the client has authenticated."""
 
@@ -31,6 +35,10 @@ def _starttls(config: ServerConfig, now: Standing) -> str | None:
 
 def _auth(config: ServerConfig, now: Standing) -> str | None:
     return " ".join(mechanisms(config, now.tls)) or None if not now.known else None
+
+
+def _xclient(config: ServerConfig, now: Standing) -> str | None:
+    return " ".join(XCLIENT_ATTRIBUTES) if config.xclient else None
 
 
 def _smtputf8(config: ServerConfig, now: Standing) -> str | None:
@@ -85,6 +93,7 @@ EXTENSIONS: tuple[tuple[str, Callable[[ServerConfig, Standing], str | None]], ..
     ("ENHANCEDSTATUSCODES", _always),
     ("HELP", _always),
     ("XLOOP", _xloop),
+    ("XCLIENT", _xclient),
     ("STARTTLS", _starttls),
     ("AUTH", _auth),
     ("ETRN", _etrn),

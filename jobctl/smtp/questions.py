@@ -111,6 +111,16 @@ class StartTls(msgspec.Struct, frozen=True):
     """
 
 
+class Proxied(msgspec.Struct, frozen=True):
+    """
+    XCLIENT: the client speaks for another; answered 220 by whoever believes it, after ``reconfigure``.
+
+    :ivar attributes: ADDR, PORT, LOGIN ... as given, decoded; one that is not known is missing.
+    """
+
+    attributes: dict[str, str]
+
+
 class PasswordGiven(msgspec.Struct, frozen=True):
     """
     Whoever says to be ``user`` gives this password; a 235 answer believes it.
@@ -148,6 +158,7 @@ Question = (
     StartTls
     | Authenticated
     | PasswordGiven
+    | Proxied
     | TokenGiven
     | KeysWanted
     | Hello
@@ -173,6 +184,7 @@ __all__ = [
     "KeysWanted",
     "PasswordGiven",
     "Piece",
+    "Proxied",
     "Question",
     "RecipientGiven",
     "Refusal",

@@ -12,7 +12,7 @@ from jobctl.smtp.lines import BadLine
 from jobctl.smtp.questions import Question, Verify
 from jobctl.smtp.server_auth import auth, keys_known, respond
 from jobctl.smtp.server_config import ServerConfig
-from jobctl.smtp.server_hello import hello, starttls, unknown
+from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
 from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content
 from jobctl.smtp.server_queries import UNSERVED, expand, run_queue, unserved, vague_verification, verify
 from jobctl.smtp.server_states import NEXT, State, out_of_order
@@ -335,6 +335,7 @@ _COMMANDS: dict[str, _Act] = {
     "QUIT": _quit,
     "STARTTLS": starttls,
     "AUTH": auth,
+    "XCLIENT": xclient,
     **{verb: _with(verb, hello) for verb in ("HELO", "EHLO", "LHLO")},
     **{verb: _with(verb, _query) for verb in _QUERIES},
     **{verb: _with(verb, _unserved) for verb in UNSERVED},

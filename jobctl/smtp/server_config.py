@@ -21,6 +21,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     :ivar loop: Our own XLOOP token, ``""``: none is offered.
     :ivar tls: ``none``, ``may`` (STARTTLS is offered) or ``must`` (no mail without TLS).
     :ivar auth: SASL mechanisms offered, best first; ``must_auth``: no mail without one of them.
+    :ivar xclient: The client may say for whom it speaks.
     :ivar plaintext_auth: Also those that show the password, where there is no TLS.
     """
 
@@ -35,6 +36,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     auth: tuple[str, ...] = ()
     must_auth: bool = False
     plaintext_auth: bool = False
+    xclient: bool = False
 
     @property
     def name(self) -> str:

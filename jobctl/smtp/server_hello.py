@@ -1,11 +1,17 @@
 """How a client begins: HELO, EHLO, LHLO and STARTTLS."""
 
+import re
+
 from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
-from jobctl.smtp.greeting import application_info, ehlo_reply, hello_verbs, helo_reply, legal_helo
-from jobctl.smtp.questions import Hello, Question, StartTls
+from jobctl.smtp.extensions import XCLIENT_ATTRIBUTES
+from jobctl.smtp.greeting import application_info, banner, ehlo_reply, hello_verbs, helo_reply, legal_helo
+from jobctl.smtp.questions import Hello, Proxied, Question, StartTls
 from jobctl.smtp.server_talk import Talk
 from jobctl.smtp.server_transaction import Transaction
+
+_ESCAPED = re.compile(r"\+([0-9A-Fa-f]{2})")
+_UNKNOWN = ("[UNAVAILABLE]", "[TEMPUNAVAIL]")
 
 
 def hello(talk: Talk, verb: str, argument: str) -> Question | None:
@@ -55,6 +61,45 @@ def starttls(talk: Talk, argument: str) -> Question | None:
     # What a client sends with the command was sent in the clear, by whomever (CVE-2011-0411).
     talk.lines.rest()
     return StartTls()
+
+
+def xclient(talk: Talk, argument: str) -> Question | None:
+    """XCLIENT (Postfix): what is said of the client counts from here on, and the session begins again."""
+    if not talk.config.xclient:
+        talk.bad("XCLIENT", replies.NO_XCLIENT)
+        return None
+    attributes: dict[str, str] = {}
+    for word in argument.split():
+        name, equals, value = word.partition("=")
+        name = name.upper()
+        text = _decoded(value)
+        if not equals or name not in XCLIENT_ATTRIBUTES or text is None or name in attributes:
+            talk.bad(f"XCLIENT {argument}", replies.XCLIENT_SYNTAX)
+            return None
+        attributes[name] = text
+    if not attributes:
+        talk.bad("XCLIENT", replies.XCLIENT_SYNTAX)
+        return None
+    said = Proxied({name: text for name, text in attributes.items() if text not in _UNKNOWN})
+    return talk.ask(said, lambda reply: _proxied(talk, said, reply))
+
+
+def _proxied(talk: Talk, said: Proxied, reply: Reply) -> None:
+    if reply.code >= 300:
+        talk.refuse("", reply)
+        return
+    talk.client = said.attributes.get("ADDR", "").removeprefix("IPV6:")
+    talk.transaction = Transaction()
+    talk.state = talk.after
+    talk.helo, talk.esmtp = "", False
+    talk.user = said.attributes.get("LOGIN")
+    talk.say(banner(talk.config))
+
+
+def _decoded(value: str) -> str | None:
+    """Xtext; ``None`` for what would hide a control character or is none."""
+    text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
+    return text if text.isprintable() and text else None
 
 
 def unknown(verb: str) -> Reply:

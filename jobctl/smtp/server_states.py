@@ -45,6 +45,8 @@ NEXT: dict[tuple[State, str], State] = {
     (State.BEGIN, "STARTTLS"): State.TLS,
     (State.READY, "STARTTLS"): State.TLS,
     (State.READY, "AUTH"): State.READY,
+    (State.BEGIN, "XCLIENT"): State.BEGIN,
+    (State.READY, "XCLIENT"): State.BEGIN,
     (State.BEGIN, "RSET"): State.BEGIN,
     (State.READY, "RSET"): State.READY,
     (State.MAIL, "RSET"): State.READY,
