@@ -138,11 +138,10 @@ class JobctlService(Service):
 
     def _take(self, reactor: Any) -> None:
         where = self.settings.controller
-        for directory in (where.queue_directory, where.log_directory):
-            try:
-                os.makedirs(directory, mode=0o750, exist_ok=True)
-            except OSError as why:
-                raise StoreError(f"cannot make the directory {directory}: {why.strerror}") from None
+        try:
+            os.makedirs(where.log_directory, mode=0o750, exist_ok=True)
+        except OSError as why:
+            raise StoreError(f"cannot make the directory {where.log_directory}: {why.strerror}") from None
         controller = self.controller
         assert controller is not None
         controller.take()

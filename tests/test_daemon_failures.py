@@ -160,7 +160,7 @@ def in_background(daemon: Daemon) -> "subprocess.CompletedProcess[str]":
             "var/control.sock",
             "jobctl: control_socket: {directory}/var/control.sock is there and is not a socket; ",
         ),
-        ("var/queue", "jobctl: cannot make the directory {directory}/var/queue: "),
+        ("var/queue", "jobctl: cannot make the queue directory {directory}/var/queue: "),
     ],
 )
 def test_a_controller_in_the_background_that_cannot_start_says_why(tmp_path, obstacle, complaint):

@@ -94,14 +94,18 @@ class ContentFiles:
     def __init__(self, directory: str, free_space: int, disk: Disk, health: Health) -> None:
         self.disk = disk
         self.free_space = free_space
+        self._directory = directory
         self._staging = os.path.join(directory, "staging")
         self._content = os.path.join(directory, "content")
         self._health = health
+        # Directories below content/ that are known to survive a loss of power.
+        self._durable: set[str] = set()
 
     def prepare(self) -> None:
-        """Make the directories."""
+        """Make the directories, durable."""
         for path in (self._staging, self._content):
-            os.makedirs(path, mode=0o700, exist_ok=True)
+            self.disk.make_directory(path)
+        self.disk.sync_directory(self._directory)
 
     def left_over(self) -> list[str]:
         """Names that were on their way in when the last run ended."""
@@ -133,9 +137,11 @@ class ContentFiles:
             self._sync("a content file", self.disk.sync, staged.file)
             final = self.path(staged.name)
             parent = os.path.dirname(final)
-            if not os.path.isdir(parent):
-                os.mkdir(parent, 0o700)
+            if parent not in self._durable:
+                # Also when it is there: a life before this, or another thread, may not have come to sync it.
+                self.disk.make_directory(parent)
                 self._sync("the content directory", self.disk.sync_directory, self._content)
+                self._durable.add(parent)
             self.disk.link(os.path.join(self._staging, staged.name), final)
             self._sync("a content directory", self.disk.sync_directory, parent)
         except OSError as why:

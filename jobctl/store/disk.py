@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import suppress
 
 
 class Disk:
@@ -32,6 +33,21 @@ class Disk:
 
     def link(self, old: str, new: str) -> None:
         os.link(old, new)
+
+    def make_directory(self, path: str) -> None:
+        """For our user alone; it may be there already.  Durable once the directory it is in is synced."""
+        os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def make_whole_path(self, path: str) -> None:
+        """A durable directory, and those above it that are missing."""
+        above = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(above):
+            self.make_whole_path(above)
+        self.make_directory(path)
+        # Also when it was there: whoever made it may have had no time for this.  Where we may not look we
+        # cannot sync either, and somebody else has made it for us, long ago.
+        with suppress(PermissionError):
+            self.sync_directory(above)
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory durable."""

@@ -106,7 +106,7 @@ class SQLiteStore(OperatorRecords):
         :raises StoreError: Cannot be read, or is from a newer release.
         """
         try:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            self._disk.make_whole_path(self._directory)
         except OSError as why:
             raise StoreError(f"cannot make the queue directory {self._directory}: {why.strerror}") from why
         self._lock.take()
