@@ -341,6 +341,26 @@ class TestPatience:
         world.now += PATIENCE
         assert self.plan(world, 8.0 + PATIENCE).expired == [entry.id]
 
+    def test_what_grows_old_afterwards_is_told_of_in_time(self) -> None:
+        """A short life that begins after the start, or ends after it, is as long as it is."""
+        world = World(settings(channel(notices={"normal": (10.0, 20.0)})), empty=False)
+        old = world.entry()
+        old.enqueued = old.due = START - 5
+        world.store.put(old)
+        plan = world.scheduler.plan(world.now, 7.0)
+        assert plan.load is not None
+        world.scheduler.stop("tcp_local")
+        world.scheduler.loaded(plan.load, world.store.answer(plan.load), world.now)
+        (new,) = world.enqueue(due=START + 600)
+        world.now += 5
+        assert self.plan(world, 12.0).warn == [(old.id, 10.0)]
+        world.scheduler.settled(old.id, world.now)
+        world.now += 5
+        assert self.plan(world, 17.0).warn == [(new, 10.0)]
+        world.scheduler.deferred(new, START + 600, 0, world.now, 10.0)
+        world.now += 10
+        assert self.plan(world, 27.0).expired == [new]
+
     def test_time_that_passed_is_no_leap(self) -> None:
         """Days of waiting are days: expiry is on time."""
         world = self.world()

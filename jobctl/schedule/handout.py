@@ -120,7 +120,8 @@ class HandOut:
                 break
             host = item.host
             self._memory.detach(item)
-            if self._memory.next_said(item) <= now and self._memory.speak(item, now):
+            said = self._memory.next_said(item)
+            if said <= now and self._memory.speak(item, said, now):
                 job.alone = False
             else:
                 self._hold(host, job, [item], out)
@@ -132,7 +133,7 @@ class HandOut:
         while count and host.head_class() == cls:
             item = host.pop()
             entry = item.entry
-            if expires_at(lives[entry.rule][entry.priority], entry) <= now and self._memory.patient <= now:
+            if expires_at(lives[entry.rule][entry.priority], entry) <= now and self._memory.over(item, now):
                 self._memory.expire(item)
                 continue
             count -= 1

@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heappush
 from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.blame import Blame
-from jobctl.schedule.expiry import ended, warning_age
+from jobctl.schedule.expiry import ended, expires_at, warning_age
 from jobctl.schedule.hosts import CLASS_SHIFT, FIRST_CLASS, HostQueue
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.runs import Run
@@ -26,7 +26,8 @@ class Memory:
 
     :ivar dirty: Channels about which something may have to be decided.
     :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
-    :ivar patient: Nothing expires by its age and nobody is warned before this time (epoch seconds).
+    :ivar patient: What grew old before ``woke``, when nobody looked, neither expires nor is warned of before
+        this time (both in epoch seconds).
     :ivar rules: The retry rules in force; ``judge``: entries of which it is not known which applies.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
     :ivar blame: What is to be tried alone.
@@ -42,7 +43,7 @@ class Memory:
         self.dirty: dict[ChannelQueue, None] = {}
         self.expired: list[str] = []
         self.warn: list[tuple[str, float]] = []
-        self.patient = -math.inf
+        self.patient = self.woke = -math.inf
         self.rules: tuple[RetryRule, ...] = ()
         self.judge: dict[str, None] = {}
         self.thin: dict[HostQueue, None] = {}
@@ -106,7 +107,7 @@ class Memory:
         """Put it where it belongs by its due time."""
         entry, channel = item.entry, item.host.channel
         said = self.next_said(item)
-        if said <= now and self.speak(item, now):
+        if said <= now and self.speak(item, said, now):
             return
         item.shut = due <= now and channel.shut and channel.opening(entry.priority) > now
         if item.shut:
@@ -121,7 +122,7 @@ class Memory:
             item.host.delayed += 1
             channel.delayed += 1
             self._serial += 1
-            heappush(self._delayed, (min(due, max(said, self.patient)), self._serial, item, due))
+            heappush(self._delayed, (min(due, self._heard(said)), self._serial, item, due))
 
     def next_said(self, item: Item) -> float:
         """When its sender is to be warned, or it is to be returned."""
@@ -132,15 +133,20 @@ class Memory:
         age = life.speaks(entry.warned) if entry.warned else life.ages[0]
         return entry.enqueued + entry.paused + age
 
-    def speak(self, item: Item, now: float) -> bool:
+    def _heard(self, said: float) -> float:
+        """When that is really said."""
+        return max(said, self.patient) if said <= self.woke else said
+
+    def speak(self, item: Item, said: float, now: float) -> bool:
         """
         Give it out as expired, or to warn of the delay, if there is something to be said now.
 
+        :param said: As :meth:`next_said` has it.
         :return: Whether it was given out.
         """
         entry = item.entry
         life = item.host.channel.lives[entry.rule][entry.priority]
-        if now < self.patient and entry.attempts < life.attempts:
+        if self._heard(said) > now and entry.attempts < life.attempts:
             return False
         if ended(life, entry, now):
             self.expire(item)
@@ -150,6 +156,12 @@ class Memory:
         else:
             return False
         return True
+
+    def over(self, item: Item, now: float) -> bool:
+        """Whether an entry that is ready is too old to be tried."""
+        entry = item.entry
+        end = expires_at(item.host.channel.lives[entry.rule][entry.priority], entry)
+        return end <= now and self._heard(end) <= now
 
     def make_ready(self, item: Item, cls: int, said: float) -> None:
         """
@@ -176,7 +188,7 @@ class Memory:
     def _said_later(self, channel: ChannelQueue, said: float) -> None:
         if said < channel.oldest:
             channel.oldest = said
-            self.wall.set(channel.name, max(said, self.patient))
+            self.wall.set(channel.name, self._heard(said))
 
     def ruled(self, item: Item, rule: int, now: float) -> None:
         """It is known now which retry rule applies to an entry."""
@@ -301,7 +313,7 @@ class Memory:
                 continue
             for item in [pair[1] for pair in host.heap if pair[1].state == READY]:
                 said = self.next_said(item)
-                if said > now or -math.inf < said < self.patient > now:
+                if said > now or (said > -math.inf and self._heard(said) > now):
                     oldest = min(oldest, said)
                 else:
                     host.cancel(item)
@@ -309,7 +321,7 @@ class Memory:
                     self.place(fresh, now, now)
         channel.oldest = oldest
         if oldest < math.inf:
-            self.wall.set(channel.name, max(oldest, self.patient, now + EXPIRY_ROUND))
+            self.wall.set(channel.name, max(self._heard(oldest), now + EXPIRY_ROUND))
         self._look_at_alone(channel, now)
 
     def _look_at_alone(self, channel: ChannelQueue, now: float) -> None:
@@ -366,6 +378,7 @@ class Memory:
             item.due = due
         heapify(self._delayed)
         self.patient += by
+        self.woke += by
         self.wall.shift(by)
         # Hours of the day are not intervals.
         for channel in self.channels.values():

@@ -25,8 +25,8 @@ from jobctl.schedule.walk import walk
 from jobctl.schedule.window import Window
 
 # Seconds after a start, or after the clock leapt ahead (it was set, or the machine was asleep), in which
-# nothing expires and nobody is warned: first all that is due is tried.
-PATIENCE = 1800.0
+# what grew old meanwhile neither expires nor is warned of: first all that is due is tried.
+PATIENCE = 600.0
 # Entries whose retry rules are looked for at a time: each is read from the store for it.
 _JUDGED_AT_ONCE = 200
 
@@ -216,7 +216,7 @@ class Scheduler:
         if back:
             memory.shift(-back)
         if self._clock.leapt:
-            memory.patient = now + PATIENCE
+            memory.woke, memory.patient = now, now + PATIENCE
         self._now = now
         memory.wake(now)
         handouts: list[tuple[str, list[str]]] = []
