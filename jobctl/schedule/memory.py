@@ -18,6 +18,8 @@ from jobctl.schedule.tracked import ACTIVE, ALONE, DELAYED, EXPIRED, GONE, READY
 # Waiting entries of a channel are looked through for old ones this often at most (seconds):
 # nobody minds the minute after days, and a look costs time in proportion to the queue.
 EXPIRY_ROUND = 60.0
+# With so few in the channel they are looked at on time: it costs less than a message does.
+FEW = 1000
 
 
 class Memory:
@@ -321,7 +323,8 @@ class Memory:
                     self.place(fresh, now, now)
         channel.oldest = oldest
         if oldest < math.inf:
-            self.wall.set(channel.name, max(self._heard(oldest), now + EXPIRY_ROUND))
+            pause = EXPIRY_ROUND if channel.size > FEW else 1.0
+            self.wall.set(channel.name, max(self._heard(oldest), now + pause))
         self._look_at_alone(channel, now)
 
     def _look_at_alone(self, channel: ChannelQueue, now: float) -> None:
