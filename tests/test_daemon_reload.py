@@ -1,5 +1,6 @@
 """Reloads of a real daemon under load: no session dropped, no message lost, no attempt counted for it."""
 
+import contextlib
 import os
 import signal
 import smtplib
@@ -12,9 +13,11 @@ import pytest
 from jobctl.control.client import Client
 from tests.configurations import GATEWAY
 from tests.daemon import Daemon, until
+from tests.smtp_peers import CollectingServer
 
 # 1000 for the long proof (docs/reload.md): JOBCTL_RELOADS=1000.
 RELOADS = int(os.environ.get("JOBCTL_RELOADS", "40"))
+TO = ["bob@mail.example.org", "bea@fast.example"]
 WRONG = '\n[channel.x]\nnonsense = true\nport = "all"\n'
 CONFIGURATION = GATEWAY.replace("@GATEWAY@", "9")
 
@@ -40,10 +43,15 @@ class Sender(threading.Thread):
         with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as smtp:
             for _ in range(20):
                 text = f"Subject: {self.number}.{self.sent}\r\n\r\nhello\r\n"
-                smtp.sendmail("ann@a.example", ["bob@mail.example.org"], text)
+                smtp.sendmail("ann@a.example", TO, text)
                 self.sent += 1
                 if self.enough.is_set():
                     break
+
+
+def subjects(server: CollectingServer) -> list[str]:
+    """Of all that went out by SMTP."""
+    return [taken.body.decode().splitlines()[0] for taken in list(server.taken)]
 
 
 def contents(directory: Path) -> list[str]:
@@ -62,7 +70,8 @@ def test_reloads_under_load(tmp_path):
 
     An SMTP session that stands from the first to the last of them is served all the time.
     """
-    with Daemon(tmp_path, CONFIGURATION) as daemon:
+    sink = CollectingServer()
+    with contextlib.closing(sink), Daemon(tmp_path, GATEWAY, GATEWAY=sink.port) as daemon:
         daemon.await_listening()
         text = daemon.config.read_text()
         standing = smtplib.SMTP("127.0.0.1", daemon.port, timeout=60)
@@ -82,7 +91,7 @@ def test_reloads_under_load(tmp_path):
                     outcome = asking.call("reload")
                 assert outcome["applied"] is not wrong and len(outcome["problems"]) == 2 * wrong
             assert standing.noop()[0] == 250
-        standing.sendmail("ann@a.example", ["bob@mail.example.org"], "Subject: standing\r\n\r\nhello\r\n")
+        standing.sendmail("ann@a.example", TO, "Subject: standing\r\n\r\nhello\r\n")
         assert standing.quit()[0] == 221
         for client in clients:
             client.enough.set()
@@ -93,11 +102,14 @@ def test_reloads_under_load(tmp_path):
             f"Subject: {client.number}.{number}" for client in clients for number in range(client.sent)
         ]
         # The last file was wrong: who operates the daemon does not need it to be right.
-        until(lambda: not daemon.summary()["maildir"]["messages"], 60, "all is delivered")
+        until(lambda: all(not row["messages"] for row in daemon.summary().values()), 120, "all is delivered")
         assert sorted(contents(tmp_path)) == sorted(expected)
+        assert sorted(subjects(sink)) == sorted(expected)
         accounts = {row["channel"]: row for row in daemon.json("ledger")}
-        assert accounts["maildir"]["accepted"] == len(expected)
-        assert accounts["maildir"]["failed"] == accounts["maildir"]["expired"] == 0
+        for channel in ("maildir", "tcp_gateway"):
+            assert accounts[channel]["accepted"] == len(expected)
+            assert accounts[channel]["failed"] == accounts[channel]["expired"] == 0
+        assert {row["attempts"] for row in daemon.json("history", "--limit", "100000")} == {1}
         assert not [line for line in daemon.log.splitlines() if "Traceback" in line or "killed by" in line]
         until(lambda: servers(daemon) == 1, 60, "former servers have gone")
 
@@ -109,6 +121,7 @@ def changed(text: str, number: int) -> str:
     )
     if number % 3 == 0:
         text = text.replace("[channel.l]", f"[mta]\nmax_received_lines = {60 + number % 30}\n[channel.l]")
+    text = text.replace("[channel.tcp_gateway]", f"[channel.tcp_gateway]\nlinelimit = {5000 + number}")
     return text.replace(
         'maildir = "Maildir"', f'maildir = "Maildir"\nmaster_debug = {str(number % 2 == 0).lower()}'
     )
