@@ -12,13 +12,13 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from jobctl.errors import ChannelViolation, StoreError
-from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Submit
+from jobctl.jobprotocol.frames import Alive, Ask, Event, HelloProgram, Report, Submit
 from jobctl.jobs import child
 from jobctl.jobs.content_streams import BytesContent
 from jobctl.jobs.journal import leftovers
 from jobctl.mail.disposition import Verdict
 from tests.jobs_case import SupervisionCase
-from tests.jobs_support import channel, message, program, spec
+from tests.jobs_support import Handler, channel, message, program, spec
 
 
 class WorkTests(SupervisionCase):
@@ -249,6 +249,52 @@ class DeathTests(SupervisionCase):
         self.clock.advance(1)
         how = await self.end()
         self.assertEqual(how.text, "was killed by SIGKILL after it was told to stop")
+
+    async def test_one_that_is_replaced_finishes_however_long_that_takes(self) -> None:
+        """It is no deadline for its message; only when it has nothing left it has to leave in time."""
+        self.supervisor(virtual=True)
+        job = await self.started(*program("finishes.py"))
+        job.assign(message("e1"), b"Hi\r\n")
+        job.retire()
+        await self.handler.until(lambda: bool(self.handler.said(Alive)))
+        self.clock.advance(300)
+        self.assertTrue(job.leaving and job._child.running)
+        os.kill(job.pid, signal.SIGUSR1)
+        await self.handler.until(lambda: bool(self.handler.said(Report)))
+        self.clock.advance(30)
+        how = await self.end()
+        self.assertEqual(how.text, "was killed by SIGTERM after it was replaced")
+        self.assertTrue(how.stopped and how.worked)
+
+    async def test_an_idle_one_that_is_replaced_leaves_in_time(self) -> None:
+        """As one that was told to stop."""
+        self.supervisor(virtual=True)
+        job = await self.started(*program("stubborn.py"))
+        job.retire()
+        job.retire()
+        self.clock.advance(30)
+        self.clock.advance(5)
+        how = await self.end()
+        self.assertEqual(how.text, "was killed by SIGKILL after it was replaced")
+
+    async def test_the_sessions_of_a_server_that_is_replaced_go_on(self) -> None:
+        """For an hour; then it is told to stop as any other. The end of the daemon does not wait for that."""
+        for seconds in (3600, 0):
+            self.handler = Handler()
+            self.supervisor(virtual=True)
+            job = await self.started(*program("sessions.py"), asked=False, role="slave")
+            await self.handler.until(lambda: len(self.handler.said(Submit)) == 1)
+            job.retire()
+            await self.handler.until(lambda: len(self.handler.said(Submit)) == 2)
+            self.clock.advance(seconds)
+            if not seconds:
+                job.stop()
+            await self.handler.until(lambda: len(self.handler.said(Submit)) == 3)
+            how = await self.end()
+            self.assertEqual(how.exit_status, 0)
+            contents = [content for frame, content in self.handler.frames if isinstance(frame, Submit)]
+            told = [json.loads(content) for content in contents[1:]]
+            self.assertEqual(told, [{"op": "stop", "sessions": True}, {"op": "stop"}])
 
 
 class GroupTests(SupervisionCase):

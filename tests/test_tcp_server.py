@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobctl.jobprotocol.frames import PIECE, Accepted, Event, Refused, Route, Submit, VerdictFrame
+from jobctl.jobprotocol.frames import PIECE, Accepted, Event, Refused, Route, Stop, Submit, VerdictFrame
 from tests.dns_server import Zone
 from tests.tcp_support import (
     Intake,
@@ -375,6 +375,24 @@ def test_stop() -> None:
         stopped.join()
         assert server.program.status == 0
     assert len(intake.messages) == 1
+
+
+def test_replaced() -> None:
+    """Told that its sessions may go on, it takes no more and serves those it has to their own end."""
+    intake = Intake()
+    with Server(intake) as server, Client(server.address) as idle, Client(server.address) as busy:
+        idle.reply()
+        busy.begin()
+        busy.socket.sendall(b"Subject: t\r\n")
+        server.program.send(Stop(sessions=True))
+        assert busy.content(b"\r\nrest\r\n").startswith("250")
+        assert busy.say("MAIL FROM:<ann@a.example>", "RCPT TO:<bob@b.example>", "DATA").startswith("354")
+        assert busy.content(b"Subject: t\r\n\r\nrest\r\n").startswith("250")
+        assert busy.say("QUIT").startswith("221")
+        assert idle.say("NOOP").startswith("250"), "it has not been told to go"
+        assert idle.say("QUIT").startswith("221")
+        assert server.program.wait() == 0
+    assert len(intake.messages) == 2
 
 
 def test_controller_gone() -> None:
