@@ -140,6 +140,9 @@ class Steering:
             # Its age goes on from where it was.
             fresh.paused, _ = paused(entry.paused, stored.held_since, Lasting.QUEUED, now)
         self._at.scheduler.add(fresh, now)
+        if settlement.due is not None:
+            # Who wants it tried now does not mean when its host's backoff is over.
+            self._at.scheduler.hurry(channel, host, now)
         if first:
             self._at.scheduler.promote(fresh.id, now, fresh)
 

@@ -174,6 +174,15 @@ class Entries:
             known.lapse_if_spent()
         return ids
 
+    def hurry(self, channel: str, host: str, now: float) -> None:
+        """What is queued for a host is not to wait for the end of its backoff, nor for that of failed starts."""
+        queue = self._memory.channels.get(channel)
+        known = queue.hosts.get(host) if queue is not None else None
+        if queue is not None and known is not None:
+            self._reach.hurry(known, now)
+            queue.throttle.worked()
+            self._memory.dirty[queue] = None
+
     def retry_now(self, channel: str, now: float) -> None:
         """What is delayed in memory is due now; backoff of hosts and starts is forgotten."""
         memory = self._memory

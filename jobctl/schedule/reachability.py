@@ -45,6 +45,13 @@ class Reachability:
                 host.until = latest
                 self._memory.wall.set(host, latest)
 
+    def hurry(self, host: HostQueue, now: float) -> None:
+        """An operator wants it tried: its probe may go out now, and if that fails it is backed off as before."""
+        if host.failures and host.until > now and not host.lapsed:
+            host.until = now
+            self._memory.wall.set(host, now)
+            self._memory.dirty[host.channel] = None
+
     def answered(self, host: HostQueue) -> bool:
         """It has answered; ``True``: that is news."""
         if not host.failures:

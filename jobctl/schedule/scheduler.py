@@ -70,6 +70,7 @@ class Scheduler:
         self.remove = entries.remove
         self.promote = entries.promote
         self.claim = entries.claim
+        self.hurry = entries.hurry
         self.retry_now = entries.retry_now
         self._roster = roster = Roster(
             self._memory, self._pools, self._staffing, self._runs, self._reach, self._clock
