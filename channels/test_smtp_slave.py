@@ -8,7 +8,6 @@ QUIT, the end of its input or a timeout, and exits 0.
 
 import sys
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,16 +22,7 @@ from channels.kit.slave_security import SlaveSecurity
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings, ServiceSettings
-from jobctl.jobprotocol.frames import (
-    Accepted,
-    Event,
-    HelloController,
-    Refused,
-    Route,
-    Stop,
-    VerdictFrame,
-    Work,
-)
+from jobctl.jobprotocol.frames import Accepted, Event, HelloController, Refused, Route, Stop, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.smtp.questions import (
@@ -233,10 +223,6 @@ class SmtpSlave:
         self._run.progress += 1
         self._dialogue.answer(reply)
         self._restart_clock()
-
-    def work(self) -> Iterable[Work]:
-        if self._begun:
-            yield Work(phase=self._dialogue.doing, remote=self._run.start.transport.remote_ip)
 
     def link_lost(self) -> None:
         self._exit = EX_TEMPFAIL

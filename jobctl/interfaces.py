@@ -221,6 +221,24 @@ class IMessageStore(Interface):
         :return: Deferred[None]
         """
 
+    def remains(id):
+        """Deferred[jobctl.mail.remains.Remains | None] of an entry that was set aside; ``None``: it was not."""
+
+    def restore(id):
+        """
+        Put an entry that was set aside back, because it can be read again.
+
+        :return: Deferred[bool]; ``False``: it was not set aside.
+        :raises jobctl.errors.StoreError: (fails) it still cannot be read.
+        """
+
+    def give_up(id):
+        """
+        Remove an entry that was set aside; its recipients count as deleted.
+
+        :return: Deferred[bool]; ``False``: it was not set aside.
+        """
+
     def acts(before=None, limit=100):
         """Deferred[list[Act]]: the newest first; ``before``: only those with a smaller number."""
 

@@ -72,7 +72,6 @@ class Process:
                 release=jobctl.__version__,
                 connections=connections,
                 window=window,
-                tells=True,
             )
         )
 

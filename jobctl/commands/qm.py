@@ -1,6 +1,6 @@
 """``jobctl qm``: the queue manager's commands, each kind in a module of its own."""
 
-from jobctl.commands import acts, qm_changes, qm_lists, qm_messages, qm_searches, qm_session
+from jobctl.commands import acts, qm_changes, qm_damaged, qm_lists, qm_messages, qm_searches, qm_session
 from jobctl.commands.context import Context
 from jobctl.commands.parser import Commands, family
 
@@ -21,6 +21,7 @@ def register(commands: Commands) -> None:
     qm_changes.register(subcommands)
     acts.register_qm(subcommands)
     qm_searches.register_qm(subcommands)
+    qm_damaged.register(subcommands)
     qm_session.register(subcommands)
 
 

@@ -185,16 +185,6 @@ class IOperations(Interface):
     def counters_clear(request, caller, stream):
         """:return: ``{channels: [...]}``: those that count anew."""
 
-    def top(request, caller, stream):
-        """
-        :return: ``{now, started, pid, host, version, channels, hosts, jobs, messages}``:
-            channels as of :meth:`qm_summarize` with ``{jobs, accepted, delivered, deferred, failed,
-            octets}`` since the start; hosts ``{channel, host, active, ready, delayed, until}``; jobs
-            ``{job, pid, channel, role, program, started, held, processed, failed, work: [{phase, remote,
-            octets, seconds}]}``; messages ``{id, job, channel, host, sender, recipients, attempt, size,
-            octets, phase, remote, since}``.
-        """
-
     def qm_summarize(request, caller, stream):
         """
         :return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``,
@@ -305,6 +295,15 @@ class IOperations(Interface):
 
         :return: ``{octets}`` sent.
         """
+
+    def qm_damaged(request, caller, stream):
+        """:return: A list of ``{id, since, why, channel, host, sender, recipients, size, content}``."""
+
+    def qm_salvage(request, caller, stream):
+        """:return: As :meth:`qm_hold`, with ``queued``: by id, the ids it is queued under now."""
+
+    def qm_abandon(request, caller, stream):
+        """:return: As :meth:`qm_hold`."""
 
     def qm_history(request, caller, stream):
         """:return: As :meth:`qm_directory`: ``{id, when, what, text, recipient, host, job}``, oldest first."""

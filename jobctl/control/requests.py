@@ -186,17 +186,6 @@ class CacheChanges(Request, tag="cache.changes", frozen=True):
     """What ``cache.change`` has set and is in force."""
 
 
-class Top(Request, tag="top", frozen=True):
-    """
-    What goes on just now; programs that can are asked what they are doing.
-
-    :ivar hosts: Most destinations to tell of; ``messages``: in the hands of jobs.
-    """
-
-    hosts: int = 50
-    messages: int = 200
-
-
 class QmSummarize(Request, tag="qm.summarize", frozen=True):
     """One line per channel."""
 
@@ -478,6 +467,32 @@ class QmRead(Request, tag="qm.read", frozen=True):
     content: bool = False
 
 
+class QmDamaged(Request, tag="qm.damaged", frozen=True):
+    """Entries that were set aside because they cannot be read, and what is left of them."""
+
+
+class QmSalvage(Request, tag="qm.salvage", frozen=True):
+    """
+    Put entries back that were set aside.
+
+    :ivar sender: Of those that cannot be read; ``recipients`` too.
+    :ivar as_read: Believe what can be read of the envelope where none is given.
+    """
+
+    right: ClassVar[str] = CHANGE
+    ids: tuple[str, ...] = ()
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    as_read: bool = False
+
+
+class QmAbandon(Request, tag="qm.abandon", frozen=True):
+    """Remove entries for ever that were set aside."""
+
+    right: ClassVar[str] = CHANGE
+    ids: tuple[str, ...] = ()
+
+
 class Explain(Request, tag="explain", frozen=True):
     """
     Why a message is where it is, and what will become of it.
@@ -517,7 +532,6 @@ AnyRequest = (
     | CacheRevert
     | CacheChanges
     | AccountRequest
-    | Top
     | QmSummarize
     | QmDirectory
     | QmHeld
@@ -546,6 +560,9 @@ AnyRequest = (
     | HoldList
     | HoldRemove
     | QmRead
+    | QmDamaged
+    | QmSalvage
+    | QmAbandon
     | QmHistory
 )
 

@@ -17,9 +17,9 @@ from jobctl.controller.enqueue import Receiver, receiver
 from jobctl.controller.explanations import Explanations
 from jobctl.controller.history import Histories
 from jobctl.controller.looks import Looks
-from jobctl.controller.monitor import Monitor
 from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
+from jobctl.controller.salvage import Salvage
 from jobctl.controller.searches import Searches
 from jobctl.controller.verification import Verification
 from jobctl.errors import UsageError
@@ -48,8 +48,11 @@ class Operations:
         self.qm_jobs = looks.qm_jobs
         self.qm_history = looks.qm_history
         self.qm_read = looks.qm_read
+        salvage = Salvage(controller)
+        self.qm_damaged = salvage.qm_damaged
+        self.qm_salvage = salvage.qm_salvage
+        self.qm_abandon = salvage.qm_abandon
         self.cache_view = looks.cache_view
-        self.top = Monitor(controller, looks).top
         verification = Verification(controller)
         self.cache_sync = verification.cache_sync
         self.cache_walk = verification.cache_walk

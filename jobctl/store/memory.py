@@ -278,6 +278,16 @@ class MemoryStore(MemoryRecords, MemoryFinished):
     def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
         return self._do(lambda: list(self.disk.damaged), faults=False)
 
+    def remains(self, id: str) -> "Deferred[None]":
+        """Nothing is damaged here."""
+        return self._do(lambda: None, faults=False)
+
+    def restore(self, id: str) -> "Deferred[bool]":
+        return self._do(lambda: False)
+
+    def give_up(self, id: str) -> "Deferred[bool]":
+        return self._do(lambda: False)
+
     def inspect(self, id: str) -> "Deferred[Any]":
         def look() -> Any:
             stored = self.disk.entries.get(id_number(id))

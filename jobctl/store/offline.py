@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 from jobctl.accounts.history import Search
 from jobctl.errors import StoreError
 from jobctl.mail.entry import Attempt, Finished, StoredEntry
+from jobctl.mail.remains import Remains
 from jobctl.store import reading
 from jobctl.store.changes import Changes
 from jobctl.store.content import ContentFiles
@@ -16,6 +17,7 @@ from jobctl.store.disk import Disk
 from jobctl.store.finished import finished
 from jobctl.store.health import Health, read_error
 from jobctl.store.lock import QueueLock
+from jobctl.store.mending import remains
 from jobctl.store.records import encode, microseconds, name
 from jobctl.store.recovery import open_database
 from jobctl.store.scanning import Look, Scanned, scan
@@ -91,10 +93,6 @@ class OfflineQueue:
 
         return self._ask(query)
 
-    def inspect(self, id: str) -> reading.Inspected | None:
-        found, _ = self._ask(lambda connection: reading.inspect(connection, id))
-        return found[0] if found else None
-
     def history(self, id: str) -> list[Attempt]:
         return self._ask(lambda connection: reading.history(connection, id))
 
@@ -106,6 +104,9 @@ class OfflineQueue:
 
     def damaged(self) -> list[tuple[str, float, str]]:
         return self._ask(reading.damaged)
+
+    def remains(self, id: str) -> Remains | None:
+        return self._ask(lambda connection: remains(connection, self._files, id))
 
     def stopped(self) -> dict[str, tuple[str, float]]:
         return self._ask(reading.stopped)

@@ -122,6 +122,17 @@ class SetAside(Operation):
         self.damaged = damaged
 
 
+class Mend(Operation):
+    """An entry that was set aside (its number) goes back into the queue, or out of it."""
+
+    __slots__ = ("back", "entry")
+
+    def __init__(self, entry: int, back: bool) -> None:
+        super().__init__()
+        self.entry = entry
+        self.back = back
+
+
 class Swept(Operation):
     """Content files that no row named any more have been removed."""
 

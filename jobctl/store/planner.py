@@ -8,14 +8,15 @@ from zlib import crc32
 import msgspec
 
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Lasting, Loss, Origin, Settlement, Submission, Undo, paused
-from jobctl.mail.envelope import Recipient
+from jobctl.mail.entry import Lasting, Loss, Origin, Submission, Undo
 from jobctl.store.changes import COUNTER, Changes
 from jobctl.store.content import ContentFiles, StagedContent
 from jobctl.store.finishing import Finishing
 from jobctl.store.ids import id_number, id_text
+from jobctl.store.mending import give_up, restore
 from jobctl.store.operations import (
     Enqueue,
+    Mend,
     Move,
     Operation,
     Remember,
@@ -29,6 +30,7 @@ from jobctl.store.operations import (
 )
 from jobctl.store.reading import Damaged, load_rows
 from jobctl.store.records import GRACE, HELD, INLINE, STATE_NUMBER, Head, Row, encode, microseconds, name
+from jobctl.store.settling import leaving, settled
 
 # The high-water mark of ids is written once for so many; a restart skips what is left of them.
 _IDS_AT_ONCE = 1000
@@ -132,13 +134,13 @@ class Planner:
             if settlement.ended is not None:
                 self.changes.cannot_undo(settlement.ended, operation.number)
             return []
-        lost, left = _leaving(old.recipients, settlement.losses)
+        lost, left = leaving(old.recipients, settlement.losses)
         messages = [
             self._message(operation, notification, place)
             for place, notification in enumerate(settlement.notifications)
         ]
         if left:
-            new = _settled(old, settlement, left, operation.at)
+            new = settled(old, settlement, left, operation.at)
             record = new.record()
             history = [encode(attempt) for attempt in settlement.history]
         undo = None if settlement.undo is None else (encode(settlement.undo).decode(), settlement.undo)
@@ -216,6 +218,13 @@ class Planner:
 
     def swept(self, operation: Swept) -> None:
         self.changes.swept += operation.files
+
+    def mend(self, operation: Mend) -> bool:
+        """Seldom: in a transaction of its own, before the batch."""
+        if operation.back:
+            return restore(self._connection, operation.entry)
+        self.changes.large_gone = True
+        return give_up(self._connection, operation.entry)
 
     def set_aside(self, operation: SetAside) -> None:
         """The writer has done that on its own, before the batch."""
@@ -325,56 +334,6 @@ class Planner:
         counters[_OCTETS] += by * row.size
 
 
-def _settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...], at: float) -> Row:
-    """The row of an entry that stays."""
-    new = msgspec.structs.replace(old, recipients=left, whole=old.whole and len(left) == len(old.recipients))
-    for field in ("attempts", "last_reply", "reason", "suspect", "deaths", "warned"):
-        value = getattr(settlement, field)
-        if value is not None:
-            setattr(new, field, value)
-    if settlement.due is not None:
-        new.due = microseconds(settlement.due)
-    # What is as good as deleted is not brought back by what else happens to it.
-    if settlement.state is not None and (old.state != GRACE or settlement.ended is not None):
-        new.state = STATE_NUMBER[settlement.state]
-        new.paused, new.held_since = paused(old.paused, old.held_since, settlement.state, at)
-    if settlement.place is not None:
-        new.channel, new.host = settlement.place
-    if settlement.priority is not None:
-        new.priority = int(settlement.priority)
-    if settlement.recipients is not None:
-        if not settlement.recipients:
-            raise StoreError("nobody stands in for the recipients")
-        new.recipients, new.whole = settlement.recipients, False
-    return new
-
-
-def _leaving(
-    recipients: tuple[Recipient, ...], losses: tuple[tuple[str, Loss], ...]
-) -> tuple[list[tuple[Recipient, Loss]], tuple[Recipient, ...]]:
-    """
-    Who leaves and who stays.
-
-    A loss of somebody who is not an open recipient is nobody's; an address that is there
-    twice leaves once for each loss.
-    """
-    if not losses:
-        return [], recipients
-    if len(recipients) == 1 and len(losses) == 1 and recipients[0].address == losses[0][0]:
-        return [(recipients[0], losses[0][1])], ()
-    gone: dict[str, list[Loss]] = {}
-    for address, loss in reversed(losses):
-        gone.setdefault(address, []).append(loss)
-    lost, stay = [], []
-    for recipient in recipients:
-        waiting = gone.get(recipient.address)
-        if waiting:
-            lost.append((recipient, waiting.pop()))
-        else:
-            stay.append(recipient)
-    return lost, tuple(stay)
-
-
 def _subject(operation: Operation) -> int:
     """The number of the entry that an operation changes, 0 for none."""
     if type(operation) is Settle:
@@ -395,4 +354,5 @@ _PLANS: dict[type[Operation], Callable[[Planner, Any], Any]] = {
     WriteAct: Planner.write_act,
     Swept: Planner.swept,
     SetAside: Planner.set_aside,
+    Mend: Planner.mend,
 }

@@ -50,6 +50,11 @@ def load_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> Found[R
     return _entries(connection, where, "", (_text(list(numbers)),), row_of)
 
 
+def readable(connection: sqlite3.Connection, number: int) -> Found[Row]:
+    """One entry, set aside or not."""
+    return _entries(connection, "e.id = ?", "", (number,), row_of)
+
+
 def fetch(connection: sqlite3.Connection, ids: Iterable[str]) -> Found[StoredEntry]:
     where = "e.id IN (SELECT value FROM json_each(?)) AND e.state < 2"
     return _entries(connection, where, "", (_text([id_number(text) for text in ids]),), _stored)
@@ -159,7 +164,7 @@ def overdue(connection: sqlite3.Connection, hosts: list[tuple[str, str]], now: f
 
 def channels(connection: sqlite3.Connection) -> list[str]:
     rows = connection.execute("SELECT channel FROM ledger WHERE queued + held > 0 ORDER BY channel")
-    return [_plain(name) for (name,) in rows]
+    return [plain(name) for (name,) in rows]
 
 
 def count_arrived(
@@ -199,25 +204,25 @@ def ledger(connection: sqlite3.Connection, counted: bool = True) -> dict[str, di
     finally:
         connection.execute("ROLLBACK")
     accounts = {
-        _plain(name): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
+        plain(name): dict(zip(_LEDGER, counts, strict=True)) | {"queued": 0} for name, *counts in rows
     }
     if not counted:
         for account in accounts.values():
             account["queued"] = missing(account)
     empty = dict.fromkeys((*_LEDGER, "queued"), 0)
     for name, count in entries:
-        accounts.setdefault(_plain(name), dict(empty))["queued"] = count
+        accounts.setdefault(plain(name), dict(empty))["queued"] = count
     return accounts
 
 
 def stopped(connection: sqlite3.Connection) -> dict[str, tuple[str, float]]:
     rows = connection.execute("SELECT channel, author, since FROM stopped")
-    return {_plain(channel): (_plain(author), seconds(since)) for channel, author, since in rows}
+    return {plain(channel): (plain(author), seconds(since)) for channel, author, since in rows}
 
 
 def remembered(connection: sqlite3.Connection, topic: str) -> dict[str, str]:
     rows = connection.execute("SELECT key, value FROM remembered WHERE topic = ?", (topic,))
-    return {_plain(key): _plain(value) for key, value in rows}
+    return {plain(key): plain(value) for key, value in rows}
 
 
 Inspected = tuple[StoredEntry, list[Attempt], tuple[str, float] | None, tuple[int, float, str] | None]
@@ -237,7 +242,7 @@ def inspect(connection: sqlite3.Connection, text_id: str) -> Found[Inspected]:
             (
                 stored,
                 history(connection, text_id),
-                None if halt is None else (_plain(halt[0]), seconds(halt[1])),
+                None if halt is None else (plain(halt[0]), seconds(halt[1])),
                 None if backoff is None else (backoff[0], seconds(backoff[1]), _reply(backoff[2])),
             )
         )
@@ -247,7 +252,7 @@ def inspect(connection: sqlite3.Connection, text_id: str) -> Found[Inspected]:
 def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, float, str]]:
     rows = connection.execute("SELECT channel, host, failures, until, reply FROM backoffs ORDER BY until")
     return [
-        (_plain(channel), _plain(host), failures, seconds(until), _reply(reply))
+        (plain(channel), plain(host), failures, seconds(until), _reply(reply))
         for channel, host, failures, until, reply in rows
     ]
 
@@ -255,7 +260,7 @@ def host_backoffs(connection: sqlite3.Connection) -> list[tuple[str, str, int, f
 def damaged(connection: sqlite3.Connection) -> list[tuple[str, float, str]]:
     """Entries set aside: id, when that was, why."""
     rows = connection.execute("SELECT entry, since, why FROM damaged ORDER BY entry")
-    return [(id_text(entry), seconds(since), _plain(why)) for entry, since, why in rows]
+    return [(id_text(entry), seconds(since), plain(why)) for entry, since, why in rows]
 
 
 def content_row(
@@ -268,7 +273,7 @@ def content_row(
     if row is None:
         return None
     size, crc, file, content = row
-    return size, crc, None if file is None else _plain(file), content
+    return size, crc, None if file is None else plain(file), content
 
 
 def inline_contents(connection: sqlite3.Connection, messages: Iterable[int]) -> dict[int, bytes]:
@@ -309,7 +314,7 @@ def files_named(connection: sqlite3.Connection, names: Iterable[str]) -> set[str
     rows = connection.execute(
         "SELECT file FROM messages WHERE file IN (SELECT value FROM json_each(?))", (_text(list(names)),)
     )
-    return {_plain(file) for (file,) in rows}
+    return {plain(file) for (file,) in rows}
 
 
 def garbage(connection: sqlite3.Connection, but: Iterable[str]) -> list[str]:
@@ -332,7 +337,7 @@ def reusable(connection: sqlite3.Connection) -> int:
     return int(pages * size)
 
 
-def _plain(text: bytes) -> str:
+def plain(text: bytes) -> str:
     """Text of a column; what damage made of it never stops a list."""
     return text.decode("utf-8", "replace")
 

@@ -4,7 +4,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
-from zlib import crc32
 
 import msgspec
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -15,14 +14,15 @@ from zope.interface import implementer
 from jobctl.accounts.history import Search
 from jobctl.errors import StoreError, StoreFull
 from jobctl.interfaces import IMessageStore
-from jobctl.mail.entry import Attempt, Finished, Lasting, QueueEntry, Settlement, StoredEntry, Submission
+from jobctl.mail.entry import Attempt, Finished, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
 from jobctl.store import reading, schema
 from jobctl.store.acts import OperatorRecords
-from jobctl.store.content import ContentFiles, FileContent, InlineContent, StagedContent
+from jobctl.store.content import ContentFiles, StagedContent
+from jobctl.store.contents import Contents
 from jobctl.store.disk import Disk
 from jobctl.store.finished import finished
-from jobctl.store.health import Health, from_os, read_error
+from jobctl.store.health import Health, from_os
 from jobctl.store.lock import QueueLock
 from jobctl.store.operations import (
     Enqueue,
@@ -36,9 +36,11 @@ from jobctl.store.operations import (
     Settle,
     Swept,
 )
+from jobctl.store.readers import Read, reading_with, seen
 from jobctl.store.records import INLINE
 from jobctl.store.recovery import open_database, recover
 from jobctl.store.scanning import Look, Scanned, scan
+from jobctl.store.set_aside import SetAsideRecords
 from jobctl.store.space import Space
 from jobctl.store.worker import Outcome, Worker
 from jobctl.store.writer import Writer
@@ -51,18 +53,8 @@ _PATIENCE = 0.003
 _ENOUGH = 100
 
 
-class _Read:
-    """One query for a reader's thread."""
-
-    __slots__ = ("done", "query")
-
-    def __init__(self, query: Callable[[sqlite3.Connection], Any]) -> None:
-        self.query = query
-        self.done: Deferred[Any] = Deferred()
-
-
 @implementer(IMessageStore)
-class SQLiteStore(OperatorRecords):
+class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
     """
     One queue directory, owned by one process.
 
@@ -145,7 +137,7 @@ class SQLiteStore(OperatorRecords):
         self._writer: Worker[Operation] = Worker("writer", reactor, writer.perform, writer.idle, writer.close)
         self._filer: Worker[Operation] = Worker("filer", reactor, self._keep)
         self._deliveries, self._schedule, self._lists, self._accounts = (
-            Worker(name, reactor, _reader(connection), finish=connection.close)
+            Worker(name, reactor, reading_with(connection), finish=connection.close)
             for name, connection in zip(("deliveries", "schedule", "lists", "accounts"), readers, strict=True)
         )
 
@@ -239,22 +231,6 @@ class SQLiteStore(OperatorRecords):
 
         return self._find(self._deliveries, look)
 
-    def content(self, message: int) -> "Deferred[InlineContent | FileContent]":
-        """:raises StoreError: (fails) gone or damaged; then its entries are held."""
-
-        def damaged(why: str) -> None:
-            self._hold_damaged(message, why)
-
-        def load(connection: sqlite3.Connection) -> InlineContent | FileContent:
-            return _load(connection, self._files, message, damaged)
-
-        def failed(why: Failure) -> Failure:
-            if why.check(_DamagedContent):
-                damaged(why.getErrorMessage())
-            return why
-
-        return self._ask(self._deliveries, load).addErrback(failed)
-
     def window(
         self, after: tuple[float, str] | None, limit: int, skip: Iterable[tuple[str, str]]
     ) -> "Deferred[list[QueueEntry]]":
@@ -291,7 +267,7 @@ class SQLiteStore(OperatorRecords):
         def found(result: tuple[Scanned, list[reading.Damaged]]) -> Scanned:
             scanned, damaged = result
             if damaged:
-                self._submit(SetAside(damaged)).addErrback(_seen)
+                self._submit(SetAside(damaged)).addErrback(seen)
             return scanned
 
         return self._ask(
@@ -337,10 +313,6 @@ class SQLiteStore(OperatorRecords):
     def finished(self, search: Search, after: int, limit: int) -> "Deferred[tuple[list[Finished], int]]":
         """Finished recipients in the order they left, and where to go on."""
         return self._ask(self._accounts, lambda connection: finished(connection, search, after, limit))
-
-    def damaged(self) -> "Deferred[list[tuple[str, float, str]]]":
-        """Entries that were set aside: id, when, why."""
-        return self._ask(self._lists, reading.damaged)
 
     def set_stopped(self, channel: str, stopped: bool, author: str) -> "Deferred[None]":
         """Remember that an operator stopped (or started) a channel."""
@@ -401,39 +373,25 @@ class SQLiteStore(OperatorRecords):
         gathered, self._gathered = self._gathered, []
         self._writer.put(gathered)
 
-    def _ask(self, reader: "Worker[_Read]", query: Callable[[sqlite3.Connection], T]) -> "Deferred[T]":
+    def _ask(self, reader: "Worker[Read]", query: Callable[[sqlite3.Connection], T]) -> "Deferred[T]":
         if not self._open:
             return fail(StoreError("the store is not open"))
-        read = _Read(query)
+        read = Read(query)
         reader.put([read])
         return read.done
 
     def _find(
-        self, reader: "Worker[_Read]", query: Callable[[sqlite3.Connection], reading.Found[T]]
+        self, reader: "Worker[Read]", query: Callable[[sqlite3.Connection], reading.Found[T]]
     ) -> "Deferred[list[T]]":
         """As :meth:`_ask`, setting aside what the query found damaged."""
 
         def found(result: reading.Found[T]) -> list[T]:
             entries, damaged = result
             if damaged:
-                self._submit(SetAside(damaged)).addErrback(_seen)
+                self._submit(SetAside(damaged)).addErrback(seen)
             return entries
 
         return self._ask(reader, query).addCallback(found)
-
-    def _hold_damaged(self, message: int, why: str) -> None:
-        """Nobody can be given this content: its entries wait for an operator."""
-        log.error("store: content of message {number} is damaged: {why}", number=message, why=why)
-
-        def hold(ids: list[str]) -> None:
-            for text in ids:
-                line = Attempt(when=self._clock(), what="damaged", text=why)
-                settlement = Settlement(id=text, state=Lasting.HELD, reason=why, history=(line,))
-                self.settle(settlement).addErrback(_seen)
-
-        self._ask(self._lists, lambda connection: reading.entries_of(connection, message)).addCallbacks(
-            hold, _seen
-        )
 
     def _keep(self, tasks: list[Operation]) -> Iterator[list[Outcome]]:
         """The filer's work: large content made durable before the writer sees it, old files removed."""
@@ -450,46 +408,5 @@ class SQLiteStore(OperatorRecords):
 
     def _sweep(self, names: list[str]) -> None:
         swept = Swept(names)
-        swept.done.addErrback(_seen)
+        swept.done.addErrback(seen)
         self._filer.put([swept])
-
-
-class _DamagedContent(StoreError):
-    """Content in the database is not what was stored."""
-
-
-def _load(
-    connection: sqlite3.Connection, files: ContentFiles, message: int, damaged: Callable[[str], None]
-) -> InlineContent | FileContent:
-    row = reading.content_row(connection, message)
-    if row is None:
-        raise StoreError("the message is gone")
-    size, crc, file, content = row
-    if file is None:
-        content = content or b""
-        if crc32(content) != crc or len(content) != size:
-            raise _DamagedContent("the content is not what was stored (checksum)")
-        return InlineContent(content)
-    try:
-        return FileContent(files.path(file), size, crc, damaged)
-    except OSError as why:
-        raise _DamagedContent(f"the content file cannot be read: {why.strerror}") from why
-
-
-def _reader(connection: sqlite3.Connection) -> Callable[[list[_Read]], Iterator[list[Outcome]]]:
-    def perform(reads: list[_Read]) -> Iterator[list[Outcome]]:
-        outcomes: list[Outcome] = []
-        for read in reads:
-            try:
-                outcomes.append((read.done, read.query(connection)))
-            except StoreError as why:
-                outcomes.append((read.done, Failure(why)))
-            except sqlite3.Error as why:
-                outcomes.append((read.done, Failure(read_error(why))))
-        yield outcomes
-
-    return perform
-
-
-def _seen(why: Failure) -> None:
-    """For what nobody waits for: the writer has logged why it could not be done."""
