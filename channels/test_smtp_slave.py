@@ -25,6 +25,8 @@ from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.jobprotocol.frames import Accepted, Event, HelloController, Refused, Route, Stop, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
+from jobctl.mapping.access import ALLOWED, FROM_ACCESS, from_access, port_access
+from jobctl.mapping.tables import compiled
 from jobctl.smtp.questions import (
     Authenticated,
     BadCommand,
@@ -37,10 +39,12 @@ from jobctl.smtp.questions import (
     RecipientGiven,
     Refusal,
     RunQueue,
+    Sender,
     StartTls,
     TokenGiven,
     Verify,
 )
+from jobctl.smtp.replies import encode
 from jobctl.smtp.server import ServerDialogue
 from jobctl.smtp.server_config import ServerConfig
 
@@ -102,6 +106,8 @@ class SmtpSlave:
         mta = hello.mta or {}
         self._channel = channel
         block_limit = mta.get("block_limit", 0)
+        mappings = mta.get("mappings")
+        self._tables = compiled(mappings if isinstance(mappings, dict) else {})
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
         self._security = security = SlaveSecurity(channel, service)
         self._dialogue = ServerDialogue(
@@ -111,6 +117,7 @@ class SmtpSlave:
                 lmtp=channel.lmtp,
                 max_size=block_limit if isinstance(block_limit, int) else 0,
                 loop=str(mta.get("loop", "")),
+                asks=frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"}),
                 tls=security.starttls,
                 auth=security.mechanisms,
                 must_auth=channel.sasl_server == "must" and service is not None,
@@ -144,7 +151,15 @@ class SmtpSlave:
             self._welcome()
 
     def _welcome(self) -> None:
-        purge = self._channel.options.banner_purge_delay / 100
+        transport = self._run.start.transport.text
+        # Without transport information PORT_ACCESS is not asked.
+        permission = port_access(self._tables, transport) if transport else ALLOWED
+        if permission.refusal is not None:
+            self._stdio.write(encode(permission.refusal))
+            self._dialogue.lost(f"PORT_ACCESS: {permission.refusal}")
+            self._greeted = True
+            return
+        purge = (permission.delay or self._channel.options.banner_purge_delay) / 100
         if purge:
             # What the client says before our banner is dropped by the dialogue.
             self.deadline = time.monotonic() + purge
@@ -359,6 +374,10 @@ class SmtpSlave:
     def _authenticated(self, question: Authenticated) -> None:
         self._event("authenticated", f"{question.user} by {question.mechanism}")
 
+    def _sender_given(self, question: Sender) -> None:
+        refusal = from_access(self._tables, self._source(), question.address).refusal
+        self._dialogue.answer(refusal or Reply(250))
+
     def _remember(self, reply: Reply) -> None:
         """Only a yes is kept: whoever was refused may be welcome after the next change."""
         if len(self._verdicts) >= _MOST_VERDICTS:
@@ -435,6 +454,7 @@ _ACT: dict[type, Any] = {
     PasswordGiven: SmtpSlave._claimed,
     TokenGiven: SmtpSlave._claimed,
     KeysWanted: SmtpSlave._keys_wanted,
+    Sender: SmtpSlave._sender_given,
     RecipientGiven: SmtpSlave._recipient_given,
     Piece: SmtpSlave._piece,
     Finished: SmtpSlave._finished,

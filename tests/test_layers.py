@@ -15,6 +15,7 @@ LAYERS = (
         "smtp",
         "jobprotocol",
         "selection",
+        "mapping",
         "config",
         "notification",
         "routing",
@@ -29,7 +30,7 @@ LAYERS = (
 # Single modules at the top of the package: part of the uppermost layer.
 TOP = ("welcome",)
 FOR_ALL = ("errors", "interfaces")
-FOR_CHANNELS = ("mail", "sasl", "smtp", "jobprotocol", "net", "config", *FOR_ALL)
+FOR_CHANNELS = ("mail", "sasl", "smtp", "mapping", "jobprotocol", "net", "config", *FOR_ALL)
 # Programs started by hand speak to the controller over its socket.
 FOR_KIT = (*FOR_CHANNELS, "control")
 

@@ -13,7 +13,8 @@ import msgspec
 import jobctl
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
-from channels.tcp.clients import ClientNames, Networks
+from channels.tcp.admission import Admission
+from channels.tcp.clients import ClientNames
 from channels.tcp.process import Process
 from channels.tcp.security import Security
 from channels.tcp.session import Session
@@ -34,9 +35,11 @@ from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import new_envelope_id, received_field
 from jobctl.mail.transportinfo import TransportInfo
+from jobctl.mapping.access import Permission
 from jobctl.net.dns_cache import DnsCache
 from jobctl.net.resolver import Resolver
 from jobctl.smtp.questions import Authenticated, BadCommand, Refusal
+from jobctl.smtp.replies import encode
 from jobctl.smtp.server_config import ServerConfig
 
 # Sessions that are in the middle of a message when the job is told to stop may go on this long.
@@ -61,14 +64,13 @@ class Server:
         self.now = time.monotonic()
         self.sessions: set[Session] = set()
         self.held_back: set[Session] = set()
-        self._connected: dict[str, int] = {}
         self.debug = False
         self.purge_delay = 0.0
         self.session_time: float | None = None
         self.longest_close = 30.0
         self.max_received = 50
         self._submissions: dict[str, Session] = {}
-        self._routes: dict[str, tuple[Session, tuple[str, str, str]]] = {}
+        self._routes: dict[str, tuple[Session, tuple[str, str, str, str]]] = {}
         self._verdicts: DnsCache[Reply] = DnsCache(10_000)
         self._listeners: list[Listener] = []
         self._count = 0
@@ -127,9 +129,7 @@ class Server:
                 hello.service or {"name": "", "listen": [], "channel": channel.name}, ServiceSettings
             )
             mta = msgspec.convert(hello.mta or {}, MtaSettings)
-            self._relay = Networks(service.relay_from)
-            self.front_ends = Networks(service.proxy_from)
-            self._impersonators = Networks(service.xclient_from)
+            self.admission = Admission(service, mta)
             resolver = Resolver(self.reactor, channel.nameservers)
             self.security = Security(self.reactor, channel, service)
             self._configure(channel, service, mta)
@@ -149,7 +149,6 @@ class Server:
         host = channel.local_host
         self._channel = channel
         self._most = service.max_conns
-        self._most_of_one = service.max_conns_per_address
         self._by = mta.received_domain or host
         self._product = options.custom_version_string or f"jobctl {jobctl.__version__}"
         self._shows_address = "identnonesymbolic" not in channel.keywords
@@ -165,14 +164,14 @@ class Server:
             lmtp=channel.lmtp,
             max_size=mta.block_limit,
             loop=mta.loop,
-            asks=frozenset({"recipient"}),
+            asks=self.admission.asks,
             tls=self.security.starttls,
             auth=self.security.mechanisms,
             must_auth=channel.sasl_server == "must",
             plaintext_auth=service.plaintext_auth,
         )
         self._asking = asking
-        self._trusting = msgspec.structs.replace(asking, asks=frozenset())
+        self._trusting = msgspec.structs.replace(asking, asks=self.admission.asks_trusted)
         times = [
             options.seconds("command_receive_time"),
             options.seconds("data_receive_time"),
@@ -216,15 +215,18 @@ class Server:
 
     def config_for(self, client: str, user: str | None = None) -> ServerConfig:
         """Whoever may relay is not asked about recipients: they are welcome."""
-        config = self._trusting if user is not None or client in self._relay else self._asking
-        return msgspec.structs.replace(config, xclient=True) if client in self._impersonators else config
+        config = self._trusting if user is not None or client in self.admission.relay else self._asking
+        return (
+            msgspec.structs.replace(config, xclient=True)
+            if client in self.admission.impersonators
+            else config
+        )
 
     def admits(self, session: Session) -> bool:
         """Whether a client may have one connection more; it is told when not."""
         client = session.client
-        self._connected[client] = self._connected.get(client, 0) + 1
         session.counted = client
-        if self._most_of_one is None or self._connected[client] <= self._most_of_one:
+        if self.admission.count(client):
             self.look_up(client)
             if self._channel.logging:
                 self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
@@ -240,6 +242,16 @@ class Server:
             )
         self.reject(session, "too many connections from this address")
         session.stream.close()
+
+    def may_connect(self, session: Session) -> Permission:
+        """What PORT_ACCESS says of a connection; who may not is told and closed."""
+        permission = self.admission.port(session.transport)
+        if permission.refusal is not None:
+            if not self.security.implicit:
+                session.stream.write(encode(permission.refusal))
+            self.reject(session, f"PORT_ACCESS: {permission.refusal}")
+            session.stream.close()
+        return permission
 
     def reject(self, session: Session, why: str) -> None:
         """A connection of no use is closed."""
@@ -289,7 +301,7 @@ class Server:
 
     def session_ended(self, session: Session, why: str) -> None:
         self.sessions.discard(session)
-        self._forget(session.counted)
+        self.admission.forget(session.counted)
         self.held_back.discard(session)
         self.link.progress += 1
         if self._channel.logging:
@@ -304,16 +316,9 @@ class Server:
         if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
 
-    def _forget(self, client: str) -> None:
-        left = self._connected.get(client, 0) - 1
-        if left > 0:
-            self._connected[client] = left
-        else:
-            self._connected.pop(client, None)
-
     def route(self, session: Session, recipient: str, sender: str) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
-        key = (session.client, sender, recipient)
+        key = (session.client, session.dialogue.user or "", sender, recipient)
         known = self._verdicts.get(key, self.now)
         if known is not None:
             session.dialogue.answer(known)
@@ -381,6 +386,10 @@ class Server:
         if self._submissions.pop(session.submission, None) is not None:
             self.link.send(Submit(id=session.submission, abort=True))
         session.submission = None
+
+    def sender_reply(self, session: Session, sender: str) -> Reply:
+        """What FROM_ACCESS says of a sender."""
+        return self.admission.sender(self._source(session), sender)
 
     def note(self, session: Session, what: BadCommand | Refusal) -> None:
         """Something the log may want: a command that was none, or mail that was refused."""

@@ -68,6 +68,7 @@ class Session:
         self._ahead = 0
         self._paused = False
         self._purging: Any = None
+        self._purge_delay = 0.0
         self._gone = False
         self._transcript = Transcript(False, lambda line: say(f"{client} {line}")) if server.debug else None
         self._header: bytes | None = None
@@ -76,21 +77,24 @@ class Session:
 
     def begin(self) -> None:
         """Greet the client, or hear from its front end who it is."""
-        if self.client in self.server.front_ends:
+        if self.client in self.server.admission.front_ends:
             self._header = b""
         elif self.server.admits(self):
             self._open()
 
     def _open(self) -> None:
+        permission = self.server.may_connect(self)
+        if permission.refusal is not None:
+            return
+        self._purge_delay = permission.delay / 100 or self.server.purge_delay
         if self.server.security.implicit:
             self.stream.start_tls(self.server.security.session())
         else:
             self._welcome()
 
     def _welcome(self) -> None:
-        server = self.server
-        if server.purge_delay:
-            self._purging = server.reactor.callLater(server.purge_delay, self._greet)
+        if self._purge_delay:
+            self._purging = self.server.reactor.callLater(self._purge_delay, self._greet)
         else:
             self._greet()
 
@@ -319,6 +323,9 @@ class Session:
             self.dialogue.answer_keys(keys)
             self.serve()
 
+    def _sender(self, question: Sender) -> None:
+        self.dialogue.answer(self.server.sender_reply(self, question.address))
+
     def _yes(self, question: Any) -> None:
         self.dialogue.answer(_OK)
 
@@ -328,7 +335,7 @@ class Session:
 
 _TAKE: dict[type, Any] = {
     Hello: Session._yes,
-    Sender: Session._yes,
+    Sender: Session._sender,
     RecipientGiven: Session._recipient,
     Piece: Session._piece,
     Finished: Session._finished,

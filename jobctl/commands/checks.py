@@ -1,6 +1,6 @@
 """``jobctl test``: try the configuration without touching the queue."""
 
-from jobctl.commands import exits, former, matching, notification_sample, rewriting
+from jobctl.commands import exits, former, mapping_probe, matching, notification_sample, rewriting
 from jobctl.commands.context import Context
 from jobctl.commands.output import printable, write, write_json
 from jobctl.commands.parser import Commands, command, family
@@ -10,6 +10,7 @@ _EXAMPLES = """\
   jobctl test config
   jobctl --config new.toml test config
   jobctl test rewrite bob@example.net
+  jobctl test mapping --table PORT_ACCESS 'TCP|192.0.2.1|25|198.51.100.7|40001'
   jobctl test match '*@*.example.net' bob@mail.example.net
   imsimta test -rewrite -source_channel=tcp_local bob@example.net"""
 
@@ -28,6 +29,7 @@ def register(commands: Commands) -> None:
     )
     rewriting.register(subcommands)
     matching.register(subcommands)
+    mapping_probe.register(subcommands)
     notification_sample.register(subcommands)
     former.register_tests(subcommands)
 

@@ -24,7 +24,6 @@ _REFUSED = {
 }
 # Of test.
 _NO_TESTS = {
-    "mapping": "there are no mapping tables; patterns are tried by 'jobctl test match'",
     "url": "there is no LDAP here",
     "expression": "there are no Sieve filters; selectors are tried by 'jobctl qm directory --where'",
     "domain": "there are no domains in a directory; where one goes is shown by 'jobctl test rewrite'",

@@ -29,7 +29,7 @@ def register(subcommands: Commands) -> None:
 
 def match(context: Context) -> int:
     """The pattern's parts, and what each wildcard took of the targets."""
-    from jobctl.selection.wildcards import read
+    from jobctl.mapping.patterns import read
 
     args = context.args
     terminal = sys.stdin is not None and sys.stdin.isatty()

@@ -20,7 +20,7 @@ _PROMPT = "Address: "
 # Options of the original that have nothing to act on, and why.
 _VALUES = {
     "alias_file": "there are no alias files",
-    "mapping_file": "there are no mapping tables",
+    "mapping_file": "mapping tables are in the configuration: give another with --config",
     "option_file": "options are in the configuration: give another with --config",
     "from": "routing does not look at the sender",
     "sender": "routing does not look at the sender",

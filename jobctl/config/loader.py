@@ -12,6 +12,7 @@ from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
 from jobctl.config.findings import Findings
 from jobctl.config.linemap import LineMap
 from jobctl.config.log_options import LogSettings
+from jobctl.config.mappings import read_mappings
 from jobctl.config.notification import read_notification
 from jobctl.config.paths import absolute
 from jobctl.config.pools import read_pools
@@ -28,7 +29,16 @@ DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "default.toml
 BLOCK = 1024
 # Blocks of a message that goes back whole: by default, and at most, since it is in memory for that.
 RETURN_LIMIT, MOST_RETURNED = 1024, 65536
-_SECTIONS = ("job_controller", "dispatcher", "mta", "defaults", "channel", "rewrite", "notification")
+_SECTIONS = (
+    "job_controller",
+    "dispatcher",
+    "mta",
+    "defaults",
+    "channel",
+    "rewrite",
+    "notification",
+    "mapping",
+)
 _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", re.DOTALL)
 
 
@@ -126,10 +136,11 @@ def _settings(
         sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
     )
     places = _controller(controller, directory)
+    host = channels["l"].local_host if "l" in channels else ""
     return Settings(
         path=findings.path,
         controller=places,
-        mta=_mta(mta, f"{places.queue_directory}|{channels['l'].local_host if 'l' in channels else ''}"),
+        mta=_mta(mta, read_mappings(sections["mapping"], findings), f"{places.queue_directory}|{host}"),
         log=_log(mta),
         pools=around.pools,
         channels=channels,
@@ -183,7 +194,7 @@ def _log(given: Table) -> LogSettings:
     return LogSettings(**{name: found.value for name, found in given.items() if name in known})  # type: ignore[arg-type]
 
 
-def _mta(given: Table, ourselves: str) -> MtaSettings:
+def _mta(given: Table, mappings: dict[str, str], ourselves: str) -> MtaSettings:
     """:param ourselves: Text that no other installation has, for XLOOP."""
     log = LogSettings.__struct_fields__
     fields: dict[str, Any] = {
@@ -194,5 +205,6 @@ def _mta(given: Table, ourselves: str) -> MtaSettings:
     fields["block_limit"] = fields.get("block_limit", 0) * BLOCK
     limit = fields.pop("content_return_block_limit", RETURN_LIMIT)
     fields["content_return_limit"] = (limit or MOST_RETURNED) * BLOCK
+    fields["mappings"] = mappings
     fields["loop"] = hashlib.sha256(ourselves.encode()).hexdigest()[:32].upper()
     return MtaSettings(**fields)

@@ -309,6 +309,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_received_lines: int = 50
     received_domain: str | None = None
     loop: str = ""
+    mappings: dict[str, str] = {}
     postmaster: str = ""
     return_personal: str = ""
     return_delivery_history: bool = True

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from jobctl.controller.books import Books
 from jobctl.controller.intake import Intake
-from jobctl.controller.refusals import Refusal, refusal_for, too_large
+from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
 from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Accepted, Refused, Route, Submit, VerdictFrame
 from jobctl.mail.envelope import Priority, Source
@@ -200,6 +200,12 @@ class Arrivals:
             return trouble.code, trouble.status, trouble.text, "", ""
         if not ours:
             return 550, "5.7.1", f"Relaying not allowed: {frame.recipient}", "", ""
+        if self._intake.access:
+            source = frame.source or Source(source_channel)
+            permission = self._intake.permission(frame.sender, frame.recipient, source, None)
+            if permission.refusal is not None:
+                told = refused(permission.refusal)
+                return told.code, told.status, told.text, "", ""
         return 250, "2.1.5", f"{frame.recipient} OK.", route.channel, route.host
 
     def _may_relay(self, source: Source | None) -> bool:

@@ -11,11 +11,13 @@ from twisted.python.failure import Failure
 
 from jobctl.config.settings import Settings
 from jobctl.controller.hot import HotMessage, HotMessages
-from jobctl.controller.refusals import Refusal, refusal_for, too_large
+from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
 from jobctl.mail.labels import labels
+from jobctl.mapping.access import Permission, recipient_access
+from jobctl.mapping.tables import compiled
 from jobctl.routing.router import NoRoute, Router
 from jobctl.schedule.entrance import new_entry
 from jobctl.schedule.rules import RetryRules
@@ -62,6 +64,7 @@ class Intake:
         self.settings = settings
         self.router = router
         self._rules = RetryRules(settings.retry)
+        self.access = compiled(settings.mta.mappings)
         # Only history and log want to know what messages call themselves.
         log_id = settings.log.bits("log_message_id") & 1
         self._labelling = bool(settings.controller.history_retention or log_id)
@@ -147,7 +150,8 @@ class Intake:
             priority = Priority.NORMAL if hints.priority is None else hints.priority
         if envelope.hold_for is not None or envelope.hold_until is not None:
             hints = msgspec.structs.replace(hints, hold_until=hold_until(envelope, now))
-        cause = self._cause_to_hold(source.channel, len(envelope.recipients), hints)
+        held = self._allow(envelope, source, channel) if accepted and self.access else ""
+        cause = held or self._cause_to_hold(source.channel, len(envelope.recipients), hints)
         entries = []
         for name, host, recipients in self._groups(envelope.recipients, source.channel, channel):
             settings = self.settings.channel(name)
@@ -177,6 +181,33 @@ class Intake:
     def most_octets(self, source_channel: str) -> int:
         """The largest content that is taken, with the trace field that its program added; 0 = no limit."""
         return self._most.get(source_channel, self._most_of_all)
+
+    def _allow(self, envelope: Envelope, source: Source, channel: str | None) -> str:
+        """
+        What the access tables say of a message.
+
+        :return: Why it is to be held, ``""``: it is not.
+        :raises Refusal: A recipient may not be written to.
+        """
+        cause = ""
+        for recipient in envelope.recipients:
+            permission = self.permission(envelope.sender, recipient.address, source, channel)
+            if permission.refusal is not None:
+                raise refused(permission.refusal)
+            if permission.hold:
+                cause = f"held by an access table: {recipient.address}"
+        return cause
+
+    def permission(self, sender: str, recipient: str, source: Source, channel: str | None) -> Permission:
+        """
+        What the access tables say of a recipient.
+
+        :raises NoRoute: It leads nowhere.
+        """
+        route = self.router.route(recipient, source.channel)
+        return recipient_access(
+            self.access, source, sender, recipient, route.address, channel or route.channel
+        )
 
     def _cause_to_hold(self, source_channel: str, recipients: int, hints: Hints) -> str:
         """Why the whole message is to be held, or ``""``."""

@@ -4,6 +4,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from jobctl.errors import JobctlError, StoreError, StoreFull
+from jobctl.mail.reply import Reply
 
 log = Logger()
 
@@ -36,3 +37,9 @@ def refusal_for(why: BaseException | None) -> Refusal:
 def too_large() -> Refusal:
     """RFC 1870 section 6.1, RFC 3463 X.3.4."""
     return Refusal(552, "5.3.4", "The message is larger than this host accepts")
+
+
+def refused(reply: Reply) -> Refusal:
+    """The same with the words of an access table."""
+    status = reply.enhanced or f"{reply.code // 100}.7.1"
+    return Refusal(reply.code, status, reply.text.removeprefix(status).strip())

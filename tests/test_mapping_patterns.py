@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobctl.selection.wildcards import read
+from jobctl.mapping.patterns import read
 
 MATCHES = [
     ("*@*.example.com", "bob@mail.example.com", ("bob", "mail")),
@@ -34,6 +34,14 @@ MATCHES = [
     ("", "", ()),
     ("*", "two\nlines", ("two\nlines",)),
     ("x$", "x$", ()),
+    (
+        "TCP|*|*|$(192.0.2.0/24)|*",
+        "TCP|127.0.0.1|25|192.0.2.77|4001",
+        ("127.0.0.1", "25", "192.0.2.77", "4001"),
+    ),
+    ("TCP|*|*|$(192.0.2.0/24)|*", "TCP|127.0.0.1|25|192.0.3.77|4001", None),
+    ("${2001:db8::/32}", "2001:db8::1", ("2001:db8::1",)),
+    ("$(10.0.0.0/8)", "10", None),
 ]
 
 
@@ -53,6 +61,9 @@ def test_match(pattern, text, took):
         ("$0*", "does not come before"),
         ("$[z-a]*", "bad character range"),
         ("x" * 1001, "longer"),
+        ("$(here)", "no network"),
+        ("$(2001:db8::/32)", "IPv4 network stands"),
+        ("$(10.0.0.0/8", "not closed"),
     ],
 )
 def test_wrong(pattern, why):
@@ -80,3 +91,9 @@ def test_any_pattern(pattern, text):
         read(pattern).match(text)
     plain = "".join("$" + c if c in "%*$" else c for c in text)
     assert read(plain).match(text) == ()
+
+
+def test_no_text_takes_for_ever():
+    """A peer cannot choose a name that keeps a processor busy: many wildcards against a long text of one letter."""
+    assert read("*a*a*a*a*a*a*a*b").match("a" * 2000) is None
+    assert read("*a*a*a*a*=$0*b").match("a" * 2000) is None

@@ -1,0 +1,1 @@
+"""Mapping tables: patterns and templates, as the access rules of the old system are written in; pure."""

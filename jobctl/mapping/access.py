@@ -1,0 +1,112 @@
+"""The access tables: what is asked of them, and what their answers mean (access probes of the MTA)."""
+
+import msgspec
+
+from jobctl.mail.envelope import Source
+from jobctl.mail.reply import Reply
+from jobctl.mapping.tables import Result, Tables
+
+PORT_ACCESS = "PORT_ACCESS"
+FROM_ACCESS = "FROM_ACCESS"
+# In the order in which they are asked.
+RECIPIENT_TABLES = ("ORIG_SEND_ACCESS", "SEND_ACCESS", "ORIG_MAIL_ACCESS", "MAIL_ACCESS")
+ALL = (PORT_ACCESS, FROM_ACCESS, *RECIPIENT_TABLES)
+
+_REJECTED = "5.7.1 you are not allowed to use this address"
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """
+    :ivar refusal: What the client is told, ``None``: it may.
+    :ivar hold: The message is to be held (``$H``).
+    :ivar delay: Hundredths of a second before the banner (``$D`` of PORT_ACCESS), 0: as the option says.
+    """
+
+    refusal: Reply | None = None
+    hold: bool = False
+    delay: int = 0
+
+
+ALLOWED = Permission()
+
+
+def port_access(tables: Tables, transport: str) -> Permission:
+    """
+    May a connection be opened?
+
+    :param transport: ``TCP|us|port|client|port``.
+    """
+    result = tables.probe(PORT_ACCESS, transport)
+    if not result.matched:
+        return ALLOWED
+    if {"N", "F"} & result.flags:
+        text = result.text.strip() or "421 4.7.1 Connection refused."
+        return Permission(_reply(text.replace("~", "\n"), 421))
+    if "D" in result.flags and result.text.strip().isdigit():
+        return Permission(delay=min(int(result.text), 60_000))
+    return ALLOWED
+
+
+def from_access(tables: Tables, source: Source, sender: str) -> Permission:
+    """May this sender send (MAIL FROM)?"""
+    if FROM_ACCESS not in tables:
+        return ALLOWED
+    probe = "|".join(
+        (_transport(source), source.application, "MAIL", source.channel, sender, source.user or "")
+    )
+    return _permission(tables.probe(FROM_ACCESS, probe))
+
+
+def recipient_access(
+    tables: Tables, source: Source, sender: str, given: str, resolved: str, channel: str
+) -> Permission:
+    """
+    May this sender send to this recipient (RCPT TO)?
+
+    :param given: The recipient as the client gave it; ``resolved``: as rewritten.
+    :param channel: Where it would be queued.
+    """
+    permission = ALLOWED
+    for name in RECIPIENT_TABLES:
+        if name not in tables:
+            continue
+        recipient = given if name.startswith("ORIG_") else resolved
+        short = "|".join((source.channel, sender, channel, recipient))
+        if name.endswith("SEND_ACCESS"):
+            probe = short
+        else:
+            probe = "|".join((_transport(source), source.application, "MAIL", short))
+        found = _permission(tables.probe(name, probe))
+        if found.refusal is not None:
+            return found
+        if found.hold:
+            permission = found
+    return permission
+
+
+def _permission(result: Result) -> Permission:
+    if not result.matched:
+        return ALLOWED
+    if {"N", "F"} & result.flags:
+        text = result.text.strip()
+        if "X" in result.flags and "|" in text:
+            # $X: the enhanced code comes first.
+            code, _, rest = text.partition("|")
+            text = f"{code.strip()} {rest.strip() or _REJECTED[6:]}"
+        return Permission(_reply(text or _REJECTED, 550))
+    return Permission(hold="H" in result.flags)
+
+
+def _reply(text: str, code: int) -> Reply:
+    """A text may begin with a code of its own, and an enhanced one; the classes then agree."""
+    first, _, rest = text.partition(" ")
+    if len(first) == 3 and first.isascii() and first.isdigit() and first[0] in "45":
+        return Reply(int(first), rest.strip() or _REJECTED)
+    if first[:2] in ("4.", "5."):
+        return Reply(450 if first[0] == "4" and code != 421 else code, text)
+    return Reply(code, text if code == 421 else f"5.7.1 {text}")
+
+
+def _transport(source: Source) -> str:
+    # Absent information leaves its separators, so that patterns still find their fields.
+    return source.transport or "TCP||||"

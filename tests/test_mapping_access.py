@@ -1,0 +1,156 @@
+"""Mapping tables and the access tables, as policies of the old system are written."""
+
+import pytest
+
+from jobctl.config.loader import load_text
+from jobctl.errors import ConfigError
+from jobctl.mail.envelope import Source
+from jobctl.mapping.access import from_access, port_access, recipient_access
+from jobctl.mapping.tables import Tables, compiled, read_table
+
+TRANSPORT = "TCP|192.0.2.1|25|198.51.100.7|40001"
+SOURCE = Source("tcp_local", TRANSPORT, "SMTP/client.example", "ann")
+
+
+def tables(**texts: str) -> Tables:
+    for text in texts.values():
+        assert read_table(text)[1] == []
+    return compiled(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "probe", "result", "flags"),
+    [
+        ("! a comment\n\n* $Y", "x", "", "Y"),
+        ("a*  first$0\n*  other$0", "abc", "firstbc", ""),
+        ("a*  first$0\n*  other$0", "xyz", "otherxyz", ""),
+        ("a*c  $$1$ is$ $0", "abc", "$1 is b", ""),
+        ("a  $Cb\nb  $Yc", "a", "c", "Y"),
+        ("b  $Yc\na  $Rb", "a", "c", "Y"),
+        ("a  $Ra", "a", "a", ""),
+        ("a  $Eb\nb  c", "a", "b", ""),
+        ("*  $:Nno\n*  yes", "x", "yes", ""),
+        ("*  $;Nno\n*  yes", "x", "no", ""),
+        ("a$ b  c", "a b", "c", ""),
+        ("*@*  $|HOSTS;$1|", "ann@b.example", "inside", ""),
+        ("*@*  $|HOSTS;$1|\n*  plain", "ann@c.example", "plain", ""),
+    ],
+)
+def test_templates(text: str, probe: str, result: str, flags: str) -> None:
+    """Wildcards, flags, other tables, and going on with what was made."""
+    found = tables(T=text, HOSTS="b.example  inside").probe("T", probe)
+    assert (found.text, "".join(sorted(found.flags)), found.matched) == (result, flags, True)
+
+
+def test_without_a_match_a_text_is_what_it_was() -> None:
+    """A table that says nothing changes nothing."""
+    found = tables(T="a  b").probe("T", "x")
+    assert (found.text, found.matched, found.entry) == ("x", False, None)
+
+
+def test_tables_that_ask_each_other_come_to_an_end() -> None:
+    """A circle of tables answers nothing instead of never."""
+    assert not tables(A="*  $|B;$0|", B="*  $|A;$0|").probe("A", "x").matched
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "text"),
+    [
+        (
+            "TCP|*|*|198.51.100.*|*  $N500$ Do$ not$ connect$ to$ this$ machine",
+            500,
+            "Do not connect to this machine",
+        ),
+        ("TCP|*|*|$(198.51.100.0/24)|*  $F", 421, "4.7.1 Connection refused."),
+        ("TCP|*|*|*|*  $N421$ 4.7.1$ one~two", 421, "4.7.1 one\ntwo"),
+        ("TCP|*|*|203.0.113.*|*  $N500$ no", None, ""),
+        ("TCP|*|*|*|*  $Y", None, ""),
+    ],
+)
+def test_port_access(table: str, code: int | None, text: str) -> None:
+    """Who may not connect is told what the table says."""
+    refusal = port_access(tables(PORT_ACCESS=table), TRANSPORT).refusal
+    assert (refusal and (refusal.code, refusal.text)) == (None if code is None else (code, text))
+
+
+def test_port_access_may_ask_for_patience() -> None:
+    """$D: hundredths of a second before the banner."""
+    assert port_access(tables(PORT_ACCESS="TCP|*  $D150"), TRANSPORT).delay == 150
+
+
+def test_probes_have_their_fields_in_place() -> None:
+    """Each table is asked with the fields of the reference, in its order; what is not known is empty."""
+    seen = tables(FROM_ACCESS=f"{TRANSPORT}|SMTP/client.example|MAIL|tcp_local|a@b.example|ann  $Nyes")
+    assert from_access(seen, SOURCE, "a@b.example").refusal is not None
+    local = tables(FROM_ACCESS="TCP|||||" + "|MAIL|l||  $Nyes")
+    assert from_access(local, Source("l"), "").refusal is not None
+    assert from_access(tables(), SOURCE, "a@b.example").refusal is None
+
+
+@pytest.mark.parametrize(
+    ("name", "probe"),
+    [
+        ("ORIG_SEND_ACCESS", "tcp_local|a@b.example|maildir|alias@here.example"),
+        ("SEND_ACCESS", "tcp_local|a@b.example|maildir|bob@here.example"),
+        (
+            "ORIG_MAIL_ACCESS",
+            f"{TRANSPORT}|SMTP/client.example|MAIL|tcp_local|a@b.example|maildir|alias@here.example",
+        ),
+        (
+            "MAIL_ACCESS",
+            f"{TRANSPORT}|SMTP/client.example|MAIL|tcp_local|a@b.example|maildir|bob@here.example",
+        ),
+    ],
+)
+def test_recipient_tables(name: str, probe: str) -> None:
+    """Original and rewritten recipients, with and without what is known of the connection."""
+
+    def ask(text: str) -> object:
+        return recipient_access(
+            tables(**{name: text}), SOURCE, "a@b.example", "alias@here.example", "bob@here.example", "maildir"
+        )
+
+    assert ask(f"{probe}  $N").refusal.text.startswith("5.7.1 ")  # type: ignore[attr-defined]
+    assert ask(f"x{probe}  $N").refusal is None  # type: ignore[attr-defined]
+    assert ask(f"{probe}  $H").hold  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "text"),
+    [
+        ("$N", 550, "5.7.1 you are not allowed to use this address"),
+        ("$Nno$ way", 550, "5.7.1 no way"),
+        ("$N4.7.1$ come$ later", 450, "4.7.1 come later"),
+        ("$N452$ 4.2.2$ full", 452, "4.2.2 full"),
+        ("$X$N5.7.2|not$ for$ you", 550, "5.7.2 not for you"),
+    ],
+)
+def test_what_a_refusal_says(template: str, code: int, text: str) -> None:
+    """A table may choose code, enhanced code and words; what it leaves out is the usual."""
+    refusal = from_access(tables(FROM_ACCESS=f"*  {template}"), SOURCE, "a@b.example").refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.text) == (code, text)
+
+
+HEAD = '[channel.l]\nofficial_host_name = "m.example"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[mapping]\nT = """\nonly$\n"""', "entry on its line 1"),
+        ('[mapping]\nT = """\n* $(x)\n"""', "is not there"),
+        ('[mapping]\nT = """\n* $|X;y|\n"""', "there is no table X"),
+        ("[mapping]\nT = 5", "write its entries as text"),
+    ],
+)
+def test_mistakes_are_told(text: str, words: str) -> None:
+    """A table that cannot be understood is refused with its entry."""
+    with pytest.raises(ConfigError, match=words.replace("(", r"\(")):
+        load_text(HEAD + text, "jobctl.toml")
+
+
+def test_a_table_nobody_asks_is_noted() -> None:
+    """A name with a slip of the pen does not act, and that is said."""
+    found = load_text(HEAD + '[mapping]\nPORT_ACESS = "* $Y"\n', "jobctl.toml")
+    assert "is not used" in found.notes[0].text

@@ -1,0 +1,60 @@
+"""Access tables in front of the real server."""
+
+from typing import Any
+
+from jobctl.jobprotocol.frames import Event, Route, VerdictFrame
+from tests.tcp_support import Intake, Program, service
+from tests.test_tcp_server import CONTENT, Client, Server
+
+RELAY = service(relay_from=("127.0.0.0/8",))
+
+
+def with_tables(handle: Any = None, **tables: str) -> Server:
+    return Server(handle, RELAY, mta={"mappings": tables}, logging=True)
+
+
+def test_port_access_closes_the_connection() -> None:
+    """Whoever may not connect hears why, and the log has it; others are served."""
+    with with_tables(PORT_ACCESS="TCP|*|*|127.0.0.2|*  $N554$ 5.7.1$ not$ you") as server:
+        with Client(server.address, "127.0.0.2") as client:
+            assert client.reply() == "554 5.7.1 not you"
+            assert client.reply() == ""
+        event = server.program.expect(Event, where=lambda frame: frame.event == "rejected")
+        assert event.text == "PORT_ACCESS: 554 5.7.1 not you"
+        with Client(server.address) as client:
+            assert client.reply().startswith("220")
+
+
+def test_from_access_refuses_a_sender() -> None:
+    """A sender is refused at MAIL FROM by address, channel and greeting; the next is looked at anew."""
+    with (
+        with_tables(
+            FROM_ACCESS="TCP|*|SMTP/bad.example|MAIL|tcp_local|*@spam.example|  $N550$ 5.7.1$ no"
+        ) as server,
+        Client(server.address) as client,
+    ):
+        client.reply()
+        client.say("EHLO bad.example")
+        assert client.say("MAIL FROM:<x@spam.example>") == "550 5.7.1 no"
+        assert client.say("MAIL FROM:<x@ham.example>").startswith("250")
+
+
+def test_trusted_clients_are_asked_about_recipients_where_a_table_may_forbid_one() -> None:
+    """Relay rights do not pass by a table on recipients."""
+    taken = Intake()
+
+    def handle(program: Program, frame: Any, content: bytes) -> bool:
+        if isinstance(frame, Route):
+            good = frame.recipient != "boss@d.example"
+            program.send(VerdictFrame(id=frame.id, code=250 if good else 550, status="5.7.1", text="no"))
+            return True
+        return taken(program, frame, content)
+
+    with with_tables(handle, SEND_ACCESS="*|*|*|boss@*  $N") as server, Client(server.address) as client:
+        client.reply()
+        client.say("EHLO c", "MAIL FROM:<a@b.example>")
+        assert client.say("RCPT TO:<boss@d.example>") == "550 5.7.1 no"
+        client.say("RCPT TO:<c@d.example>", "DATA")
+        client.socket.sendall(CONTENT + b".\r\n")
+        assert client.reply().startswith("250")
+    assert [one.address for one in taken.messages[0][0].envelope.recipients] == ["c@d.example"]
