@@ -579,7 +579,6 @@ def test_match(jobctl, monkeypatch):
         ("msconfig set x 5", exits.USAGE, "jobctl reload"),
         ("refresh", exits.USAGE, "jobctl reload"),
         ("program -a -m x -p y", exits.USAGE, "master_command"),
-        ("test -mapping -table=X", exits.USAGE, "test match"),
         ("test -url ldap:x", exits.USAGE, "LDAP"),
     ],
 )
