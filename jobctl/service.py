@@ -129,7 +129,9 @@ class JobctlService(Service):
         path = os.path.abspath(self.settings.path)
         reloads = controller.reloads
         # In a thread: a file of hundreds of channels takes a tenth of a second, and mail goes on.
-        reloads.read = lambda: deferToThreadPool(reactor, reactor.getThreadPool(), load, path)
+        reloads.read = lambda: deferToThreadPool(
+            reactor, reactor.getThreadPool(), load, path, self.settings.path
+        )
         reloads.rights = self._new_rights
         reloads.tell = lambda begins: systemd.tell("RELOADING" if begins else "READY")
         controller.process_control.end = reactor.stop

@@ -139,7 +139,7 @@ def test_a_default_is_told_as_one():
     (id,) = world.accept("bob@x.example")
     world.job().report(id, "deferred", "450 later")
     world.turn()
-    assert first(world, id)["where"] == "channel.out.normalbackoff (default)"
+    assert first(world, id)["where"] == "channel.out.backoff (default)"
     world.close()
 
 
@@ -293,7 +293,7 @@ def test_its_channel_is_stopped(world):
     row = explain(world, id)
     assert row["causes"][0]["code"] == "stopped" and row["causes"][0]["who"] == "ann"
     assert row["causes"][0]["since"] == START and row["next_attempt"] is None
-    assert row["next"] == "when the channel is started"
+    assert row["next"] == "when the channel is started ('jobctl qm start')"
 
 
 def test_its_channel_is_gone(world):

@@ -247,7 +247,7 @@ def test_a_dry_run_only_tells(world):
     rows = {row["key"]: row for row in outcome.changes}
     assert not outcome.applied and world.controller.settings is world.settings and not job.stopped
     assert (rows["channel.out.backoff"]["messages"], rows["channel.out.backoff"]["line"]) == (2, 14)
-    assert "another last day" in rows["channel.out.notices"]["effect"]
+    assert "at other ages" in rows["channel.out.notices"]["effect"]
     world.turn(2 * 3600)
     outcome = world.reload(text, dry_run=True)
     rows = {row["key"]: row for row in outcome.changes}

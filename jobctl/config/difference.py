@@ -21,6 +21,8 @@ _BY_PRIORITY = frozenset({"backoff", "notices", "after", "delivery", "demotion"}
 _NO_SETTINGS = frozenset({"path", "notes", "lines"})
 # What cannot change under a running daemon: its queue and its sockets' names are how others know it.
 FIXED = ("queue_directory", "control_socket", "log_directory")
+# What nobody gives: made of other keys.
+_DERIVED = frozenset({("mta", "loop")})
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -66,7 +68,12 @@ def differences(old: Settings, new: Settings) -> list[Difference]:
 def with_fixed(old: Settings, new: Settings) -> Settings:
     """The new settings with what cannot change under a running daemon as it was."""
     kept = {name: getattr(old.controller, name) for name in FIXED}
-    return msgspec.structs.replace(new, controller=msgspec.structs.replace(new.controller, **kept))
+    return msgspec.structs.replace(
+        new,
+        controller=msgspec.structs.replace(new.controller, **kept),
+        # Made of the name of this host and of where the queue is.
+        mta=msgspec.structs.replace(new.mta, loop=old.mta.loop),
+    )
 
 
 def _shape(value: object) -> object:
@@ -89,7 +96,7 @@ def _shape(value: object) -> object:
 
 
 def _compare(where: KeyPath, old: object, new: object) -> Iterator[Difference]:
-    if old == new:
+    if old == new or where in _DERIVED:
         return
     if isinstance(old, msgspec.Struct) and type(old) is type(new):
         old, new = msgspec.structs.asdict(old), msgspec.structs.asdict(new)

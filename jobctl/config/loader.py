@@ -42,9 +42,11 @@ _SECTIONS = (
 _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", re.DOTALL)
 
 
-def load(path: str) -> Settings:
+def load(path: str, shown: str | None = None) -> Settings:
     """
     Read and check a configuration file.
+
+    :param shown: How messages name it, ``None``: as it is given.
 
     The embedded default configuration, given by its path, is as :func:`load_default` of the
     current directory.
@@ -53,7 +55,7 @@ def load(path: str) -> Settings:
     """
     if os.path.realpath(path) == os.path.realpath(DEFAULT):
         return load_default(os.getcwd())
-    return load_text(_read(path), path)
+    return load_text(_read(path), shown or path, directory=os.path.dirname(path) or ".")
 
 
 def load_default(directory: str) -> Settings:

@@ -1,5 +1,7 @@
 """Which line of the configuration is responsible for something: what a person has to look at, or change."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from jobctl.config.classes import ChannelClass, class_of
@@ -30,11 +32,15 @@ class Place(msgspec.Struct, frozen=True):
 
 def place_of(settings: Settings, *keys: tuple[str, ...]) -> Place:
     """The first of some keys that is given; the first of all, as a default, when none is."""
+    return _first(settings, keys, keys[0])
+
+
+def _first(settings: Settings, keys: Iterable[tuple[str, ...]], otherwise: tuple[str, ...]) -> Place:
     for key in keys:
         line = settings.lines.get(dotted(key).lower())
         if line is not None:
             return Place(dotted(key), settings.path, line)
-    return Place(dotted(keys[0]))
+    return Place(dotted(otherwise))
 
 
 def of_channel(settings: Settings, channel: str, *keywords: str) -> Place:
@@ -48,7 +54,7 @@ def of_channel(settings: Settings, channel: str, *keywords: str) -> Place:
     if any(keyword.endswith("notices") for keyword in keywords):
         # Channels that say nothing of them have those of l.
         keys += [("channel", "l", name) for name in names]
-    return place_of(settings, *keys)
+    return _first(settings, keys, ("channel", channel, keywords[-1]))
 
 
 def of_program(settings: Settings, channel: str, key: str) -> Place:

@@ -131,7 +131,7 @@ async def _of_channel(
         expiring = await _expiring(controller, before, after)
         if expiring:
             return "messages expire at once", expiring
-        return "messages have another last day", queue.messages
+        return "messages are warned of and returned at other ages", queue.messages
     if key == "max_attempts":
         return "messages that were tried so often are returned at once", queue.messages
     if key == "delivery":

@@ -16,7 +16,7 @@ from jobctl.schedule.expiry import UNLIMITED, expires_at, life_of
 _WAITS_FOR_SOMEBODY = {
     "channel_gone": "when the channel is configured again",
     "no_program": "when the channel has a program",
-    "stopped": "when the channel is started",
+    "stopped": "when the channel is started ('jobctl qm start')",
     "standstill": "when results can be recorded again",
 }
 

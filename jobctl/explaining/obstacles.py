@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from jobctl.config.places import of_channel, of_pool, of_program, of_rule, place_of
+from jobctl.config.places import Place, of_channel, of_pool, of_program, of_rule, place_of
 from jobctl.explaining.facts import Cause, Facts
 from jobctl.mail.envelope import Priority
-
-# An entry whose time came so recently (seconds) is just about to go.
-_JUST_NOW = 2.0
 
 
 def obstacles(facts: Facts) -> Iterator[Cause]:
@@ -42,7 +39,8 @@ def _gone(facts: Facts) -> Cause | None:
     if name in facts.settings.channels:
         return None
     text = f"channel {name} is not configured (any more); put it back, or move the message to another channel"
-    return Cause("channel_gone", text, place=place_of(facts.settings, ("channel", name)))
+    place = Place(f"channel.{name}", instead=f"not in {facts.settings.path}")
+    return Cause("channel_gone", text, place=place)
 
 
 def _no_program(facts: Facts) -> Cause | None:
@@ -58,8 +56,7 @@ def _stopped(facts: Facts) -> Cause | None:
         return None
     who, since = facts.stopped
     name = facts.entry.channel
-    text = f"channel {name} is stopped by {who}; 'jobctl qm start {name}' lets it go on"
-    return Cause("stopped", text, since=since, who=who)
+    return Cause("stopped", f"channel {name} is stopped by {who}", since=since, who=who)
 
 
 def _run(facts: Facts) -> Cause | None:
