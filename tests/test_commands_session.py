@@ -159,6 +159,18 @@ def test_run_a_file(script, tmp_path):
     assert "deep" in script("", "qm", "run", str(path))[2]
 
 
+def test_counters(script):
+    """The counters are shown and cleared from the prompt, too; there is nothing to create or delete."""
+    status, out, err = script(
+        "counters create -max_channels=100\ncounters show -noheaders\ncount delete\ncount clear\n"
+    )
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("nothing to create") and "   Received" in out
+    assert any(line.startswith("nothing was deleted") for line in lines)
+    assert lines[-1].startswith("counting anew")
+
+
 def test_small_commands(script):
     """Date, help, exit and quit."""
     assert script("", "qm", "date")[1].endswith("00\n")

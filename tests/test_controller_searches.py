@@ -1,15 +1,17 @@
 """``qm.clean`` and ``qm.top`` in the Job Controller, beside deliveries."""
 
+import msgspec
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from jobctl.control.requests import QmClean, QmHold, QmTop
+from jobctl.control.requests import QmCancel, QmClean, QmHold, QmOperations, QmTop, Undo
 from jobctl.controller import searches
 from jobctl.errors import UsageError
 from jobctl.mail.entry import Lasting
 from jobctl.selection.occurrences import Stretch
 from tests.controller_case import Terminal, World
 
+COUNTS = ("matched", "done", "failed")
 SPAM = b"Subject: make money fast with our offer\r\n\r\nclick here for what nobody needs at all\r\n"
 
 
@@ -33,7 +35,7 @@ def test_hold(world):
     (good,) = world.accept()
     request = QmClean(texts={"subject": "make money fast with our"})
     counts, terminal = ask(world, "qm_clean", request)
-    assert counts == {"matched": 4, "done": 4, "failed": 0}
+    assert {key: counts[key] for key in COUNTS} == {"matched": 4, "done": 4, "failed": 0}
     assert [item["id"] for item in terminal.items] == spam
     assert terminal.items[0]["subject"] == "make money fast with our offer"
     assert all(world.stored(one).state is Lasting.HELD for one in spam)
@@ -45,13 +47,43 @@ def test_hold(world):
 
 
 def test_delete(world):
-    """Deleted ones are gone, also those held; the ledger stays balanced."""
+    """Deleted ones are gone, also those held; the ledger stays balanced; one act on record, to be undone."""
     spam = [world.accept(content=SPAM)[0] for _ in range(3)]
     world.do(world.operate("qm_hold", QmHold(ids=(spam[0],))))
     request = QmClean(texts={"content": "click here for what nobody"}, action="delete")
-    assert ask(world, "qm_clean", request)[0] == {"matched": 3, "done": 3, "failed": 0}
-    assert world.queued() == []
+    counts = ask(world, "qm_clean", request)[0]
+    assert {key: counts[key] for key in COUNTS} == {"matched": 3, "done": 3, "failed": 0}
+    assert ask(world, "qm_clean", request)[0]["matched"] == 0
     world.balance()
+    act = next(one for one in world.do(world.operate("qm_operations", QmOperations())) if one.done)
+    assert (act.number, act.what, act.done) == (counts["operation"], "delete", 3)
+    assert act.subject == "clean: content 'click here for what nobody'"
+    undone = ensureDeferred(world.operate("undo", Undo(operation=act.number), Terminal()))
+    world.turn()
+    assert len(world.do(undone)["done"]) == 3
+    counts = ask(world, "qm_clean", msgspec.structs.replace(request, undo=False))[0]
+    assert counts["done"] == 3 and counts["undo_until"] is None and world.queued() == []
+    world.balance()
+
+
+def test_cancelled(world):
+    """An act that is cancelled ends after the page it is at, and what is done stays done."""
+    for _ in range(9):
+        world.accept(content=SPAM)
+    world.store.slow = frozenset({"scan"})
+    done = ensureDeferred(world.operate("qm_clean", QmClean(texts={"from": "ann"}, min_length=1), Terminal()))
+    world.turn(1)
+    number = next(iter(world.controller.acts.running))
+    ensureDeferred(world.operate("qm_cancel", QmCancel(operation=number)))
+    for _ in range(4):
+        world.store.commit()
+        world.turn(1)
+    result = world.do(done)
+    assert (result["done"], result["stage"]) == (3, "cancelled")
+    world.store.slow = frozenset()
+    # Its turn is free again.
+    for _ in range(searches.AT_A_TIME):
+        assert ask(world, "qm_top", QmTop())[0]["messages"] == 6
 
 
 def test_look(world):
@@ -68,7 +100,7 @@ def test_in_a_job(world):
     (spam,) = world.accept(content=SPAM)
     job = world.job()
     counts, terminal = ask(world, "qm_clean", QmClean(texts={"from": "ann"}, min_length=1))
-    assert counts == {"matched": 1, "done": 0, "failed": 1}
+    assert {key: counts[key] for key in COUNTS} == {"matched": 1, "done": 0, "failed": 1}
     assert "a job is delivering it" in terminal.items[0]["text"]
     job.report(spam)
 

@@ -46,6 +46,36 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("channel", nargs="?", metavar="CHANNEL", help="wildcards * and ?")
 
+    parser = command(
+        subcommands,
+        "create",
+        create,
+        "nothing: counters are always there",
+        "  imsimta counters -create",
+        description="Nothing needs to be created: counters are kept in the queue, over restarts too.",
+    )
+    parser.add_argument("--max-channels", metavar="N", help="without effect: there are as many as channels")
+    command(
+        subcommands,
+        "delete",
+        delete,
+        "nothing: counters are kept",
+        "  imsimta counters -delete",
+        description="Nothing is deleted: counters are kept in the queue; 'counters clear' begins anew.",
+    )
+
+
+def create(context: Context) -> int:
+    """For scripts that do it after each start."""
+    write("nothing to create: counters are kept in the queue")
+    return exits.OK
+
+
+def delete(context: Context) -> int:
+    """For scripts that do it before each end."""
+    write("nothing was deleted: counters are kept in the queue; 'jobctl counters clear' sets them to zero")
+    return exits.OK
+
 
 def show(context: Context) -> int:
     """The counters."""

@@ -1,6 +1,7 @@
 """``jobctl qm``: the queue manager's commands, each kind in a module of its own."""
 
 from jobctl.commands import acts, qm_changes, qm_damaged, qm_lists, qm_messages, qm_searches, qm_session
+from jobctl.commands import acts, counters, qm_changes, qm_lists, qm_messages, qm_searches, qm_session
 from jobctl.commands.context import Context
 from jobctl.commands.parser import Commands, family
 
@@ -22,6 +23,7 @@ def register(commands: Commands) -> None:
     acts.register_qm(subcommands)
     qm_searches.register_qm(subcommands)
     qm_damaged.register(subcommands)
+    counters.register(subcommands)
     qm_session.register(subcommands)
 
 

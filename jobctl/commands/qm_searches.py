@@ -10,7 +10,7 @@ import msgspec
 
 from jobctl.commands import exits
 from jobctl.commands.context import Context
-from jobctl.commands.output import printable, sender, several, write, write_json
+from jobctl.commands.output import printable, sender, several, when, write, write_json
 from jobctl.commands.parser import Commands, command
 from jobctl.commands.progress import Bar
 from jobctl.commands.session import confirm
@@ -75,6 +75,12 @@ def _register(commands: Commands, prefix: str, shown: str) -> None:
         action=argparse.BooleanOptionalAction,
         help="ask before (with --delete, unless --no-confirm)",
     )
+    parser.add_argument(
+        "--undo",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with --delete, no: at once and for ever",
+    )
     _shared(parser)
     parser = command(
         commands,
@@ -127,6 +133,7 @@ def clean(context: Context) -> int:
         "match": args.match,
         "ignore_zz": args.ignore_zz or None,
         "min_length": args.min_length,
+        "undo": None if args.undo else False,
     }
     action = "delete" if args.delete else "hold"
     if args.confirm or (args.confirm is None and args.delete):
@@ -146,6 +153,8 @@ def clean(context: Context) -> int:
         write_json(rows)
     else:
         write(f"{result['matched']} found, {result['done']} {'deleted' if args.delete else 'held'}")
+        if result.get("undo_until"):
+            write(f"'jobctl undo {result['operation']}' takes it back, until {when(result['undo_until'])}")
     return exits.TEMPORARY if result["failed"] else exits.OK
 
 

@@ -244,6 +244,7 @@ class QmClean(Request, tag="qm.clean", frozen=True):
     :ivar match: ``and``: all of them must be there; ``or``: one is enough.
     :ivar action: ``hold``, ``delete``, or ``look``: only say which they are.
     :ivar min_length: Shortest text; ``None``: 24.
+    :ivar undo: As in ``qm.delete``.
     """
 
     right: ClassVar[str] = CHANGE
@@ -253,6 +254,7 @@ class QmClean(Request, tag="qm.clean", frozen=True):
     channel: str | None = None
     ignore_zz: bool = False
     min_length: int | None = None
+    undo: bool = True
 
 
 class QmMessages(Request, tag="qm.messages", frozen=True):

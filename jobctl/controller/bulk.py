@@ -14,6 +14,7 @@ from jobctl.control.refusals import unknown_id
 from jobctl.control.requests import QmPreview
 from jobctl.controller.acts import Acts, Course
 from jobctl.controller.looks import Looks
+from jobctl.controller.piecemeal import Piecemeal
 from jobctl.controller.steering import Change, End, Steering
 from jobctl.controller.verbs import Verb
 from jobctl.errors import StoreError, UsageError
@@ -109,6 +110,16 @@ class Bulk:
         if request.background:
             return {"operation": course.act.number}
         return await self.watch(course, stream)
+
+    async def piecemeal(self, verb: Verb, subject: str, caller: Caller) -> Piecemeal:
+        """
+        Begin an act whose messages its caller finds.
+
+        :param subject: Which they are, for the record.
+        :raises StoreError: It cannot be recorded, so it must not be done.
+        """
+        course = await self._acts.begin(caller, verb.what, subject, verb.text)
+        return Piecemeal(course, verb, self._steering, EXITS, self._end)
 
     def in_background(self, course: Course, work: Any, window: float) -> None:
         """Do it, whoever waits for it or not; it ends in the record."""

@@ -9,6 +9,7 @@ from jobctl.control.refusals import unknown_operation
 from jobctl.control.requests import (
     QmAudit,
     QmCancel,
+    QmClean,
     QmDelete,
     QmHold,
     QmMove,
@@ -29,6 +30,7 @@ from jobctl.controller.bulk import Bulk
 from jobctl.controller.hold_rules import HoldRules
 from jobctl.controller.looks import Looks
 from jobctl.controller.moving import Moving
+from jobctl.controller.piecemeal import Piecemeal
 from jobctl.controller.steering import Steering
 from jobctl.controller.undoing import Undoing
 from jobctl.controller.verbs import Verbs
@@ -96,6 +98,18 @@ class Changes:
 
     async def qm_hold(self, request: QmHold, caller: Caller, stream: Any) -> dict[str, Any]:
         return await self.bulk.do(request, self._verbs.hold(request.reason, caller), caller, stream)
+
+    async def clean(self, request: QmClean, what: str, caller: Caller) -> Piecemeal:
+        """
+        Begin to hold, or to delete, what ``qm.clean`` finds.
+
+        :param what: What it looks for, in words.
+        """
+        if request.action == "delete":
+            verb = self._verbs.delete(self._window(request), caller)
+        else:
+            verb = self._verbs.hold(f"clean by {caller.name}: {what}"[:500], caller)
+        return await self.bulk.piecemeal(verb, f"clean: {what}"[:500], caller)
 
     async def qm_release(self, request: QmRelease, caller: Caller, stream: Any) -> dict[str, Any]:
         return await self.bulk.do(request, self._verbs.release(caller), caller, stream)

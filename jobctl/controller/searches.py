@@ -1,15 +1,17 @@
 """``qm.clean`` and ``qm.top``: looks at all messages and into them, in the background and never in a hurry."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 
 from jobctl.control.operations import Caller
-from jobctl.control.requests import QmClean, QmDelete, QmHold, QmTop
+from jobctl.control.requests import QmClean, QmTop
 from jobctl.controller.changes import Changes
 from jobctl.controller.looks import Looks
+from jobctl.controller.piecemeal import Piecemeal
 from jobctl.errors import UsageError
 from jobctl.mail.entry import StoredEntry
 from jobctl.selection.occurrences import Occurrences, Stretch, check
@@ -52,11 +54,13 @@ class Searches:
         occurrences = Occurrences(stretches, request.ignore_zz)
         size = PAGE_WITH_CONTENT if CONTENT in stretches else PAGE
         counted = 0
-        async for found in self._pages(request.channel, request.held, size, occurrences.count, stream):
-            counted += len(found)
+        pages = self._pages(request.channel, request.held, size, occurrences.count, stream)
+        async with aclosing(pages):
+            async for found in pages:
+                counted += len(found)
         return occurrences.result(counted, request.top, request.min_count)
 
-    async def qm_clean(self, request: QmClean, caller: Caller, stream: Any) -> dict[str, int]:
+    async def qm_clean(self, request: QmClean, caller: Caller, stream: Any) -> dict[str, Any]:
         substrings = Substrings(request.texts, request.match == "and", request.ignore_zz)
         try:
             substrings.check(SHORTEST if request.min_length is None else request.min_length)
@@ -69,35 +73,45 @@ class Searches:
         def look(stored: StoredEntry, head: Head) -> Any:
             return (stored, subject(head(_HEADER))) if substrings.match(stored, head) else None
 
-        counts = {"matched": 0, "done": 0, "failed": 0}
         # To be held again would be no change, and what is held can be deleted.
         held = None if request.action == "delete" else False
-        async for found in self._pages(request.channel, held, size, look, stream):
-            trouble = await self._act(request, caller, [stored.entry.id for stored, _ in found], stream)
-            counts["matched"] += len(found)
-            counts["failed"] += len(trouble)
-            if request.action != "look":
-                counts["done"] += len(found) - len(trouble)
-            rows = [_row(stored, about, trouble.get(stored.entry.id, "")) for stored, about in found]
-            if rows and (slow := stream.send(*rows)) is not None:
-                await slow
-        return counts
+        pages = self._pages(request.channel, held, size, look, stream)
+        if request.action == "look":
+            return await self._clean(pages, None, stream)
+        what = ", ".join(f"{part} {text!r}" for part, text in request.texts.items())
+        act = await self._changes.clean(request, what, caller)
+        whole = False
+        try:
+            counts = await self._clean(pages, act, stream)
+            whole = not stream.cancelled
+        finally:
+            ended = await act.end(whole)
+        return {**counts, **ended}
 
-    async def _act(self, request: QmClean, caller: Caller, ids: list[str], stream: Any) -> dict[str, str]:
-        """What could not be done, and why, by id."""
-        if not ids or request.action == "look":
-            return {}
-        if request.action == "delete":
-            done = await self._changes.qm_delete(QmDelete(ids=tuple(ids)), caller, stream)
-        else:
-            what = ", ".join(f"{part} {text!r}" for part, text in request.texts.items())
-            reason = f"clean by {caller.name}: {what}"[:500]
-            done = await self._changes.qm_hold(QmHold(ids=tuple(ids), reason=reason), caller, stream)
-        return {failure["id"]: failure["text"] for failure in done["failed"]}
+    async def _clean(
+        self, pages: AsyncGenerator[list[Any], None], act: Piecemeal | None, stream: Any
+    ) -> dict[str, Any]:
+        counts = {"matched": 0, "done": 0, "failed": 0}
+        # Closed at once, so that the next search has its turn.
+        async with aclosing(pages):
+            async for found in pages:
+                trouble = (
+                    await act.change([stored for stored, _ in found]) if act is not None and found else {}
+                )
+                counts["matched"] += len(found)
+                counts["failed"] += len(trouble)
+                if act is not None:
+                    counts["done"] += len(found) - len(trouble)
+                rows = [_row(stored, about, trouble.get(stored.entry.id, "")) for stored, about in found]
+                if rows and (slow := stream.send(*rows)) is not None:
+                    await slow
+                if act is not None and act.course.cancelled:
+                    break
+        return counts
 
     async def _pages(
         self, channel: str | None, held: bool | None, size: int, look: Look, stream: Any
-    ) -> AsyncIterator[list[Any]]:
+    ) -> AsyncGenerator[list[Any], None]:
         """What ``look`` made of each page; says how far it is."""
         began = self._at.reactor.seconds()
         names: list[str | None] = [None] if channel is None else list(self._looks.channels(channel))
