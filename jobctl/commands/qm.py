@@ -1,7 +1,15 @@
 """``jobctl qm``: the queue manager's commands, each kind in a module of its own."""
 
-from jobctl.commands import acts, qm_changes, qm_damaged, qm_lists, qm_messages, qm_searches, qm_session
-from jobctl.commands import acts, counters, qm_changes, qm_lists, qm_messages, qm_searches, qm_session
+from jobctl.commands import (
+    acts,
+    counters,
+    qm_changes,
+    qm_damaged,
+    qm_lists,
+    qm_messages,
+    qm_searches,
+    qm_session,
+)
 from jobctl.commands.context import Context
 from jobctl.commands.parser import Commands, family
 
