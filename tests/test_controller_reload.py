@@ -3,6 +3,8 @@
 import gc
 import os
 import socket
+import sys
+import types
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.controller_case import CALLER, CONFIGURATION, World
 from tests.controller_case import Terminal as Screen
 
 DAY = 86400.0
+id_of = id
 MORE = CONFIGURATION.replace('backoff = ["PT10M"]', 'backoff = ["PT1H"]')
 SERVED = CONFIGURATION.replace(
     "[channel.l]",
@@ -52,19 +55,50 @@ def keys(outcome: Any) -> list[str]:
     return [row["key"] for row in outcome.changes]
 
 
-def test_nobody_keeps_the_old_settings(served):
-    """Whoever works by settings has the new ones: after a reload nothing holds the old."""
+FULL = (
+    SERVED.replace(
+        "[channel.l]",
+        """[mta]
+block_limit = 100
+[defaults]
+logging = true
+[channel.l]""",
+        1,
+    )
+    + """
+[[retry]]
+where = 'rcpt.domain=b.example'
+backoff = ["PT5M"]
+"""
+)
+
+
+def test_nobody_keeps_the_old_settings():
+    """Whoever works by settings has the new ones: after a reload nothing holds any part of the old."""
+    served = World(configuration=FULL)
     old = served.settings
+    (id,) = served.accept("bob@x.example")
+    job = served.job()
     server(served)
-    assert served.reload(SERVED.replace("in-daemon", "out-of-it")).applied
+    changed = FULL.replace("in-daemon", "out-of-it").replace("out-daemon", "from-now-on")
+    changed = changed.replace("= 100", "= 200").replace("PT5M", "PT6M").replace("gate-daemon", "new-gate")
+    assert served.reload(changed).applied
     server(served)
-    del served.settings
-    for job in list(served.supervisor.jobs.values()):
-        if job.stopped:
-            job.end()
+    job.report(id, "relayed")
+    for one in list(served.supervisor.jobs.values()):
+        if one.stopped:
+            one.end()
+    served.turn()
+    served.supervisor.asked.clear()
+    parts = [old.mta, old.channels, old.services, old.rules, old.retry, *old.channels.values()]
+    del served.settings, job, one
     gc.collect()
-    holding = [one for one in gc.get_referrers(old) if not hasattr(one, "f_code") and one is not locals()]
-    assert not holding
+    ours = {id_of(parts), id_of(old), id_of(old.channels)}
+    frames = {id_of(frame) for frame in (sys._getframe(), sys._getframe().f_locals)}
+    for part in (old, *parts):
+        holding = [found for found in gc.get_referrers(part) if id_of(found) not in ours | frames]
+        assert not [found for found in holding if not isinstance(found, tuple | types.FrameType)], part
+    served.close()
 
 
 def test_what_comes_from_now_on_goes_by_the_new_settings(world):
