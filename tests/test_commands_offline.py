@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -10,9 +11,11 @@ from jobctl.commands import exits
 from jobctl.commands.main import main
 from jobctl.commands.queue_rows import backoffs_of, directory_rows, message_rows, summary_rows
 from jobctl.control.requests import QmDirectory
-from jobctl.mail.entry import Attempt, Lasting, QueueEntry, StoredEntry
+from jobctl.mail.entry import Attempt, Lasting, QueueEntry, Settlement, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.store.offline import OfflineQueue
+from jobctl.store.sqlite import SQLiteStore
+from tests.store_contract import PumpReactor, submission
 
 CONFIG = """
 [job_controller]
@@ -200,6 +203,28 @@ def test_real_queue(place, capsys):
     with OfflineQueue(str(place / "queue"), lambda: NOW):
         status, _, err = run(capsys, "qm", "start", "tcp_local")
         assert status == exits.TEMPORARY and "another process has the queue open" in err[-1]
+
+
+def test_explain_without_a_daemon(place, capsys):
+    """That none runs is the first cause; what else the queue knows is told, too."""
+    reactor = PumpReactor()
+    store = SQLiteStore(reactor, str(place / "queue"), free_space=0)
+    store.open()
+    (id,) = reactor.wait(store.enqueue(submission()))
+    line = Attempt(NOW, "deferred", "451 later")
+    later = time.time() + 3600
+    settlement = Settlement(id, due=later, attempts=1, last_reply="451 later", history=(line,))
+    reactor.wait(store.settle(settlement))
+    reactor.wait(store.set_host_backoff("tcp_local", "a.example", 3, later, "421 refused"))
+    reactor.wait(store.set_stopped("tcp_local", True, "ann"))
+    reactor.wait(store.close())
+    status, out, err = run(capsys, "explain", id, "--json")
+    assert status == 0 and "from the queue itself" in err[0]
+    row = json.loads("".join(out))
+    assert [cause["code"] for cause in row["causes"]] == ["no_daemon", "stopped", "retry", "host_backoff"]
+    assert row["next"] == "when the Job Controller runs again" and row["next_attempt"] is None
+    assert "421 refused" in row["causes"][3]["text"]
+    assert run(capsys, "explain", "Q99")[0] == exits.NO_INPUT
 
 
 def test_rows():

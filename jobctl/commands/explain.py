@@ -7,6 +7,8 @@ from jobctl.commands import exits
 from jobctl.commands.context import Context
 from jobctl.commands.output import joined, kilobytes, printable, sender, when, write, write_json
 from jobctl.commands.parser import Commands, command
+from jobctl.commands.without_daemon import ask_or_read
+from jobctl.control.refusals import unknown_id
 
 _WIDTH = 14
 _REASON = {"finished": "What became:"}
@@ -29,7 +31,8 @@ def register(commands: Commands) -> None:
 
 def explain(context: Context) -> int:
     """Ask the daemon and say it in sentences."""
-    row: dict[str, Any] = context.call("explain", message=context.args.id)
+    message = context.args.id
+    row = ask_or_read(context, "explain", {"message": message}, lambda store: _read(context, store, message))
     if context.json:
         write_json(row)
         return exits.OK
@@ -37,6 +40,41 @@ def explain(context: Context) -> int:
     for label, text in _lines(row, now):
         write(f"{label:<{_WIDTH}}{printable(text)}")
     return exits.OK
+
+
+def _read(context: Context, store: Any, message: str) -> dict[str, Any]:
+    """What the queue itself says, while no daemon runs."""
+    import random
+
+    from jobctl.explaining.chain import explain as explained
+    from jobctl.explaining.facts import Facts
+    from jobctl.explaining.rows import as_row
+    from jobctl.schedule.rules import RetryRules
+    from jobctl.schedule.scheduler import Scheduler
+    from jobctl.selection.candidate import queued
+
+    look = store.inspect(message)
+    if look is None:
+        raise unknown_id(message)
+    stored, history, stopped, backoff = look
+    settings, now, entry = context.settings, time.time(), stored.entry
+    # A schedule that has nothing to do but to say what it would.
+    schedule = Scheduler(settings, random.Random())
+    if backoff is not None:
+        schedule.restore_host(entry.channel, entry.host, backoff[0], backoff[1], now)
+    rules = RetryRules(settings.retry)
+    facts = Facts(
+        now=now,
+        settings=settings,
+        stored=stored,
+        history=tuple(history),
+        insight=schedule.insight(entry, now),
+        nobody=True,
+        stopped=stopped,
+        host_reply="" if backoff is None else backoff[2],
+        rule=rules.rule(rules.number(queued(stored, now), now)),
+    )
+    return as_row(stored, explained(facts))
 
 
 def _lines(row: dict[str, Any], now: float) -> list[tuple[str, str]]:

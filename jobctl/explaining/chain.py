@@ -14,6 +14,7 @@ from jobctl.schedule.expiry import UNLIMITED, expires_at, life_of
 
 # What only somebody can end.
 _WAITS_FOR_SOMEBODY = {
+    "no_daemon": "when the Job Controller runs again",
     "channel_gone": "when the channel is configured again",
     "no_program": "when the channel has a program",
     "stopped": "when the channel is started ('jobctl qm start')",

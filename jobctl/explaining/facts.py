@@ -33,6 +33,7 @@ class Holder(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """
     :ivar now: Epoch seconds.
+    :ivar nobody: No Job Controller runs.
     :ivar stopped: Who stopped its channel, and when; ``None``: nobody has.
     :ivar host_reply: What its host said last when it could not be talked to.
     :ivar standstill: Why nothing at all is handed out; ``""``: it is.
@@ -45,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     stored: StoredEntry
     history: tuple[Attempt, ...]
     insight: Insight
+    nobody: bool = False
     stopped: tuple[str, float] | None = None
     host_reply: str = ""
     standstill: str = ""

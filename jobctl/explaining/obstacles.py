@@ -15,6 +15,12 @@ def obstacles(facts: Facts) -> Iterator[Cause]:
             yield cause
 
 
+def _nobody(facts: Facts) -> Cause | None:
+    if not facts.nobody:
+        return None
+    return Cause("no_daemon", "no Job Controller runs")
+
+
 def _changing(facts: Facts) -> Cause | None:
     if not facts.insight.changing:
         return None
@@ -195,7 +201,7 @@ def _behind(facts: Facts) -> Cause | None:
 
 
 def _in_store(facts: Facts) -> Cause | None:
-    if facts.insight.place or facts.insight.complete:
+    if facts.insight.place or facts.insight.complete or facts.nobody:
         return None
     text = "it is not among the messages scheduled in memory; it is read when its turn comes near"
     place = place_of(facts.settings, ("job_controller", "max_cache_messages"))
@@ -203,6 +209,7 @@ def _in_store(facts: Facts) -> Cause | None:
 
 
 _LOOKS: tuple[Callable[[Facts], Cause | None], ...] = (
+    _nobody,
     _changing,
     _standstill,
     _deciding,

@@ -93,6 +93,10 @@ class OfflineQueue:
 
         return self._ask(query)
 
+    def inspect(self, id: str) -> reading.Inspected | None:
+        found, _ = self._ask(lambda connection: reading.inspect(connection, id))
+        return found[0] if found else None
+
     def history(self, id: str) -> list[Attempt]:
         return self._ask(lambda connection: reading.history(connection, id))
 
