@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 
 class Taken:
-    """One message that a peer took."""
+    """One message that a peer took; ``lines`` are its RCPT commands, ``sender`` is its MAIL command."""
 
-    def __init__(self, sender: bytes, recipients: list[bytes], content: bytes) -> None:
+    def __init__(self, sender: bytes, lines: list[bytes], content: bytes) -> None:
         self.sender = sender
-        self.recipients = recipients
+        self.lines = lines
+        self.recipients = [line[line.find(b"<") + 1 : line.find(b">")] for line in lines]
         self.content = content
 
     @property
@@ -37,11 +38,16 @@ class CollectingServer:
 
     :param refuse: Gives a reply for (recipient), or ``b""`` to accept.
     :param address: Where it listens; port 0 is any that is free.
+    :param dsn: It offers DSN.
     """
 
     def __init__(
-        self, refuse: Callable[[bytes], bytes] | None = None, address: tuple[str, int] = ("127.0.0.1", 0)
+        self,
+        refuse: Callable[[bytes], bytes] | None = None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+        dsn: bool = False,
     ) -> None:
+        self._dsn = b"250-DSN\r\n" if dsn else b""
         self.taken: list[Taken] = []
         self._address = address
         self._refuse = refuse or (lambda recipient: b"")
@@ -75,14 +81,15 @@ class CollectingServer:
             while line := await reader.readline():
                 verb = line[:4].upper()
                 if verb == b"EHLO":
-                    writer.write(b"250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n")
+                    writer.write(b"250-sink.example\r\n250-PIPELINING\r\n" + self._dsn)
+                    writer.write(b"250-8BITMIME\r\n250 SIZE\r\n")
                 elif verb == b"MAIL":
                     sender, recipients = line, []
                     writer.write(b"250 2.1.0 ok\r\n")
                 elif verb == b"RCPT":
                     refusal = self._refuse(line)
                     if not refusal:
-                        recipients.append(line[line.find(b"<") + 1 : line.find(b">")])
+                        recipients.append(line)
                     writer.write(refusal or b"250 2.1.5 ok\r\n")
                 elif verb == b"DATA":
                     if not recipients:
