@@ -17,7 +17,7 @@ from channels.kit.program import Run
 from channels.kit.program import main as run_program
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from jobctl.config.settings import ChannelSettings
-from jobctl.jobprotocol.frames import HelloController, Report
+from jobctl.jobprotocol.frames import HelloController, Report, Work
 from jobctl.mail.disposition import Disposition, Verdict
 
 if TYPE_CHECKING:
@@ -102,6 +102,11 @@ class MaildirMaster:
         if type(event) is Assignment:
             self._credit -= 1
             self._open[event.message.id] = self._delivery(event)
+
+    def work(self) -> Iterable[Work]:
+        for id, delivery in self._open.items():
+            taken = delivery.assignment.taken
+            yield Work(id, "content" if taken < delivery.assignment.message.octets else "sync", "", taken)
 
     def _delivery(self, assignment: Assignment) -> Delivery:
         delivery = Delivery(assignment)

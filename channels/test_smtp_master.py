@@ -10,6 +10,7 @@ else of the first message.
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +25,7 @@ from channels.kit.program import main as run_program
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings
-from jobctl.jobprotocol.frames import Event, HelloController, Report
+from jobctl.jobprotocol.frames import Event, HelloController, Report, Work
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
@@ -167,6 +168,15 @@ class SmtpMaster:
         if type(event) is Assignment:
             self._credit -= 1
             self._waiting.append(event)
+
+    def work(self) -> Iterable[Work]:
+        dialogue = self._dialogue
+        if dialogue is None:
+            return
+        for id, assignment in self._begun.items():
+            yield Work(id, dialogue.doing(id), self._remote, assignment.taken)
+        if not self._begun:
+            yield Work(phase=dialogue.doing(), remote=self._remote)
 
     def link_lost(self) -> None:
         # Nothing can be reported any more: what is not sent yet must not be.

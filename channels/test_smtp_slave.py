@@ -8,6 +8,7 @@ QUIT, the end of its input or a timeout, and exits 0.
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +23,16 @@ from channels.kit.slave_security import SlaveSecurity
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings, ServiceSettings
-from jobctl.jobprotocol.frames import Accepted, Event, HelloController, Refused, Route, Stop, VerdictFrame
+from jobctl.jobprotocol.frames import (
+    Accepted,
+    Event,
+    HelloController,
+    Refused,
+    Route,
+    Stop,
+    VerdictFrame,
+    Work,
+)
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import ALLOWED, FROM_ACCESS, from_access, port_access
@@ -238,6 +248,10 @@ class SmtpSlave:
         self._run.progress += 1
         self._dialogue.answer(reply)
         self._restart_clock()
+
+    def work(self) -> Iterable[Work]:
+        if self._begun:
+            yield Work(phase=self._dialogue.doing, remote=self._run.start.transport.remote_ip)
 
     def link_lost(self) -> None:
         self._exit = EX_TEMPFAIL

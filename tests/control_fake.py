@@ -84,6 +84,56 @@ HISTORY.append({**HISTORY[0], "when": None, "what": "delayed", "recipient": "cy@
 ROWS = [row("a1"), row("a2", sender=""), row("b1", "test_smtp_gateway"), row("h1", held=True)]
 
 
+def _flow(name: str, **other: Any) -> dict[str, Any]:
+    keys = (
+        *("messages", "ready", "active", "delayed", "held", "size", "jobs"),
+        *("accepted", "delivered", "deferred", "failed", "octets"),
+    )
+    return {"channel": name, **dict.fromkeys(keys, 0), "oldest": None, "stopped": False, **other}
+
+
+TOP = {
+    "now": NOW + 100,
+    "started": NOW,
+    "pid": 42,
+    "host": "mail.example.org",
+    "version": "9.9",
+    "channels": [
+        _flow("l"),
+        _flow(
+            "tcp_local",
+            **{"messages": 3, "delayed": 2, "held": 1, "size": 12345, "jobs": 2, "stopped": True},
+            **{"accepted": 100, "delivered": 50, "deferred": 20, "octets": 5000},
+        ),
+        _flow("test_smtp_gateway"),
+    ],
+    "hosts": [
+        {
+            "channel": "tcp_local",
+            "host": "b.example",
+            "active": 1,
+            "ready": 2,
+            "delayed": 3,
+            "until": NOW + 160,
+        }
+    ],
+    "jobs": [
+        {
+            **{"job": "s1", "pid": 43, "channel": "tcp_local", "role": "slave", "program": "tcp_smtp_server"},
+            **{"started": NOW, "held": 0, "processed": 0, "failed": 0},
+            "work": [{"phase": "mail", "remote": "192.0.2.9", "octets": 0, "seconds": 3.0}],
+        }
+    ],
+    "messages": [
+        {
+            **{"id": "a1", "job": "j1", "channel": "tcp_local", "host": "b.example", "attempt": 2},
+            **{"sender": "", "recipients": ["bob@b.example", "bea@b.example"], "size": 4096, "octets": 2048},
+            **{"phase": "rcpt", "remote": "mx\x1b[2J [192.0.2.1]", "since": NOW + 90},
+        }
+    ],
+}
+
+
 class Refusal(JobctlError):
     """As the controller refuses mail."""
 
@@ -324,6 +374,9 @@ class FakeOperations:
 
     def qm_held(self, request: Any, caller: Any, stream: Any) -> Any:
         return [{**line, "reason": "by root"} for line in ROWS if line["state"] == "held"]
+
+    def top(self, request: Any, caller: Any, stream: Any) -> Any:
+        return TOP
 
     def qm_top(self, request: Any, caller: Any, stream: Any) -> Any:
         self.calls.append((request, caller))

@@ -12,6 +12,7 @@ from jobctl.jobprotocol.frames import (
     Ask,
     HelloController,
     HelloProgram,
+    Look,
     Message,
     Refused,
     Report,
@@ -31,15 +32,17 @@ class Assignment:
     Its content may still be coming: :meth:`take` gives what is here.
 
     :ivar message: The frame it began with: id, attempt, host, envelope, octets ...
+    :ivar taken: Octets of its content taken so far.
     """
 
-    __slots__ = ("_last", "_link", "_pieces", "message")
+    __slots__ = ("_last", "_link", "_pieces", "message", "taken")
 
     def __init__(self, message: Message, content: bytes, link: "JobLink") -> None:
         self.message = message
         self._link = link
         self._pieces = deque((content,) if content else ())
         self._last = not message.more
+        self.taken = 0
 
     def add(self, content: bytes, more: bool) -> None:
         """The next piece came."""
@@ -53,7 +56,9 @@ class Assignment:
             return None
         if not self._last:
             self._link.ask_pieces(self.message.id, 1)
-        return self._pieces.popleft()
+        piece = self._pieces.popleft()
+        self.taken += len(piece)
+        return piece
 
     @property
     def complete(self) -> bool:
@@ -61,7 +66,7 @@ class Assignment:
         return self._last and not self._pieces
 
 
-Event = HelloController | Assignment | Accepted | Refused | VerdictFrame | Stop
+Event = HelloController | Assignment | Accepted | Refused | VerdictFrame | Stop | Look
 
 
 class JobLink:
@@ -84,7 +89,12 @@ class JobLink:
         self.stopping = False
         self.send(
             HelloProgram(
-                version=VERSION, name=name, release=jobctl.__version__, connections=connections, window=window
+                version=VERSION,
+                name=name,
+                release=jobctl.__version__,
+                connections=connections,
+                window=window,
+                tells=True,
             )
         )
 

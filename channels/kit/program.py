@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from channels.kit.link import JobLink
@@ -24,12 +25,14 @@ from channels.kit.startup import (
 )
 from jobctl.config.settings import ChannelSettings
 from jobctl.errors import ProtocolViolation
-from jobctl.jobprotocol.frames import Alive, HelloController
+from jobctl.jobprotocol.frames import MOST_WORK, Alive, HelloController, Look, Work
 
 if TYPE_CHECKING:
     import socket
 
 ALIVE_INTERVAL = 10.0
+# Seconds between two answers to those who watch.
+TELL_INTERVAL = 0.2
 # Seconds that the last words to the controller may take before we go.
 _FAREWELL = 5.0
 # While there is more to come, so many reports, or so many seconds, go together.
@@ -74,6 +77,9 @@ class Duty(Protocol):
     def timed_out(self) -> None:
         """The deadline passed."""
 
+    def work(self) -> Iterable[Work]:
+        """What it is doing just now, for who watches."""
+
     def flush(self) -> None:
         """Write what may go; called after what was said to the controller has been handed to its pipe."""
 
@@ -97,6 +103,7 @@ class Run:
         self._socket: socket.socket | None = None
         self._duty: Duty
         self._alive_at = 0.0
+        self._told_at = 0.0
         self._held_until: float | None = None
         read_fd, write_fd = READ_FD, WRITE_FD
         rest = b""
@@ -209,8 +216,18 @@ class Run:
                 return
             if type(event) is HelloController:
                 self._begin(event)
+            elif type(event) is Look:
+                self._tell()
             else:
                 self._duty.hear(event)
+
+    def _tell(self) -> None:
+        """At most once in a while: whoever asks more often learns nothing new."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_INTERVAL:
+            self._told_at = now
+            work = tuple(islice(self._duty.work(), MOST_WORK))
+            self.link.send(Alive(progress=self.progress, connections=1, work=work))
 
     def _begin(self, hello: HelloController) -> None:
         try:

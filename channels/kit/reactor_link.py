@@ -5,7 +5,8 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Protocol, cast
 
 from twisted.internet import main
@@ -14,7 +15,7 @@ from twisted.internet.abstract import FileDescriptor
 from channels.kit.sent import Announcements
 from jobctl.errors import ProtocolViolation
 from jobctl.jobprotocol.codec import encode, from_controller
-from jobctl.jobprotocol.frames import Alive
+from jobctl.jobprotocol.frames import MOST_WORK, Alive, Work
 
 _READ_SIZE = 256 * 1024
 # As much as an unprivileged process may have: a burst then costs one turn, not many.
@@ -22,6 +23,8 @@ _PIPE_SIZE = 1024 * 1024
 # Octets waiting for the controller above which whoever produces them must pause until none is.
 FULL = 1024 * 1024
 ALIVE_INTERVAL = 10.0
+# Seconds between two answers to those who watch.
+TELL_INTERVAL = 0.2
 
 
 class LinkOwner(Protocol):
@@ -93,6 +96,7 @@ class ReactorLink(FileDescriptor):
         self._full = False
         self._lost = False
         self.progress = 0
+        self._told_at = 0.0
         for fd in (read_fd, write_fd):
             os.set_blocking(fd, False)
             with contextlib.suppress(OSError):
@@ -237,6 +241,14 @@ class ReactorLink(FileDescriptor):
                 if poll.poll(left * 1000):
                     data = data[os.write(self._write_fd, data) :]
         self.close()
+
+    def tell(self, work: Iterable[Work]) -> None:
+        """Answer ``look``; at most once in a while: whoever asks more often learns nothing new."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_INTERVAL:
+            self._told_at = now
+            some = tuple(islice(work, MOST_WORK))
+            self.send(Alive(progress=self.progress, connections=self._owner.connections(), work=some))
 
     def _alive(self) -> None:
         # Not from sessions alone: a program without work is alive too.

@@ -26,6 +26,7 @@ class Assignment:
     :ivar spent: Some of its content is gone, and cannot be sent again.
     :ivar dotted: Its final dot may have gone out.
     :ivar carrier: The connection that has it in transaction.
+    :ivar fed: Octets given to a dialogue so far.
     :ivar restarts: How often its transaction had to begin again.
     """
 
@@ -34,6 +35,7 @@ class Assignment:
         "carrier",
         "dotted",
         "envelope",
+        "fed",
         "gateway",
         "host",
         "id",
@@ -57,6 +59,7 @@ class Assignment:
         self.carrier: Connection | None = None
         self.spent = False
         self.dotted = False
+        self.fed = 0
 
     def may_restart(self) -> bool:
         """Whether its content can still be sent from the beginning, and it has not come round too often."""

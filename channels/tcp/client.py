@@ -6,7 +6,7 @@ from channels.kit.client_security import ClientSecurity
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.pool import Pool
 from channels.tcp.process import Process
-from jobctl.jobprotocol.frames import Ask, HelloController, Message, Stop
+from jobctl.jobprotocol.frames import Ask, HelloController, Look, Message, Stop
 from jobctl.net.resolver import Resolver
 
 
@@ -27,6 +27,11 @@ class Client:
             self._stopping = True
             if self._pool is not None:
                 self._pool.stop()
+        elif type(frame) is Look:
+            if self._pool is not None:
+                self._process.link.tell(
+                    work for connection in self._pool.connections() for work in connection.work()
+                )
         elif not isinstance(frame, Ask):
             self._process.end(EX_CONFIG, f"the Job Controller sent {type(frame).__name__.lower()}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import ensureDeferred
@@ -13,7 +14,7 @@ from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.tcp.assignment import Assignment, report
 from channels.tcp.stream import FULL, Connecting, Stream
-from jobctl.jobprotocol.frames import Ask
+from jobctl.jobprotocol.frames import Ask, Work
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
@@ -72,6 +73,20 @@ class Connection:
     def busy(self) -> int:
         """Messages it has in transaction."""
         return len(self._open)
+
+    def work(self) -> Iterator[Work]:
+        """What it is doing, for who watches."""
+        hop, dialogue = self._hop, self.dialogue
+        remote = self.destination.name if hop is None else hop.name
+        if hop is not None and not hop.name.startswith("["):
+            remote += f" [{hop.address}]"
+        phase = "connect" if dialogue is None else dialogue.doing()
+        if not self._open:
+            yield Work(phase=phase, remote=remote)
+        unsent = self._stream.unsent if self._stream is not None else 0
+        for id, assignment in self._open.items():
+            phase = dialogue.doing(id) if dialogue is not None else phase
+            yield Work(id, phase, remote, max(assignment.fed - unsent, 0))
 
     async def _seek(self, name: str) -> None:
         try:
@@ -344,10 +359,12 @@ class Connection:
         assert assignment is not None and dialogue is not None
         if not assignment.more and not assignment.spent and len(assignment.pieces) == 1:
             # All of it at once, and kept: should this connection go, it can begin again.
+            assignment.fed = len(assignment.pieces[0])
             dialogue.feed(assignment.pieces[0])
         else:
             while assignment.pieces:
                 assignment.spent = True
+                assignment.fed += len(assignment.pieces[0])
                 dialogue.feed(assignment.pieces.popleft())
                 self._owed += 1
         if not assignment.more:

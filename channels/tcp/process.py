@@ -72,6 +72,7 @@ class Process:
                 release=jobctl.__version__,
                 connections=connections,
                 window=window,
+                tells=True,
             )
         )
 

@@ -25,11 +25,13 @@ from jobctl.jobprotocol.frames import (
     Accepted,
     Event,
     HelloController,
+    Look,
     Refused,
     Route,
     Stop,
     Submit,
     VerdictFrame,
+    Work,
 )
 from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
@@ -97,6 +99,15 @@ class Server:
             self._verdict(frame)
         elif type(frame) is HelloController:
             self._start(frame)
+        elif type(frame) is Look:
+            self.link.tell(
+                Work(
+                    phase=session.dialogue.doing,
+                    remote=session.client,
+                    seconds=round(self.now - session.opened, 1),
+                )
+                for session in self.sessions
+            )
         elif type(frame) is Stop:
             if frame.sessions:
                 self._retire()

@@ -26,6 +26,7 @@ from jobctl.commands import (
     qm_searches,
     reload,
     running,
+    top,
 )
 from jobctl.commands.context import Context
 from jobctl.commands.parser import Parser, add_shared
@@ -38,6 +39,7 @@ _FAMILIES = (
     running,
     qm,
     qm_searches,
+    top,
     acts,
     hold,
     explain,

@@ -185,6 +185,16 @@ class IOperations(Interface):
     def counters_clear(request, caller, stream):
         """:return: ``{channels: [...]}``: those that count anew."""
 
+    def top(request, caller, stream):
+        """
+        :return: ``{now, started, pid, host, version, channels, hosts, jobs, messages}``:
+            channels as of :meth:`qm_summarize` with ``{jobs, accepted, delivered, deferred, failed,
+            octets}`` since the start; hosts ``{channel, host, active, ready, delayed, until}``; jobs
+            ``{job, pid, channel, role, program, started, held, processed, failed, work: [{phase, remote,
+            octets, seconds}]}``; messages ``{id, job, channel, host, sender, recipients, attempt, size,
+            octets, phase, remote, since}``.
+        """
+
     def qm_summarize(request, caller, stream):
         """
         :return: A list of ``{channel, messages, ready, active, delayed, held, size, oldest, stopped}``,

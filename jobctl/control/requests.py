@@ -186,6 +186,21 @@ class CacheChanges(Request, tag="cache.changes", frozen=True):
     """What ``cache.change`` has set and is in force."""
 
 
+class Ledger(Request, tag="ledger", frozen=True):
+    """The accounts of every channel, counted now."""
+
+
+class Top(Request, tag="top", frozen=True):
+    """
+    What goes on just now; programs that can are asked what they are doing.
+
+    :ivar hosts: Most destinations to tell of; ``messages``: in the hands of jobs.
+    """
+
+    hosts: int = 50
+    messages: int = 200
+
+
 class QmSummarize(Request, tag="qm.summarize", frozen=True):
     """One line per channel."""
 
@@ -534,6 +549,8 @@ AnyRequest = (
     | CacheRevert
     | CacheChanges
     | AccountRequest
+    | Ledger
+    | Top
     | QmSummarize
     | QmDirectory
     | QmHeld

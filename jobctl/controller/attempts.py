@@ -31,11 +31,13 @@ class UnderWay(msgspec.Struct):
     One entry in the hands of one job.
 
     :ivar content: The content when it was at hand, for a notification.
+    :ivar since: Epoch seconds of the hand-out.
     """
 
     stored: StoredEntry
     job: str
     content: bytes | None
+    since: float = 0.0
 
 
 class Attempts:
@@ -75,7 +77,7 @@ class Attempts:
 
     def begin(self, stored: StoredEntry, job: str, content: bytes | None) -> None:
         """An entry is handed to a job."""
-        self._open[stored.entry.id] = UnderWay(stored, job, content)
+        self._open[stored.entry.id] = UnderWay(stored, job, content, self._seconds())
         self._owed[job] = self._owed.get(job, 0) + 1
 
     def undo(self, entry_id: str) -> None:

@@ -130,7 +130,9 @@ class Controller:
             self.store, self.scheduler, self.verdicts, reactor, self.dispatch.kick
         ).judge
         self.tally = Tally()
-        self.attempts.watchers.append(lambda attempt, verdicts: self.tally.attempted(attempt.job, verdicts))
+        self.attempts.watchers.append(
+            lambda attempt, verdicts: self.tally.attempted(attempt.job, attempt.stored, verdicts)
+        )
         self.handler = JobHandler(
             reactor,
             self.intake,
@@ -309,6 +311,7 @@ class Controller:
 
     def _stored(self, entry: Any) -> None:
         self.scheduler.add(entry, entry.enqueued)
+        self.tally.accepted(entry.channel)
         self.dispatch.kick()
 
     def _job_spawned(self, job: Any) -> None:

@@ -15,7 +15,7 @@ from jobctl.controller.hosts import Hosts
 from jobctl.controller.intake import Intake
 from jobctl.controller.unattempted import Unattempted
 from jobctl.interfaces import IJobHandler
-from jobctl.jobprotocol.frames import Ask, Event, HelloProgram, Report, Route, Submit
+from jobctl.jobprotocol.frames import Alive, Ask, Event, HelloProgram, Report, Route, Submit, Work
 from jobctl.jobs.environment import CannotStart
 
 log = Logger()
@@ -32,6 +32,8 @@ class JobHandler:
     :ivar spawn_watchers: Called with each job that began.
     :ivar greet_watchers: Called with each job that has said hello.
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
+    :ivar tellers: Jobs whose programs say what they are doing when they are asked.
+    :ivar work_told: Called with a job and what it says it is doing.
     :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back.
     :ivar failure_watchers: Called with (spec, why, entries that learn of it) when a job could not be started.
     """
@@ -67,6 +69,8 @@ class JobHandler:
         self.log_watchers: list[Callable[[Any, str], None]] = []
         self.end_watchers: list[Callable[[Any, Any], None]] = []
         self.failure_watchers: list[Callable[[Any, Any, int], None]] = []
+        self.tellers: set[str] = set()
+        self.work_told: Callable[[Any, tuple[Work, ...]], None] = lambda job, work: None
 
     def job_spawned(self, job: Any) -> None:
         spec = job.spec
@@ -91,9 +95,13 @@ class JobHandler:
             self._greeted(job, frame)
         elif kind is Event:
             self._books.event(job, frame)
+        elif kind is Alive:
+            self.work_told(job, frame.work)
 
     def _greeted(self, job: Any, frame: HelloProgram) -> None:
         spec = job.spec
+        if frame.tells:
+            self.tellers.add(job.id)
         if spec.role == "master":
             now = self._reactor.seconds()
             self._scheduler.job_started(
@@ -111,6 +119,7 @@ class JobHandler:
 
     def job_ended(self, job: Any, how: Any) -> None:
         arrivals = self._arrivals.pop(job.id, None)
+        self.tellers.discard(job.id)
         if arrivals is not None:
             arrivals.lost()
         say = log.info if how.exit_status == 0 else log.warn

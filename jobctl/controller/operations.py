@@ -17,6 +17,7 @@ from jobctl.controller.enqueue import Receiver, receiver
 from jobctl.controller.explanations import Explanations
 from jobctl.controller.history import Histories
 from jobctl.controller.looks import Looks
+from jobctl.controller.monitor import Monitor
 from jobctl.controller.reloads import Outcome
 from jobctl.controller.runs import Runs
 from jobctl.controller.salvage import Salvage
@@ -53,6 +54,7 @@ class Operations:
         self.qm_salvage = salvage.qm_salvage
         self.qm_abandon = salvage.qm_abandon
         self.cache_view = looks.cache_view
+        self.top = Monitor(controller, looks).top
         verification = Verification(controller)
         self.cache_sync = verification.cache_sync
         self.cache_walk = verification.cache_walk

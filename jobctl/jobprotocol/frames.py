@@ -19,6 +19,8 @@ PIECE = 256 * 1024
 MAX_LINE = 4 * 1024 * 1024
 # Characters of one reply in a report.
 MAX_REPLY = 16 * 1024
+# Of what a program does, told at a time.
+MOST_WORK = 500
 
 
 class _Frame(msgspec.Struct, tag_field="op", omit_defaults=True, kw_only=True):
@@ -34,6 +36,7 @@ class HelloProgram(_Frame, tag="hello"):
     :ivar name: The program, ``tcp_smtp_client``; ``release`` its version.
     :ivar connections: Destinations it serves at a time (``max_client_threads``); 1 for a
         program on one pipe.
+    :ivar tells: It says what it is doing when it gets :class:`Look`.
     :ivar window: Pieces of one message it takes before it asks for more of that message;
         0 = all pieces come in order without asking (simple programs).
     """
@@ -43,6 +46,7 @@ class HelloProgram(_Frame, tag="hello"):
     release: str = ""
     connections: int = 1
     window: int = 0
+    tells: bool = False
 
 
 class HelloController(_Frame, tag="hello"):
@@ -223,11 +227,39 @@ class Event(_Frame, tag="event"):
     user: str = ""
 
 
+class Work(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    What a program does with one message, or on one connection.
+
+    :ivar id: The message, ``""`` for none.
+    :ivar phase: In one word what it waits for: ``connect``, ``banner``, ``ehlo``, ``mail``, ``rcpt``, ``data``,
+        ``content``, ``dot``, ``idle``; of a program that speaks no SMTP any other.
+    :ivar remote: Whom it talks to.
+    :ivar octets: Of the content that have gone, or come in, so far.
+    :ivar seconds: Since it, or the connection, began.
+    """
+
+    id: str = ""
+    phase: str = ""
+    remote: str = ""
+    octets: int = 0
+    seconds: float = 0.0
+
+
 class Alive(_Frame, tag="alive"):
-    """Program to controller: heartbeat; ``progress`` grows whenever it gets anything done."""
+    """
+    Program to controller: heartbeat; ``progress`` grows whenever it gets anything done.
+
+    :ivar work: The answer to :class:`Look`: at most :data:`MOST_WORK` of what it is doing.
+    """
 
     progress: int = 0
     connections: int = 0
+    work: tuple[Work, ...] = ()
+
+
+class Look(_Frame, tag="look"):
+    """Controller to program, only if it ``tells``: somebody watches; answer with :class:`Alive`."""
 
 
 class Stop(_Frame, tag="stop"):
@@ -242,4 +274,4 @@ class Stop(_Frame, tag="stop"):
 
 
 FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Event | Alive
-FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Stop
+FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Stop | Look

@@ -130,6 +130,16 @@ class ClientDialogue:
         """What has happened, in order; ``None`` when all is told."""
         return self._events.popleft() if self._events else None
 
+    def doing(self, id: str = "") -> str:
+        """What is waited for, in one word, for who watches: with a transaction, or on the whole."""
+        if self._phase is Phase.GREETING:
+            return self._opening.step.name.lower()
+        if id and self._sending is not None and self._sending.id == id:
+            return "content"
+        meant = (one for one in self._expected if not id or (one[1] is not None and one[1].id == id))
+        step = next(meant, None)
+        return step[0].name.lower() if step is not None else "waiting" if id else "idle"
+
     def timeout(self) -> float | None:
         """Seconds the current wait for a reply may last; ``None`` when no reply is due."""
         if self._phase is Phase.GREETING:

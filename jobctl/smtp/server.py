@@ -70,6 +70,11 @@ class ServerDialogue:
         if self._session_left is not None:
             self._count(len(data))
 
+    @property
+    def doing(self) -> str:
+        """Where the session stands, in one word, for who watches."""
+        return self._talk.state.name.lower()
+
     def next_question(self) -> Question | None:
         """The next thing to decide or to know; ``None`` while one is open or nothing is complete."""
         talk = self._talk
