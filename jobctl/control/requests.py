@@ -186,10 +186,6 @@ class CacheChanges(Request, tag="cache.changes", frozen=True):
     """What ``cache.change`` has set and is in force."""
 
 
-class Ledger(Request, tag="ledger", frozen=True):
-    """The accounts of every channel, counted now."""
-
-
 class Top(Request, tag="top", frozen=True):
     """
     What goes on just now; programs that can are asked what they are doing.
@@ -549,7 +545,6 @@ AnyRequest = (
     | CacheRevert
     | CacheChanges
     | AccountRequest
-    | Ledger
     | Top
     | QmSummarize
     | QmDirectory
