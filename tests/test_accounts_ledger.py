@@ -12,7 +12,7 @@ from twisted.internet.defer import fail
 from twisted.logger import LogLevel, capturedLogs
 
 from jobctl.accounts.balance import imbalances, ledger_rows, missing, told
-from jobctl.control.requests import Ledger
+from jobctl.control.account_requests import Ledger
 from jobctl.controller.audit import INTERVAL, Audit
 from jobctl.errors import StoreError
 from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement, Undo
