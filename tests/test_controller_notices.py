@@ -4,20 +4,29 @@ import email
 import email.policy
 
 import pytest
+from twisted.logger import capturedLogs
 
 from jobctl.config.loader import load_text
 from jobctl.controller.notices import NOTHING
 from jobctl.jobprotocol.frames import Ask, Report
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient, Source
+from jobctl.notification.texts import Texts
 from jobctl.routing.router import Router
 from tests.controller_case import CONFIGURATION, CONTENT, START, World
 
 BOX = """
 [channel.maildir]
 maildir = "var/Maildir"
+[channel.lmtp]
+official_host_name = "lmtp-daemon"
+master_command = "master"
+lmtp = true
+daemon = "store.example"
+transport = "tcp"
 [rewrite]
 "box.example" = "maildir"
+"store.example" = "lmtp"
 """
 BOB = "bob@b.example"
 
@@ -95,6 +104,7 @@ def test_an_empty_sender_is_never_warned(world):
         ("b.example", "delivered", "relayed"),
         ("b.example", "relayed", None),
         ("box.example", "delivered", "delivered"),
+        ("store.example", "delivered", "delivered"),
     ],
 )
 def test_success_is_told_where_it_was_asked_for(domain, verdict, action):
@@ -294,3 +304,47 @@ def test_nothing_is_read_for_who_is_not_told():
     world.turn()
     assert set(world.store.calls) <= {"settle", "window"}
     assert not world.queued()
+
+
+def test_success_is_told_though_the_program_died(world):
+    """Verdicts given before the end of a program stand, and are told to who asked."""
+    id = queue(world, Recipient(BOB, notify="SUCCESS"), Recipient("eve@b.example"))
+    job = world.job()
+    job.says(Report(id=id, results=(Disposition(BOB, Verdict.DELIVERED, "2.0.0", "250 ok"),)))
+    job.end(exit_status=None, signal=9)
+    world.turn()
+    ((to, message),) = notices(world)
+    assert to == ["ann@a.example"] and status(message)["Action"] == "relayed"
+    assert [one.address for one in world.stored(id).envelope.recipients] == ["eve@b.example"]
+
+
+def test_a_reload_brings_new_words_and_a_new_postmaster(tmp_path):
+    """What is told after a reload is told in the words that are in the files then."""
+    texts = tmp_path / "en"
+    texts.mkdir()
+    sections = f'[notification]\ndirectory = "{tmp_path}"\n'
+    text = f'[mta]\npostmaster = "one@p.example"\n{sections}{CONFIGURATION}'
+    world = World(configuration=text)
+    (texts / "return_suffix.txt").write_text("Call 4711.")
+    world.controller.reconfigure(
+        load_text(text.replace("one@", "two@"), "jobctl.toml", exists=lambda path: True)
+    )
+    id = queue(world, Recipient(BOB))
+    world.job().report(id, "failed", "550 no")
+    world.turn()
+    ((_, message),) = notices(world)
+    assert "Call 4711." in words(message) and "two@p.example" in str(message["From"])
+
+
+@pytest.mark.parametrize("broken", ["templates", "everything"])
+def test_no_notification_is_lost_for_want_of_words(world, broken):
+    """Whatever is wrong with the texts, the sender is told, in English, and the fault is in the log."""
+    library = world.controller.notices._mail._texts
+    library._complete["en"] = Texts("en", {"return_failed.txt": None}) if broken == "templates" else None
+    id = queue(world, Recipient(BOB))
+    with capturedLogs() as logged:
+        world.job().report(id, "failed", "550 5.1.1 no")
+        world.turn()
+    ((to, message),) = notices(world)
+    assert to == ["ann@a.example"] and "could not be delivered" in words(message)
+    assert any("bug in the texts" in event["log_format"] for event in logged)
