@@ -13,7 +13,7 @@ from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.notification.texts import Texts
 from jobctl.routing.router import Router
-from tests.controller_case import CONFIGURATION, CONTENT, START, World
+from tests.controller_case import CONFIGURATION, CONTENT, DISK_FULL, START, World
 
 BOX = """
 [channel.maildir]
@@ -36,10 +36,10 @@ def world() -> World:
     return World()
 
 
-def queue(world, *recipients, sender="ann@a.example", **more):
+def queue(world, *recipients, sender="ann@a.example", content=CONTENT, **more):
     """Queue a message whose recipients have NOTIFY."""
     envelope = Envelope(sender, recipients, **more)
-    (id,) = world.do(world.controller.intake.accept(envelope, Source("in"), CONTENT, len(CONTENT)))
+    (id,) = world.do(world.controller.intake.accept(envelope, Source("in"), content, len(content)))
     world.turn()
     return id
 
@@ -294,16 +294,44 @@ def test_nothing_is_read_for_who_is_not_told():
     """Failures that nobody is to hear of, and success that nobody asked for, cost no reading."""
     world = World()
     unasked = (("failed", "NEVER"), ("delivered", None), ("relayed", "SUCCESS"))
-    ids = [queue(world, Recipient(BOB, notify=notify)) for _, notify in unasked]
-    for id in ids:
-        world.controller.hot.drop(id)
+    large = b"Subject: s\r\n\r\n" + b"x" * 70 + b"\r\n" * 50_000
+    ids = [queue(world, Recipient(BOB, notify=notify), content=large) for _, notify in unasked]
+    old = queue(world, Recipient(BOB, notify="NEVER"), content=large)
     job = world.job()
     world.store.calls.clear()
     for id, (verdict, _) in zip(ids, unasked, strict=True):
         job.report(id, verdict, "250 ok")
-    world.turn()
-    assert set(world.store.calls) <= {"settle", "window"}
+    job.report(old, "deferred", "451 later")
+    world.turn(5 * 86400)
+    assert not {"content", "history", "fetch_whole"} & set(world.store.calls)
     assert not world.queued()
+
+
+def test_a_double_bounce_that_cannot_be_read_is_not_copied(world):
+    """It might be a copy itself: then the postmaster's log has to do."""
+    world = with_keywords("sendpost = true")
+    large = b"Subject: s\r\n\r\n" + b"x" * 70 + b"\r\n" * 50_000
+    ids = [queue(world, Recipient(BOB), sender=sender, content=large) for sender in ("", "ann@a.example")]
+    job = world.job()
+    world.store.broken["content"] = DISK_FULL
+    with capturedLogs() as logged:
+        for id in ids:
+            job.report(id, "failed", "550 no")
+        world.turn()
+    world.store.broken.clear()
+    assert sorted(to for to, _ in notices(world)) == [["ann@a.example"], ["post@p.example"]]
+    assert any("there are none of copies" in event["log_format"] for event in logged)
+
+
+def test_the_postmaster_reads_the_language_of_the_house():
+    """The sender is addressed in a language of their own, the postmaster always in the configured one."""
+    world = with_keywords("sendpost = true")
+    id = queue(world, Recipient(BOB), content=b"Accept-Language: de\r\n\r\nhallo\r\n")
+    world.job().report(id, "failed", "550 no")
+    world.turn()
+    told = {to[0]: message for to, message in notices(world)}
+    assert "Empfängeradresse" in words(told["ann@a.example"])
+    assert "Recipient address" in words(told["post@p.example"])
 
 
 def test_success_is_told_though_the_program_died(world):

@@ -4,6 +4,7 @@ import email
 import re
 
 import fast_mail_parser
+import msgspec
 import pytest
 from flufl.bounce import all_failures
 from hypothesis import given, settings
@@ -61,6 +62,13 @@ def test_our_own_words_are_not_passed_off_as_a_peers():
     _, one = status_groups(parsed(verdicts=(ours,)))
     assert one["Diagnostic-Code"].startswith("x-local;")
     assert one["Remote-MTA"] is None
+
+
+def test_what_stands_in_a_comment_does_not_end_it():
+    """A connection as a program told of it cannot add text outside the comment."""
+    odd = msgspec.structs.replace(REFUSED, transport="TCP) rfc822;x (|1")
+    _, one = status_groups(parsed(verdicts=(odd,)))
+    assert one["Remote-MTA"] == "dns;mx.b.example (TCP] rfc822;x [|1)"
 
 
 def test_no_envelope_id_is_invented():
