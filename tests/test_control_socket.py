@@ -17,6 +17,7 @@ from jobctl.control.client import Client
 from jobctl.control.listener import ControlPort, listen
 from jobctl.control.peer import Rights, daemon_rights, login_name
 from jobctl.control.refusals import ControlError, NoDaemon
+from jobctl.control.requests import CHANGE
 from jobctl.control.server import ControlFactory
 from jobctl.errors import ConfigError, StoreBusy
 from tests.control_case import ControlCase
@@ -42,6 +43,49 @@ print(s.makefile("rb").readline().decode(), end="")
 """
 
 
+# What a child process of another user does who means harm: of everything something, seeded.
+FUZZ = """
+import os, random, socket, sys
+path, uid = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(uid))
+os.setuid(int(uid))
+chance = random.Random(7)
+valid = [
+    b'{"op":"qm.delete","id":1,"ids":["a1"]}\\n',
+    b'{"op":"enqueue","id":1,"sender":"a@b.c","recipients":["d@e.f"],"size":5,"more":true}\\nhello',
+    b'{"op":"attach","id":1,"channel":"tcp_local"}\\n',
+    b'{"op":"qm.directory","id":1}\\n',
+    b'{"op":"ping","id":99999999999999999999}\\n',
+]
+kinds = [
+    lambda: chance.randbytes(chance.randint(0, 3000)),
+    lambda: b"[" * chance.randint(1, 100_000) + b"\\n",
+    lambda: b"x" * 2_000_000,
+    lambda: chance.choice(valid) * chance.randint(1, 300),
+    lambda: chance.choice(valid)[: chance.randint(0, 60)],
+    lambda: b'{"op":"qm.read","id":1,"size":%d}\\n' % chance.choice([-1, 1 << 31, 1 << 70]),
+    lambda: b'{"op":"' + chance.randbytes(20) + b'"}\\n\\0\\0\\n',
+]
+kept = []
+for number in range(150):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(0.05)
+    try:
+        s.connect(path)
+        s.sendall(chance.choice(kinds)())
+        if chance.random() < 0.3:
+            s.recv(100)
+        if chance.random() < 0.3:
+            s.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+    if chance.random() < 0.2:
+        kept.append(s)
+print("done", len(kept))
+"""
+
+
 class RightsTests(ControlCase):
     """Who may look and who may change, by what the kernel says of the peer."""
 
@@ -58,6 +102,26 @@ class RightsTests(ControlCase):
         done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60, env={})
         self.assertEqual(done.stderr, "")
         return done.stdout
+
+    async def fuzz(self) -> None:
+        argv = [sys.executable, "-c", FUZZ, self.path, str(NOBODY)]
+        done = await deferToThread(subprocess.run, argv, capture_output=True, text=True, timeout=60, env={})
+        self.assertEqual(done.stderr, "")
+        self.assertIn("done", done.stdout)
+
+    async def test_garbage_from_a_user_without_rights(self) -> None:
+        """Whatever he sends, and however he leaves: nothing is done for him, and others are served."""
+        await self.fuzz()
+        self.assertEqual((self.operations.calls, self.operations.received), ([], []))
+        self.assertEqual((await self.ask({"op": "ping", "id": 1}))["result"], "jobctl")
+
+    async def test_garbage_from_a_user_who_may_look(self) -> None:
+        """He gets no further, and changes nothing."""
+        self.factory.rights = Rights(uid=0, readers=frozenset({NOBODY}))
+        await self.fuzz()
+        changed = [request for request, *_ in self.operations.calls if request.right == CHANGE]
+        self.assertEqual((changed, self.operations.received), ([], []))
+        self.assertEqual((await self.ask({"op": "ping", "id": 1}))["result"], "jobctl")
 
     async def test_stranger(self) -> None:
         """Another user is told that it is not for him, and the daemon works on."""
