@@ -335,7 +335,15 @@ class SmtpMaster:
         name = banner.split(None, 1)[0] if banner.strip() else ""
         if "." in name:
             self._remote = name[:255]
-        self._run.link.send(Event(event="opened", transport=self._transport, application=banner))
+        self._run.link.send(
+            Event(
+                event="opened",
+                transport=self._transport,
+                application=banner,
+                modifiers=self._dialogue.modifiers,
+                user=self._dialogue.user,
+            )
+        )
 
     def _content_wanted(self, event: NeedContent) -> None:
         self._feeding = self._begun[event.id]
@@ -361,6 +369,7 @@ class SmtpMaster:
     def _failed(self, event: SessionFailed) -> None:
         self._failure = event
         self._exit = EX_TEMPFAIL
+        self._run.link.send(Event(event="rejected", transport=self._transport, text=event.reply))
         say(f"no session with {self._remote or 'the peer'}: {event.reply}")
         self.deadline = time.monotonic() + _LAST_MESSAGE_PATIENCE
 

@@ -15,6 +15,7 @@ import msgspec
 
 import jobctl
 from channels.kit.arrival import Arrival, Reception
+from channels.kit.events import noted, told
 from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
@@ -23,16 +24,7 @@ from channels.kit.slave_security import SlaveSecurity
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings, ServiceSettings
-from jobctl.jobprotocol.frames import (
-    Accepted,
-    Event,
-    HelloController,
-    Refused,
-    Route,
-    Stop,
-    VerdictFrame,
-    Work,
-)
+from jobctl.jobprotocol.frames import Accepted, HelloController, Refused, Route, Stop, VerdictFrame, Work
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import ALLOWED, FROM_ACCESS, from_access, port_access
@@ -309,7 +301,7 @@ class SmtpSlave:
         # What was begun and will not end is dropped.
         while (question := dialogue.next_question()) is not None:
             _ACT[type(question)](self, question)
-        self._event("closed", dialogue.close_reason)
+        self._event("closed", text=dialogue.close_reason)
         if self._transcript is not None:
             self._transcript.note(f"closed {dialogue.close_reason}".strip())
         self._stdio.close_tls()
@@ -386,7 +378,7 @@ class SmtpSlave:
         self._dialogue.answer_keys(self._security.keys(question.user))
 
     def _authenticated(self, question: Authenticated) -> None:
-        self._event("authenticated", f"{question.user} by {question.mechanism}")
+        self._event("auth", text=f"235 2.7.0 {question.mechanism}", user=question.user)
 
     def _sender_given(self, question: Sender) -> None:
         refusal = from_access(self._tables, self._source(), question.address).refusal
@@ -440,26 +432,21 @@ class SmtpSlave:
             transport=self._run.start.transport.text,
             application=self._dialogue.application,
             user=self._dialogue.user,
+            modifiers=self._dialogue.modifiers,
         )
+
+    def _run_queue(self, question: RunQueue) -> None:
+        self._event("etrn", recipient=question.text)
+        self._simple(question)
 
     def _simple(self, question: Any) -> None:
         self._dialogue.answer(_SIMPLE[type(question)])
 
     def _note(self, what: BadCommand | Refusal) -> None:
-        if isinstance(what, BadCommand):
-            self._event("bad_command", f"{what.line}: {what.reply}")
-        else:
-            self._event("refused", f"{what.sender} {what.recipient}: {what.reply}")
+        self._run.link.send(noted(self._dialogue, self._run.start.transport.text, what))
 
-    def _event(self, event: str, text: str = "") -> None:
-        self._run.link.send(
-            Event(
-                event=event,
-                transport=self._run.start.transport.text,
-                application=self._dialogue.application,
-                text=text,
-            )
-        )
+    def _event(self, event: str, **more: str) -> None:
+        self._run.link.send(told(self._dialogue, self._run.start.transport.text, event, **more))
 
 
 _ACT: dict[type, Any] = {
@@ -475,7 +462,7 @@ _ACT: dict[type, Any] = {
     Dropped: SmtpSlave._dropped,
     Verify: SmtpSlave._simple,
     Expand: SmtpSlave._simple,
-    RunQueue: SmtpSlave._simple,
+    RunQueue: SmtpSlave._run_queue,
     BadCommand: SmtpSlave._note,
     Refusal: SmtpSlave._note,
 }

@@ -148,7 +148,9 @@ def test_recipient_refused(start):
     assert peer.reply() == b"550 5.7.1 Relaying not allowed\r\n"
     peer.send(b"DATA\r\n")
     assert peer.reply().startswith(b"5")
-    assert "Relaying" in program.controller.expect(Event, event="refused").text
+    refused = program.controller.expect(Event, event="refused")
+    assert "Relaying" in refused.text
+    assert (refused.sender, refused.recipient) == ("bob@x.example", "ann@far.example")
 
 
 def test_refused_message(start):
@@ -396,7 +398,8 @@ def test_other_commands(start):
     ]:
         peer.send(said + b"\r\n")
         assert peer.reply().startswith(code)
-    assert "XYZ" in program.controller.expect(Event, event="bad_command").text
+    bad = program.controller.expect(Event, event="bad_command")
+    assert (bad.recipient, bad.text[:3]) == ("XYZ", "500")
 
 
 def test_size_limit(start):

@@ -431,17 +431,26 @@ def test_two_processes_share_a_port() -> None:
 
 
 def test_logging() -> None:
-    """With logging the controller hears of connections, bad commands and refusals."""
-    with Server(logging=True, service=service(max_conns=1)) as server:
-        with Client(server.address) as client:
-            client.reply()
-            with Client(server.address) as other:
-                assert other.reply().startswith("421")
-            client.say("BOGUS")
-            client.say("QUIT")
-            client.reply()
-        seen = [server.program.expect(Event).event for _ in range(4)]
-        assert seen == ["opened", "rejected", "bad_command", "closed"]
+    """With logging the controller hears of connections and bad commands; without, not of bad commands."""
+    for logging in (True, False):
+        with Server(logging=logging, service=service(max_conns=1)) as server:
+            with Client(server.address) as client:
+                client.reply()
+                with Client(server.address) as other:
+                    assert other.reply().startswith("421")
+                client.say("EHLO c.example")
+                client.say("BOGUS command")
+                client.say("ETRN @b.example")
+                client.say("QUIT")
+                client.reply()
+            seen = [server.program.expect(Event) for _ in range(5 if logging else 4)]
+        told = {event.event: event for event in seen}
+        expected = ["opened", "rejected", "bad_command", "etrn", "closed"]
+        assert [event.event for event in seen] == [one for one in expected if logging or one != "bad_command"]
+        assert told["closed"].modifiers == "E" and told["closed"].application == "SMTP/c.example"
+        assert told["etrn"].recipient == "@b.example"
+        if logging:
+            assert (told["bad_command"].recipient, told["bad_command"].text[:3]) == ("BOGUS command", "500")
 
 
 def test_client_names() -> None:

@@ -86,8 +86,9 @@ def test_mail_over_tls_and_auth(submission: Server, authority: Authority, taken:
     assert submit.source.user == "ann"
     assert submit.source.application.startswith("SMTP/")
     assert submit.source.application.rpartition("/")[2].startswith("TLSv1.3:")
-    event = submission.program.expect(Event, where=lambda frame: frame.event == "authenticated")
-    assert event.text.startswith("ann by ")
+    assert submit.source.modifiers == "AES"
+    event = submission.program.expect(Event, where=lambda frame: frame.event == "auth")
+    assert (event.user, event.text[:9]) == ("ann", "235 2.7.0")
 
 
 @pytest.mark.parametrize(("user", "password"), [("ann", "sesame"), ("bob", "open")])

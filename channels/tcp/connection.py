@@ -14,7 +14,7 @@ from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.tcp.assignment import Assignment, report
 from channels.tcp.stream import FULL, Connecting, Stream
-from jobctl.jobprotocol.frames import Ask, Work
+from jobctl.jobprotocol.frames import Ask, Event, Work
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
@@ -143,6 +143,8 @@ class Connection:
         def failed(why: str) -> None:
             self._connecting = None
             if not self._ended:
+                where = f"TCP|||{hop.address}|{hop.port}"
+                self.pool.link.send(Event(event="failed", transport=where, text=f"{hop.name}: {why}"))
                 self._next_hop(f"connect to {hop.name} [{hop.address}]:{hop.port}: {why}", "4.4.1")
 
         source = channel.interfaceaddress
@@ -292,6 +294,13 @@ class Connection:
             self._need_content(self._open[event.id])
         elif type(event) is Ready:
             self.since = self.pool.now
+            assert self.dialogue is not None
+            self._tell(
+                "opened",
+                application=self.dialogue.banner,
+                modifiers=self.dialogue.modifiers,
+                user=self.dialogue.user,
+            )
         elif type(event) is StartTls:
             if self._stream is not None:
                 # Nothing is left to be written: the peer has answered all that was said.
@@ -324,6 +333,7 @@ class Connection:
         hop = self._hop
         assert hop is not None
         self.dialogue = None
+        self._tell("rejected", text=event.reply)
         if event.retry_with_helo:
             self._connect(hop, helo_only=True)
         elif event.retry_in_clear:
@@ -427,6 +437,10 @@ class Connection:
         if tls is not None:
             self.pool.security.keep(tls)
 
+    def _tell(self, event: str, **more: str) -> None:
+        """For log and counters."""
+        self.pool.link.send(Event(event=event, transport=self._transport, **more))  # type: ignore[arg-type]
+
     def _unreachable(self, reply: str, status: str, permanent: bool = False) -> None:
         if not self._ended:
             self._ended = True
@@ -438,4 +452,6 @@ class Connection:
             stream.close()
         if not self._ended:
             self._ended = True
+            if self.since is not None:
+                self._tell("closed")
             self.destination.ended(self)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 import jobctl
+from channels.kit.events import noted, told
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.admission import Admission
@@ -239,8 +240,8 @@ class Server:
         session.counted = client
         if self.admission.count(client):
             self.look_up(client)
-            if self._channel.logging:
-                self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
+            session.admitted = True
+            self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
             return True
         self._turn_away(session)
         return False
@@ -266,8 +267,7 @@ class Server:
 
     def reject(self, session: Session, why: str) -> None:
         """A connection of no use is closed."""
-        if self._channel.logging:
-            self.link.send(Event(event="rejected", transport=session.transport, text=why))
+        self.link.send(Event(event="rejected", transport=session.transport, text=why))
 
     def look_up(self, client: str) -> None:
         """Find a client's name, in the background."""
@@ -277,15 +277,11 @@ class Server:
     def note_user(self, session: Session, who: Authenticated) -> None:
         """A client has proved who it is."""
         self.security.succeeded(session)
-        if self._channel.logging:
-            self.link.send(
-                Event(
-                    event="authenticated",
-                    transport=session.transport,
-                    application=session.dialogue.application,
-                    text=f"{who.user} by {who.mechanism}",
-                )
-            )
+        self.tell(session, "auth", text=f"235 2.7.0 {who.mechanism}", user=who.user)
+
+    def tell(self, session: Session, event: str, **more: str) -> None:
+        """The controller counts connections, and knows what of them is logged."""
+        self.link.send(told(session.dialogue, session.transport, event, **more))
 
     def _accepted(self, skt: socket.socket, peer: Any) -> None:
         if len(self.sessions) >= self._most or self._stopping is not None:
@@ -295,10 +291,9 @@ class Server:
                     % self._asking.name.encode("ascii", "replace")
                 )
             skt.close()
-            if self._channel.logging:
-                self.link.send(
-                    Event(event="rejected", transport=_transport(None, peer), text="too many connections")
-                )
+            self.link.send(
+                Event(event="rejected", transport=_transport(None, peer), text="too many connections")
+            )
             return
         try:
             own = skt.getsockname()
@@ -315,15 +310,8 @@ class Server:
         self.admission.forget(session.counted)
         self.held_back.discard(session)
         self.link.progress += 1
-        if self._channel.logging:
-            self.link.send(
-                Event(
-                    event="closed",
-                    transport=session.transport,
-                    application=session.dialogue.application,
-                    text=why,
-                )
-            )
+        if session.admitted:
+            self.tell(session, "closed", text=why)
         if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
 
@@ -406,16 +394,8 @@ class Server:
         """Something the log may want: a command that was none, or mail that was refused."""
         if isinstance(what, BadCommand) and what.reply.code == 535 and what.line.startswith("AUTH SCRAM"):
             self.security.failed(session)
-        if self._channel.logging:
-            said = what.line if isinstance(what, BadCommand) else f"{what.sender} {what.recipient}"
-            self.link.send(
-                Event(
-                    event="bad_command" if isinstance(what, BadCommand) else "refused",
-                    transport=session.transport,
-                    application=session.dialogue.application,
-                    text=f"{said}: {what.reply}",
-                )
-            )
+        if self._channel.logging or isinstance(what, Refusal):
+            self.link.send(noted(session.dialogue, session.transport, what))
 
     def _source(self, session: Session) -> Source:
         return Source(
@@ -423,6 +403,7 @@ class Server:
             transport=session.transport,
             application=session.dialogue.application,
             user=session.dialogue.user,
+            modifiers=session.dialogue.modifiers,
         )
 
     def _sweep(self) -> None:

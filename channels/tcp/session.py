@@ -53,6 +53,7 @@ class Session:
 
     :ivar touched: The server's clock when the client last said something.
     :ivar transport: ``TCP|us|port|client|port``.
+    :ivar admitted: It was let in, and the controller told of it.
     :ivar counted: The address whose connection it counts as.
     """
 
@@ -64,6 +65,7 @@ class Session:
         self.closing_since: float | None = None
         self.submission: str | None = None
         self.counted = ""
+        self.admitted = False
         self._loop = False
         self._ahead = 0
         self._paused = False
@@ -287,6 +289,7 @@ class Session:
         self.dialogue.answer(Reply(550, "5.7.2 EXPN command has been disabled"))
 
     def _run_queue(self, question: RunQueue) -> None:
+        self.server.tell(self, "etrn", recipient=question.text)
         self.dialogue.answer(Reply(458, "4.7.1 ETRN is not available here"))
 
     def _start_tls(self, question: StartTls) -> None:

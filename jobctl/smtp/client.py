@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from jobctl.errors import ProtocolViolation
 from jobctl.mail.envelope import Envelope
+from jobctl.mail.modifiers import modifiers
 from jobctl.mail.reply import Reply
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_opening import Opening
@@ -75,6 +76,17 @@ class ClientDialogue:
     def user(self) -> str:
         """Whom the peer takes us for, ``""`` for nobody."""
         return self._opening.user
+
+    @property
+    def modifiers(self) -> str:
+        """Letters for the log (:func:`jobctl.mail.modifiers.modifiers`), once greeted; C is never among them."""
+        opening = self._opening
+        return modifiers(
+            esmtp=bool(opening.extensions),
+            lmtp=self.config.lmtp,
+            tls=opening.secure,
+            user=bool(opening.user),
+        )
 
     def secured(self, binding: tuple[str, bytes] | None = None) -> None:
         """

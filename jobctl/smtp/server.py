@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from jobctl.mail.envelope import Envelope
+from jobctl.mail.modifiers import modifiers
 from jobctl.mail.reply import Reply
 from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp import replies
@@ -196,6 +197,18 @@ class ServerDialogue:
             return "SMTP"
         kind = "LMTP" if talk.config.lmtp else "ESMTP"
         return f"{kind}{'S' if talk.tls else ''}{'A' if talk.user is not None else ''}"
+
+    @property
+    def modifiers(self) -> str:
+        """As :attr:`jobctl.mail.envelope.Source.modifiers`; C while the content of a BDAT is at hand."""
+        talk = self._talk
+        return modifiers(
+            esmtp=talk.esmtp,
+            lmtp=talk.config.lmtp,
+            tls=bool(talk.tls),
+            user=talk.user is not None,
+            chunked=talk.transaction.chunk is not None,
+        )
 
     def timeout(self) -> float:
         """Seconds that the current wait for the client may last."""

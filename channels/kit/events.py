@@ -1,0 +1,31 @@
+"""What a server program tells of its sessions, for log and counters."""
+
+from jobctl.jobprotocol.frames import Event
+from jobctl.smtp.questions import BadCommand, Refusal
+from jobctl.smtp.server import ServerDialogue
+
+# Replies to AUTH that are about who asked, not about how (RFC 4954 section 6).
+_NOT_AUTHENTICATED = (454, 534, 535, 538)
+
+
+def told(dialogue: ServerDialogue, transport: str, event: str, **more: str) -> Event:
+    """
+    :param more: Further keys of the event.
+    """
+    return Event(
+        event=event,
+        transport=transport,
+        application=dialogue.application,
+        modifiers=dialogue.modifiers,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def noted(dialogue: ServerDialogue, transport: str, what: BadCommand | Refusal) -> Event:
+    """A command that was none, one to authenticate that was in vain, or mail that was refused."""
+    reply = str(what.reply)
+    if isinstance(what, Refusal):
+        return told(dialogue, transport, "refused", sender=what.sender, recipient=what.recipient, text=reply)
+    if what.line.startswith("AUTH") and what.reply.code in _NOT_AUTHENTICATED:
+        return told(dialogue, transport, "auth", text=reply, user=dialogue.failed_user)
+    return told(dialogue, transport, "bad_command", recipient=what.line, text=reply)
