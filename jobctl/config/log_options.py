@@ -97,7 +97,7 @@ LOG: tuple[Key, ...] = (
         kind=Kind.INTEGER,
         sentence="Bits: 1 the remote system in records of messages; 2 connections opened, closed and refused; "
         "4 ETRN; 32 transport and 64 application information in records of messages; 128 authentications. 8 and 16 "
-        "are about mapping tables, which there are not.",
+        "(texts of LOG_ACTION and PORT_ACCESS) do nothing.",
         default="3",
         low=0,
         high=255,
