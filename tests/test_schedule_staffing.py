@@ -51,6 +51,16 @@ class TestAnyHost:
             for _ in range(expected):
                 world.start(credit=0)
 
+    def test_a_job_for_so_many_entries(self) -> None:
+        """filesperjob: a program that does one thing at a time gets a job for every five messages begun."""
+        world = World(settings(channel(maxjobs=20, smtp="nosmtp", filesperjob=5, threaddepth=100)))
+        world.enqueue("", count=23)
+        for _ in range(8):
+            for _ in started(world):
+                world.start(connections=1, credit=0)
+            world.now += 1
+        assert len(world.scheduler._memory.channels["tcp_local"].jobs) == 5
+
     def test_burst_that_the_job_masters_starts_no_other(self) -> None:
         """A backlog that is gone within a second was no reason for another process."""
         world = World(settings(channel(gateway="relay.example")))

@@ -14,7 +14,7 @@ from jobctl.config.options import tcp_options
 from jobctl.config.paths import absolute
 from jobctl.config.reading import Given, Table, as_table, overlaid, read_table
 from jobctl.config.retries import after, backoff, delivery, demotion, notices
-from jobctl.config.settings import ChannelSettings, PoolSettings, TcpOptions
+from jobctl.config.settings import REPROCESS, ChannelSettings, PoolSettings, TcpOptions
 from jobctl.config.tcp_options import OPTIONS
 from jobctl.config.values import is_host
 
@@ -64,6 +64,8 @@ def read_channels(
         for name, table in as_table(raw, ("channel",), findings).items()
     }
     local_host = _local_host(tables, findings)
+    if any("expandlimit" in table for table in (defaults, *tables.values())):
+        tables.setdefault(REPROCESS, {})
     sections = []
     for name, own in tables.items():
         if _NAME.fullmatch(name) is None:
@@ -158,7 +160,7 @@ def _channel(
     fields.update(_plain_fields(merged))
     if "master" in merged:
         fields["slave_command"] = ()
-    if "slave" in merged:
+    if "slave" in merged or name == REPROCESS:
         fields["master_command"] = ()
     if "maildir" in merged:
         fields["maildir"] = absolute(around.directory, str(fields["maildir"]))

@@ -129,11 +129,12 @@ QUEUE: tuple[Key, ...] = (
         default="100",
         source="SIMS",
     ),
-    inert(
+    valued(
         "filesperjob",
         Kind.INTEGER,
-        "A further job per so many entries.",
-        "jobs follow the backlog by threaddepth",
+        "A further job per so many entries, for programs that do one thing at a time; 0: by threaddepth.",
+        field="filesperjob",
+        low=0,
         default="0",
     ),
     inert(
@@ -272,12 +273,13 @@ QUEUE: tuple[Key, ...] = (
         for priority, mta in (("urgent", "urgent"), ("normal", "normal"), ("nonurgent", "non_urgent"))
     ),
     inert("subdirs", Kind.INTEGER, "Queue subdirectories.", "the queue is a database", low=1, default="1"),
-    inert(
+    valued(
         "expandlimit",
         Kind.INTEGER,
-        "More recipients are expanded later.",
-        "there is nothing to expand",
+        "A message from this channel with more recipients is routed later, through channel `reprocess`.",
+        field="expandlimit",
         low=0,
+        source="PMDF book_530",
     ),
     valued(
         "holdlimit",

@@ -11,6 +11,9 @@ import msgspec
 from jobctl.config.log_options import LogSettings
 from jobctl.mail.envelope import Priority
 
+# The channel through which messages with many recipients are routed later (``expandlimit``); the
+# controller does that itself.
+REPROCESS = "reprocess"
 # Retry intervals in seconds by priority name; the last repeats (job-controller: backoff, normalbackoff ...).
 Backoff = dict[str, tuple[float, ...]]
 # An ``after`` from here on is a time, in epoch seconds (2001 and later); less is a number of seconds.
@@ -155,6 +158,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = "DEFAULT"
     maxjobs: int = 100
     threaddepth: int = 10
+    filesperjob: int = 0
     anon_host: bool = False
     user: str | None = None
     limit_memory: int | None = None  # MiB
@@ -187,6 +191,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     sourceblocklimit: int | None = None
     futurerelease: float = 0
     holdlimit: int | None = None
+    expandlimit: int | None = None
     # notification, logging, debugging
     sendpost: str = "nosendpost"  # sendpost, copysendpost, errsendpost, nosendpost
     warnpost: str = ""  # the same words for warnings; "": as sendpost

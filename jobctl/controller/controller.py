@@ -19,6 +19,7 @@ from jobctl.controller.books import Books
 from jobctl.controller.counters import CounterBook
 from jobctl.controller.debugging import Debugging
 from jobctl.controller.dispatch import Dispatch
+from jobctl.controller.expansion import Expansion
 from jobctl.controller.handler import JobHandler
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
@@ -125,6 +126,7 @@ class Controller:
         self.dispatch.expire = self.unattempted.expire
         self.dispatch.warn = self.unattempted.warn
         self.aging = Aging(self)
+        self.dispatch.decided.append(Expansion(self).look)
         self.dispatch.postpone = Postponing(self.store, self.scheduler, reactor).postpone
         self.dispatch.judge = Judging(
             self.store, self.scheduler, self.verdicts, reactor, self.dispatch.kick

@@ -1,6 +1,6 @@
 """Taking responsibility for a message: routed, limited, stored, then scheduled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from jobctl.config.settings import Settings
+from jobctl.config.settings import REPROCESS, Settings
 from jobctl.controller.hot import HotMessage, HotMessages
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
@@ -135,10 +135,12 @@ class Intake:
         hints: Hints = NO_HINTS,
         beginning: bytes = b"",
         job: str = "",
+        expanding: bool = False,
     ) -> Submission:
         """
         Decide channels and hosts of a message without queueing it.
 
+        :param expanding: However many its recipients are, they are routed now.
         :raises Refusal: An address has no route, or a channel does not take the message.
         """
         now = self._seconds()
@@ -150,10 +152,17 @@ class Intake:
             priority = Priority.NORMAL if hints.priority is None else hints.priority
         if envelope.hold_for is not None or envelope.hold_until is not None:
             hints = msgspec.structs.replace(hints, hold_until=hold_until(envelope, now))
-        held = self._allow(envelope, source, channel) if accepted and self.access else ""
-        cause = held or self._cause_to_hold(source.channel, len(envelope.recipients), hints)
+        cause = ""
+        # What was let in, and held for such a cause, has been released since.
+        if not expanding:
+            held = self._allow(envelope, source, channel) if accepted and self.access else ""
+            cause = held or self._cause_to_hold(source.channel, len(envelope.recipients), hints)
         entries = []
-        for name, host, recipients in self._groups(envelope.recipients, source.channel, channel):
+        for name, host, recipients in (
+            [(REPROCESS, "", envelope.recipients)]
+            if accepted and channel is None and not expanding and self._many(source.channel, envelope)
+            else self.groups(envelope.recipients, source.channel, channel)
+        ):
             settings = self.settings.channel(name)
             # A notification quotes what was small enough, and whoever is to be told is told.
             if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
@@ -221,9 +230,20 @@ class Intake:
             return ""
         return f"more than {limit} recipients (holdlimit of {source_channel})"
 
-    def _groups(
-        self, recipients: tuple[Recipient, ...], source_channel: str, channel: str | None
+    def _many(self, source_channel: str, envelope: Envelope) -> bool:
+        """Whether its recipients are more than are routed while a client waits."""
+        source = self.settings.channels.get(source_channel)
+        limit = None if source is None else source.expandlimit
+        return limit is not None and len(envelope.recipients) > limit
+
+    def groups(
+        self, recipients: Sequence[Recipient], source_channel: str, channel: str | None = None
     ) -> list[tuple[str, str, list[Recipient]]]:
+        """
+        Recipients by channel and host.
+
+        :raises Refusal: One of them has no route.
+        """
         try:
             if channel is not None:
                 return self.router.group_into(channel, recipients)

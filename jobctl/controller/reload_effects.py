@@ -16,12 +16,12 @@ log = Logger()
 
 _FUTURE = "for mail that comes from now on; queued mail keeps its channel and host"
 _TOLD = "for notifications from now on"
-_LIMITS = ("maxjobs", "threaddepth", "pool", "max_life_time", "max_life_askwork")
+_LIMITS = ("maxjobs", "threaddepth", "filesperjob", "pool", "max_life_time", "max_life_askwork")
 _INTAKE = (
     *("recipientlimit", "recipientcutoff", "deferralrejectlimit", "transactionlimit", "blocklimit"),
     *("disconnecttransactionlimit", "disconnectrecipientlimit", "disconnectrejectlimit"),
     *("disconnectbadcommandlimit", "linelimit", "sourceblocklimit", "holdlimit", "after", "daemon", "copies"),
-    *("deferred", "demotion"),
+    *("deferred", "demotion", "expandlimit"),
 )
 _NOTICES = (
     *(

@@ -23,9 +23,9 @@ TOGETHER = 50
 PAUSE = 60.0
 
 # What to record of an entry, given it, what can be quoted of it, and the time.
-_Settle = Callable[[StoredEntry, Original, float], Settlement]
+_Settle = Callable[[StoredEntry, Any, float], Settlement]
 # Reads what is to be quoted.
-_Quote = Callable[[StoredEntry], Awaitable[Original]]
+_Quote = Callable[[StoredEntry], Awaitable[Any]]
 
 
 class Unattempted:
@@ -63,7 +63,7 @@ class Unattempted:
             log.info("{entry}: given up: {why}", entry=stored.entry.id, why=why)
             return self._verdicts.expired(stored, now, original)
 
-        return self._begin(entry_ids, settle, self._whole)
+        return self.decide(entry_ids, settle, self._whole)
 
     def warn(self, due: list[tuple[str, float]]) -> Deferred[None]:
         """Their senders are told of the delay: entries, each with the age that it has reached."""
@@ -73,7 +73,7 @@ class Unattempted:
             log.info("{entry}: delayed, its sender is warned", entry=stored.entry.id)
             return self._verdicts.warned(stored, ages[stored.entry.id], now, original)
 
-        return self._begin(list(ages), settle, self._header)
+        return self.decide(list(ages), settle, self._header)
 
     def unreachable(self, entry_ids: list[str], why: CannotStart, job: str) -> None:
         """
@@ -94,7 +94,7 @@ class Unattempted:
                 stored, dispositions, counted=False, retry=None, job=job, now=now, original=original
             )
 
-        self._begin(entry_ids, settle, self._whole if verdict is Verdict.FAILED else _nothing)
+        self.decide(entry_ids, settle, self._whole if verdict is Verdict.FAILED else _nothing)
 
     async def _whole(self, stored: StoredEntry) -> Original:
         return await self._quotes.of(stored) if self._verdicts.notices.gives_up(stored) else NOTHING
@@ -102,7 +102,12 @@ class Unattempted:
     async def _header(self, stored: StoredEntry) -> Original:
         return await self._quotes.of(stored, header=True) if self._verdicts.notices.warns(stored) else NOTHING
 
-    def _begin(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> Deferred[None]:
+    def decide(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> Deferred[None]:
+        """
+        Decide on entries that the schedule has given out.
+
+        :param settle: Makes what is to be recorded of the entry, what ``quote`` has read of it, and the time.
+        """
         return ensureDeferred(self._all(entry_ids, settle, quote))
 
     async def _all(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
@@ -112,7 +117,7 @@ class Unattempted:
                 await self._some(some, settle, quote)
             except Exception as why:
                 log.error("{count} messages cannot be read: {why}", count=len(some), why=str(why))
-                self._reactor.callLater(PAUSE, self._begin, some, settle, quote)
+                self._reactor.callLater(PAUSE, self.decide, some, settle, quote)
 
     async def _some(self, entry_ids: list[str], settle: _Settle, quote: _Quote) -> None:
         found: list[StoredEntry] = await self._store.fetch(entry_ids)

@@ -157,15 +157,18 @@ class Entries:
         self._memory.make_ready(fresh, FIRST_CLASS, self._memory.next_said(fresh))
         return True
 
-    def claim(self, channel: str, host: str, count: int) -> list[str]:
+    def claim(self, channel: str, host: str, count: int, stopped: bool = True) -> list[str]:
         """
         Take ready entries of a host, backed off or not, of which something was learnt without a job.
 
+        :param stopped: Also those of a channel that is stopped.
         :return: At most ``count`` ids; they stay with the caller until ``settled`` or ``deferred``.
         """
         queue = self._memory.channels.get(channel)
         known = queue.hosts.get(host) if queue is not None else None
         ids: list[str] = []
+        if queue is not None and queue.stopped and not stopped:
+            return ids
         while known is not None and len(ids) < count and known.head_class() != CLASSES:
             item = known.pop()
             item.state = EXPIRED

@@ -21,7 +21,7 @@ TURN = 10
 # What only the schedule and the notifications look at: a change needs no new programs.
 _OURS = frozenset(
     {
-        *("maxjobs", "threaddepth", "pool", "max_life_time", "max_life_askwork"),
+        *("maxjobs", "threaddepth", "filesperjob", "pool", "max_life_time", "max_life_askwork"),
         *("backoff", "notices", "max_attempts", "jitter", "after", "deferred", "delivery", "demotion"),
         *("sendpost", "warnpost", "posthead", "addresses", "notificationchannel"),
         *("returnaddress", "returnpersonal"),
@@ -99,7 +99,8 @@ class ChannelQueue:
         """
         old = getattr(self, "settings", settings)
         self.settings = settings
-        self.depth = max(settings.threaddepth, 1)
+        one_at_a_time = settings.transport is not None or settings.smtp == "nosmtp"
+        self.depth = max(settings.filesperjob if one_at_a_time else 0, 0) or max(settings.threaddepth, 1)
         self.turn = min(self.depth, TURN)
         self.bound = (
             settings.transport is not None and settings.gateway is None and settings.copies != "multiple"
