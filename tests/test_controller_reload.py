@@ -373,7 +373,7 @@ def test_hosts_are_left_alone_no_longer_than_the_new_intervals_allow(world):
         job.report(id, "deferred", "421 4.4.1 refused", scope="host")
         world.turn()
         job.end()
-        world.turn(700)
+        world.turn(730)  # ten minutes, and a fifth more at most
     (row,) = world.scheduler.hosts("out")
     job = world.job(credit=1)
     job.report(id, "deferred", "421 4.4.1 refused", scope="host")
