@@ -222,7 +222,7 @@ def test_what_waits_for_long_makes_place_for_fresh_mail():
 def test_a_tally_of_jobs():
     """Zeros for one that has done nothing; forgotten with the job."""
     tally = Tally()
-    tally.attempted("j", [])
+    tally.attempted("j", hot(1, 10).stored, [])
     assert (tally.of("j").processed, tally.of("j").failed) == (1, 1)
     tally.forget("j")
     assert tally.of("j").processed == 0
