@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from jobctl.control.requests import CacheChange, Explain, QmDelete, QmHold, QmStop, Run
+from jobctl.control.requests import (
+    CacheChange,
+    Explain,
+    HoldAdd,
+    HoldList,
+    HoldRemove,
+    QmDelete,
+    QmHold,
+    QmStop,
+    Run,
+)
 from jobctl.errors import StoreError, UsageError
 from jobctl.jobprotocol.frames import Sent
 from jobctl.jobs.environment import CannotStart
@@ -492,6 +502,20 @@ def test_an_operator_holds_it(world):
     world.do(world.operate("qm_hold", QmHold(ids=(two,), reason="until Monday")))
     assert (first(world, one)["code"], first(world, one)["who"]) == ("held_by_operator", "ann")
     assert "until Monday" in first(world, two)["text"] and first(world, two)["since"] == START + 10
+
+
+def test_a_hold_rule_holds_it(world):
+    """Which, of whom, why, what it says, and when it lets go."""
+    request = HoldAdd(where="rcpt.domain=x.example", reason="they move house", expires=3600.0, release=True)
+    world.do(world.operate("hold_add", request, Terminal()))
+    (id,) = world.accept("bob@x.example")
+    row = explain(world, id)
+    (cause,) = row["causes"]
+    assert (cause["code"], cause["who"], cause["until"]) == ("held_by_rule", "ann", START + 3600)
+    assert "they move house (rcpt.domain=x.example)" in cause["text"]
+    assert row["next_attempt"] == START + 3600
+    (kept,) = [rule["rule"] for rule in world.operate("hold_list", HoldList())]
+    world.do(world.operate("hold_remove", HoldRemove(rule=kept), Terminal()))
 
 
 def test_it_came_with_too_many_recipients():

@@ -8,7 +8,8 @@ from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_id
 from jobctl.control.requests import Explain
 from jobctl.explaining.chain import explain
-from jobctl.explaining.facts import Facts, Holder
+from jobctl.explaining.facts import Facts, Holder, HoldInsight
+from jobctl.explaining.holds import RULE
 from jobctl.explaining.rows import as_row, damaged_row, finished_row
 
 # Recipients of a message that has left who are told of.
@@ -47,8 +48,15 @@ class Explanations:
             holder=self._holder(entry.id, insight.job),
             changes=tuple(at.live_changes),
             rule=at.verdicts.lifetimes.rule(stored, now),
+            hold=self._hold(stored.reason),
         )
         return as_row(stored, explain(facts))
+
+    def _hold(self, reason: str) -> HoldInsight | None:
+        found = RULE.match(reason)
+        rules = self._at.intake.hold_rules
+        rule = None if found is None or rules is None else rules.get(int(found[1]))
+        return None if rule is None else HoldInsight(rule.where, rule.expires, rule.release)
 
     async def _not_there(self, message: str) -> dict[str, Any]:
         for entry, since, why in await self._at.store.damaged():

@@ -84,6 +84,11 @@ class HoldRules:
         self._rules = dict(sorted(self._rules.items()))
         self._sleep()
 
+    def get(self, number: int) -> HoldRule | None:
+        """The rule of that number, if it is in force."""
+        found = self._rules.get(number)
+        return None if found is None else found[0]
+
     def stop(self) -> None:
         """No rule ends any more."""
         self._stopped = True

@@ -29,8 +29,10 @@ def explain(facts: Facts) -> Explanation:
         return Explanation(
             state="held",
             causes=(held,),
-            next_attempt=None,
-            next_text="when it is released ('jobctl qm release')",
+            next_attempt=held.until,
+            next_text="when it is released ('jobctl qm release')"
+            if held.until is None
+            else "by the end of the rule",
             ending=Ending(None, "held messages do not expire"),
             notes=_notes(facts),
         )

@@ -30,6 +30,14 @@ class Holder(msgspec.Struct, frozen=True):
     leaving: bool
 
 
+class HoldInsight(msgspec.Struct, frozen=True):
+    """The hold rule that holds it, if that is still in force; ``expires`` in epoch seconds."""
+
+    where: str
+    expires: float | None
+    release: bool
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """
     :ivar now: Epoch seconds.
@@ -39,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     :ivar standstill: Why nothing at all is handed out; ``""``: it is.
     :ivar changes: What operators have laid over the configuration.
     :ivar rule: The retry rule that applies to it.
+    :ivar hold: The hold rule that holds it.
     """
 
     now: float
@@ -53,6 +62,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     holder: Holder | None = None
     changes: tuple[Change, ...] = ()
     rule: RetryRule | None = None
+    hold: HoldInsight | None = None
 
     @property
     def entry(self) -> QueueEntry:

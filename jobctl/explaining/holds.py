@@ -8,6 +8,8 @@ from jobctl.explaining.facts import Cause, Facts
 
 # Lines of a history with which a hold begins.
 _BEGINS = frozenset({"held", "damaged", "interrupted"})
+# As jobctl/controller/hold_rules.py writes it.
+RULE = re.compile(r"^hold rule (\d+) \(([^)]*)\): (.*)", re.DOTALL)
 _LIMIT = re.compile(r"more than \d+ recipients \(holdlimit of ([^)]+)\)")
 
 
@@ -50,8 +52,18 @@ def _simple(code: str, text: str) -> Callable[[Facts, float, re.Match[str]], Cau
     return tell
 
 
+def _by_rule(facts: Facts, since: float, found: re.Match[str]) -> Cause:
+    number, author, reason = found.groups()
+    text = f"hold rule {number} of {author} holds it: {reason}"
+    if facts.hold is None:
+        return Cause("held_by_rule", f"{text} (the rule is no more)", since=since, who=author)
+    until = facts.hold.expires if facts.hold.release else None
+    return Cause("held_by_rule", f"{text} ({facts.hold.where})", since=since, until=until, who=author)
+
+
 _KINDS: tuple[tuple[re.Pattern[str], Callable[[Facts, float, re.Match[str]], Cause]], ...] = (
     (_LIMIT, _limit),
+    (RULE, _by_rule),
     (re.compile(r"programs died holding it"), _simple("held_deaths", "{reason}")),
     (re.compile(r"^mail loop|loop"), _simple("held_loop", "it goes round in circles: {reason}")),
     (re.compile(r"^its result cannot be recorded"), _simple("held_unrecorded", "{reason}")),
