@@ -16,9 +16,6 @@ from jobctl.notification.report import Report, report
 
 log = Logger()
 
-# The channel that notifications enter by where none is given.
-DEFAULT_WAY = "process"
-
 
 class NoticeMail:
     """Writes notifications in their reader's language and finds their way; loses none for want of words."""
@@ -86,8 +83,6 @@ class NoticeMail:
 
     def _routed(self, case: Notice, stored: StoredEntry, written: Report) -> Submission:
         """:raises Refusal: There is no way to the reader (RFC 5321 section 6.1)."""
-        channel = self._settings.channels.get(stored.entry.channel)
-        source = DEFAULT_WAY if channel is None else channel.notificationchannel
         envelope = Envelope(
             sender="",
             recipients=(Recipient(case.to, notify="NEVER"),),
@@ -96,7 +91,7 @@ class NoticeMail:
         )
         return self._intake.submission(
             envelope,
-            Source(source),
+            Source(self._settings.channel(stored.entry.channel).notificationchannel),
             written.content,
             len(written.content),
             envelope_id=case.unique,

@@ -18,8 +18,6 @@ log = Logger()
 
 NOTHING = Original()
 _LATE = "4.4.7"
-# Of a channel that has left the configuration.
-_UNKNOWN = ChannelSettings(name="", official_host_name="", local_host="")
 
 
 class Notices:
@@ -127,7 +125,7 @@ class Notices:
         return Kind.RELAYED if channel.smtp != "nosmtp" and not channel.lmtp else Kind.DELIVERED
 
     def _channel(self, stored: StoredEntry) -> ChannelSettings:
-        return self._settings.channels.get(stored.entry.channel, _UNKNOWN)
+        return self._settings.channel(stored.entry.channel)
 
     def _wanted(self, stored: StoredEntry, kind: Kind) -> bool:
         envelope = stored.envelope
@@ -202,7 +200,6 @@ class Notices:
         mta = self._settings.mta
         channel = self._channel(stored)
         local_host = self._settings.local_host
-        limit = mta.content_return_limit
         return Notice(
             kind=kind,
             to=stored.envelope.sender,
@@ -210,13 +207,13 @@ class Notices:
             verdicts=verdicts,
             original=original if mta.return_delivery_history else Original(original.content),
             octets=stored.entry.size,
-            whole=stored.entry.size <= limit,
+            whole=stored.entry.size <= mta.content_return_limit,
             addresses=channel.addresses,
             arrived=stored.entry.enqueued,
             now=now,
             until=until,
             local_host=local_host,
-            channel_host=channel.official_host_name or stored.entry.channel,
+            channel_host=channel.official_host_name,
             postmaster=channel.returnaddress or mta.postmaster or f"postmaster@{local_host}",
             personal=channel.returnpersonal or mta.return_personal,
             envelope_id=stored.envelope_id,
