@@ -673,6 +673,20 @@ def test_bad_mail(jobctl, message, words, status, says):
     assert err[0].startswith("jobctl: ") and says in err[0]
 
 
+@pytest.mark.parametrize("words", ["qm summarize", "qm", "qtop", "version", "cache view"])
+def test_closed_streams(daemon, words):
+    """Whoever closes standard input, output and error is spared a traceback, and nothing waits for him."""
+    command = f"exec {sys.executable} -m jobctl.commands.main --socket {daemon} {words} <&- >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, check=False, timeout=60).returncode == 0
+
+
+def test_reader_that_has_enough(daemon):
+    """A reader that goes away, as head does, ends it without a word."""
+    command = f"{sys.executable} -m jobctl.commands.main --socket {daemon} qm read -content a1 | head -1"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, check=False, timeout=60, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"Message: a1")
+
+
 def test_no_daemon(jobctl, message, tmp_path):
     """Without a daemon: one line; trouble that passes for whoever hands over mail."""
     mail = ("enqueue", "--from", "", "--to", "b@b.example", message)

@@ -78,6 +78,10 @@ def main(argv: list[str] | None = None) -> int:
     :param argv: Without the program's name; ``None``: the process's.
     :return: The exit status, see :mod:`jobctl.commands.exits`.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # Closed by whoever started us: nothing is read there, and nobody reads what is written.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -85,8 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             reconfigure(errors="backslashreplace")
     try:
         status = _do(sys.argv[1:] if argv is None else argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return status
     except ConfigError as why:
         return complain(why.problems, exits.CONFIG)

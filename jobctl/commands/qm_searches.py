@@ -59,7 +59,7 @@ def _register(commands: Commands, prefix: str, shown: str) -> None:
         parser.add_argument(_option(name), dest=f"part_{name}", metavar="TEXT", help=f"in {what}")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--hold", action="store_true", help="hold them (so it is without --delete)")
-    group.add_argument("--delete", action="store_true", help="remove them for ever; nobody is told")
+    group.add_argument("--delete", action="store_true", help="remove them; nobody is told")
     parser.add_argument(
         "--match",
         type=str.lower,
