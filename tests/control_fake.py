@@ -244,7 +244,7 @@ class FakeOperations:
                 "pid": 77,
                 "since": NOW,
                 "remote": "",
-                "phase": "sent",
+                "phase": "dot",
                 "others": 3,
                 "leaving": False,
             },

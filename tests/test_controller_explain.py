@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from twisted.internet.defer import ensureDeferred
 
 from jobctl.control.requests import (
     CacheChange,
@@ -17,7 +18,7 @@ from jobctl.control.requests import (
     Run,
 )
 from jobctl.errors import StoreError, UsageError
-from jobctl.jobprotocol.frames import Sent
+from jobctl.jobprotocol.frames import Alive, Ask, HelloProgram, Sent, Work
 from jobctl.jobs.environment import CannotStart
 from jobctl.mail.entry import Attempt, Lasting, Settlement
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
@@ -82,6 +83,7 @@ def test_a_job_has_it(world):
         "phase": "in hand",
         "others": 1,
         "leaving": False,
+        "octets": 0,
     }
     assert "x.example" in row["causes"][0]["text"]
     assert codes(world, other) == ["delivering"]
@@ -92,8 +94,26 @@ def test_the_final_dot_has_gone(world):
     (id,) = world.accept("bob@x.example")
     job = world.job()
     job.says(Sent(id=id))
-    assert explain(world, id)["holder"]["phase"] == "sent"
+    assert explain(world, id)["holder"]["phase"] == "dot"
     assert "reply is awaited" in first(world, id)["text"]
+
+
+def test_a_program_that_tells_is_asked_what_it_does(world):
+    """Phase, remote and octets; one that does not answer at once is not waited for."""
+    (id,) = world.accept("bob@x.example")
+    world.turn()
+    job = world.supervisor.spawn(world.supervisor.asked.pop())
+    job.says(HelloProgram(version=1, name="program", connections=5, tells=True))
+    job.says(Ask(n=100))
+    world.turn()
+    asked = ensureDeferred(world.operate("explain", Explain(message=id)))
+    job.says(Alive(progress=1, work=(Work(id, "content", "mx.x.example [192.0.2.1]", 7),)))
+    row = world.do(asked)
+    assert (row["holder"]["phase"], row["holder"]["octets"]) == ("content", 7)
+    assert "at content with mx.x.example [192.0.2.1], 7 of 21 octets" in row["causes"][0]["text"]
+    late = ensureDeferred(world.operate("explain", Explain(message=id)))
+    world.turn(0.02)
+    assert world.do(late)["state"] == "active"
 
 
 def test_it_is_being_read_for_a_job(world):
@@ -268,19 +288,13 @@ def test_another_one_probes_its_host(world):
     job = world.job(credit=1)
     job.report(ids[0], "deferred", "421 4.4.1 refused", scope="host")
     world.turn(40)
-    job.says(_ask(1))
+    job.says(Ask(n=1))
     world.turn()
     (probe,) = job.held
     (waiting,) = {*ids[1:]} - {probe}
     assert codes(world, probe) == ["delivering"]
     assert "probe" in codes(world, waiting)
     assert explain(world, waiting)["next"] == "when the probe has been answered"
-
-
-def _ask(count: int) -> Any:
-    from jobctl.jobprotocol.frames import Ask
-
-    return Ask(n=count)
 
 
 def test_its_host_waits_to_be_probed(world):

@@ -32,6 +32,8 @@ class Monitor:
         self._work: dict[str, tuple[Work, ...]] = {}
         self._awaited: set[str] = set()
         self._waiting: list[Deferred[None]] = []
+        # By job: who asked about one of its messages.
+        self._asked: dict[str, list[Deferred[None]]] = {}
         self._counts: list[dict[str, Any]] = []
         self._counted_until = 0.0
         controller.handler.work_told = self._told
@@ -77,13 +79,39 @@ class Monitor:
         if late.active():
             late.cancel()
 
+    async def work_on(self, job_id: str, entry_id: str, patience: float) -> Work | None:
+        """
+        What a job says it does with one message.
+
+        :param patience: Seconds that its program gets; who is late has said nothing.
+        :return: ``None``: it does not say, or has not begun with it.
+        """
+        job = self._at.jobs.get(job_id)
+        if job is None or job_id not in self._at.handler.tellers:
+            return None
+        answered: Deferred[None] = Deferred()
+        self._asked.setdefault(job_id, []).append(answered)
+        job.send(Look())
+        late = self._at.reactor.callLater(patience, answered.callback, None)
+        await answered
+        if late.active():
+            late.cancel()
+        return next((one for one in self._work.get(job_id, ()) if one.id == entry_id), None)
+
     def _told(self, job: Any, work: tuple[Work, ...]) -> None:
         self._work[job.id] = work
+        self._answer(job.id)
         self._no_longer_awaited(job.id)
 
     def _gone(self, job: Any) -> None:
         self._work.pop(job.id, None)
+        self._answer(job.id)
         self._no_longer_awaited(job.id)
+
+    def _answer(self, job_id: str) -> None:
+        for answered in self._asked.pop(job_id, ()):
+            if not answered.called:
+                answered.callback(None)
 
     def _no_longer_awaited(self, job_id: str) -> None:
         if job_id in self._awaited:

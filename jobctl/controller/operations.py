@@ -54,7 +54,8 @@ class Operations:
         self.qm_salvage = salvage.qm_salvage
         self.qm_abandon = salvage.qm_abandon
         self.cache_view = looks.cache_view
-        self.top = Monitor(controller, looks).top
+        monitor = Monitor(controller, looks)
+        self.top = monitor.top
         verification = Verification(controller)
         self.cache_sync = verification.cache_sync
         self.cache_walk = verification.cache_walk
@@ -68,7 +69,7 @@ class Operations:
         self.counters = controller.counters.counters
         self.counters_clear = controller.counters.counters_clear
         self.history = Histories(controller, looks).history
-        self.explain = Explanations(controller).explain
+        self.explain = Explanations(controller, monitor).explain
         self.qm_start = changes.qm_start
         self.qm_stop = changes.qm_stop
         self.qm_hold = changes.qm_hold

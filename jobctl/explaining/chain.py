@@ -98,10 +98,14 @@ def _active(facts: Facts) -> Explanation:
 
 
 def _delivering(facts: Facts, holder: Holder) -> str:
-    what = {
-        "in hand": f"job {holder.job} ({holder.program}) has it in hand for {facts.host}",
-        "sent": f"job {holder.job} ({holder.program}) has sent it to {facts.host}; the reply is awaited",
-    }[holder.phase]
+    who, whom = f"job {holder.job} ({holder.program})", holder.remote or facts.host
+    if holder.phase == "in hand":
+        what = f"{who} has it in hand for {whom}"
+    elif holder.phase == "dot":
+        what = f"{who} has sent it to {whom}; the reply is awaited"
+    else:
+        sent = f", {holder.octets} of {facts.entry.size} octets have gone" if holder.octets else ""
+        what = f"{who} is at {holder.phase} with {whom}{sent}"
     return f"{what}; the job leaves after it" if holder.leaving else what
 
 

@@ -15,9 +15,11 @@ class Holder(msgspec.Struct, frozen=True):
 
     :ivar since: Epoch seconds, when the job began.
     :ivar remote: Whom it talks to, as far as we know.
-    :ivar phase: ``in hand``, ``sent`` (the final dot has gone out) or ``recording``.
+    :ivar phase: ``in hand``, what it waits for in the words of :class:`jobctl.jobprotocol.frames.Work`
+        where the program says so (``dot``: the final dot has gone out), or ``recording``.
     :ivar others: Messages beside this one that it holds.
     :ivar leaving: It was told to stop, and finishes what it holds.
+    :ivar octets: Of the content that have gone.
     """
 
     job: str
@@ -28,6 +30,7 @@ class Holder(msgspec.Struct, frozen=True):
     phase: str
     others: int
     leaving: bool
+    octets: int = 0
 
 
 class HoldInsight(msgspec.Struct, frozen=True):
