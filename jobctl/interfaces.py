@@ -209,6 +209,8 @@ class IMessageStore(Interface):
     def remembered(topic):
         """Deferred[dict[str, str]]: key to JSON text."""
 
+    short_of_room = Attribute("True while mail is refused for want of room, as of the last change.")
+
     def newest():
         """Deferred[str | None]: the id of the entry that came last of those that are there."""
 

@@ -34,6 +34,7 @@ from jobctl.errors import StoreError, UsageError
 from jobctl.mail.acts import Stage
 from jobctl.mail.entry import Lasting
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from jobctl.store.memory_acts import MemoryRecords
 from tests.controller_case import CHANGES, CONFIGURATION, CONTENT, START, Terminal, World, ids_of
 
 LARGE = CONTENT + b"x" * 100_000
@@ -213,16 +214,16 @@ def test_in_the_hands_of_a_job(world):
 
 def test_progress_background_and_cancel(world):
     """A long change tells how far it is, goes on without its caller, and can be ended; what is done stays done."""
-    many(world, 450)
+    many(world, 220)
     world.store.slow = frozenset({"settle"})
     stream = Watcher()
-    doing = ensureDeferred(world.operate("qm_delete", QmDelete(where="sender=ann@*", expected=450), stream))
+    doing = ensureDeferred(world.operate("qm_delete", QmDelete(where="sender=ann@*", expected=220), stream))
     world.store.commit()
     assert stream.steps[-1] == {
-        "operation": 1, "expected": 450, "found": 100, "done": 100, "unchanged": 0, "failed": 0
+        "operation": 1, "expected": 220, "found": 50, "done": 50, "unchanged": 0, "failed": 0
     }  # fmt: skip
     (running,) = do(world, "qm_operations", QmOperations())
-    assert (running.stage, running.done, running.who) == (Stage.RUNNING, 100, "ann")
+    assert (running.stage, running.done, running.who) == (Stage.RUNNING, 50, "ann")
     stream.cancel()
     world.store.commit()
     other = Watcher()
@@ -232,12 +233,12 @@ def test_progress_background_and_cancel(world):
     while world.store.commit():
         pass
     assert world.do(cancelling) == {"operation": 1, "cancelled": True}
-    assert world.do(watching)["stage"] == "cancelled" and world.do(doing)["count"] == 300
-    assert sum(stored.state is Lasting.QUEUED for stored in world.queued()) == 150
+    assert world.do(watching)["stage"] == "cancelled" and world.do(doing)["count"] == 150
+    assert sum(stored.state is Lasting.QUEUED for stored in world.queued()) == 70
     # The caller's terminal was told nothing after it had gone.
     assert len(stream.steps) < 3 <= len(stream.steps) + len(other.steps)
     assert [act.what for act in acts(world)] == ["cancel", "delete"]
-    assert acts(world, what="delete")[0].done == 300
+    assert acts(world, what="delete")[0].done == 150
 
 
 def test_in_the_background_the_answer_comes_at_once(world):
@@ -286,7 +287,7 @@ def test_what_cannot_be_recorded_is_not_done(world, monkeypatch):
 
 def test_a_stop_interrupts(world):
     """A controller that stops ends what is under way and says so; the next goes on counting."""
-    many(world, 450)
+    many(world, 220)
     world.store.slow = frozenset({"settle"})
     ensureDeferred(world.operate("qm_delete", QmDelete(where="sender=ann@*"), Watcher()))
     stopping = ensureDeferred(world.controller.stop())
@@ -296,10 +297,10 @@ def test_a_stop_interrupts(world):
     world.do(stopping)
     after = World(disk=world.store.memory.disk, clock=world.clock)
     (act,) = do(after, "qm_operations", QmOperations())
-    assert (act.stage, act.done) == (Stage.INTERRUPTED, 100)
+    assert (act.stage, act.done) == (Stage.INTERRUPTED, 50)
     assert do(after, "qm_hold", QmHold(where="sender=ann@*"))["operation"] == 2
-    assert do(after, "undo", Undo(operation=1))["count"] == 100
-    assert len(after.queued()) == 450
+    assert do(after, "undo", Undo(operation=1))["count"] == 50
+    assert len(after.queued()) == 220
 
 
 # The verbs beyond the original.
@@ -540,6 +541,15 @@ def test_the_window_is_what_the_configuration_says(world):
             do(place, "undo", Undo(operation=moved["operation"]))
 
 
+def test_on_a_full_disk_there_is_no_way_back(world, monkeypatch):
+    """Who deletes then wants the room: it is gone at once."""
+    monkeypatch.setattr(MemoryRecords, "short_of_room", True)
+    one, two = world.accept() + world.accept()
+    assert do(world, "qm_delete", QmDelete(ids=(one,)))["undo_until"] is None
+    assert do(world, "qm_delete", QmDelete(where="sender=ann@*"))["done"] == [two]
+    assert not world.queued()
+
+
 def test_undo_over_a_restart(world):
     """What was deleted before a restart can be taken back after it, and is final in time without one."""
     one, two = world.accept() + world.accept()
@@ -573,7 +583,7 @@ def test_undo_of_what_left_meanwhile(world):
 
 def test_undo_ends_what_is_under_way(world):
     """Whoever undoes a deletion that still runs has it ended first, and all of it taken back."""
-    many(world, 450)
+    many(world, 220)
     before = snapshot(world)
     world.store.slow = frozenset({"settle"})
     ensureDeferred(world.operate("qm_delete", QmDelete(where="sender=ann@*"), Watcher()))
@@ -581,7 +591,7 @@ def test_undo_ends_what_is_under_way(world):
     world.store.slow = frozenset()
     while world.store.commit():
         pass
-    assert world.do(undoing)["count"] == 100
+    assert world.do(undoing)["count"] == 50
     assert snapshot(world) == before
 
 

@@ -27,6 +27,8 @@ from jobctl.selection.selector import Selector, selector
 log = Logger()
 
 EXITS = {End.BUSY: os.EX_TEMPFAIL, End.GONE: os.EX_NOINPUT, End.REFUSED: os.EX_TEMPFAIL}
+# Longest pause between two pages, seconds.
+LONGEST_REST = 1.0
 # Ids named in the record of an act.
 _NAMED = 20
 
@@ -63,7 +65,8 @@ class Bulk:
     Does acts, and tells how far they are.
 
     Pages are read and changed one after the other, so memory stays what it is for
-    any number of messages; all of a page is one commit, shared with mail.
+    any number of messages.  Some messages at a time are one commit, shared with mail;
+    after it comes a rest as long as it took, so that mail goes on.
     """
 
     def __init__(self, controller: Any, looks: Looks, steering: Steering, acts: Acts) -> None:
@@ -106,6 +109,7 @@ class Bulk:
         if scope is None:
             return await self._named(request, verb, caller)
         course = await self._acts.begin(caller, verb.what, str(scope), verb.text, request.expected)
+        verb = self._as_room_allows(verb)
         self.in_background(course, self._all(course, scope, verb), verb.window)
         if request.background:
             return {"operation": course.act.number}
@@ -119,7 +123,7 @@ class Bulk:
         :raises StoreError: It cannot be recorded, so it must not be done.
         """
         course = await self._acts.begin(caller, verb.what, subject, verb.text)
-        return Piecemeal(course, verb, self._steering, EXITS, self._end)
+        return Piecemeal(course, self._as_room_allows(verb), self._steering, EXITS, self._end)
 
     def in_background(self, course: Course, work: Any, window: float) -> None:
         """Do it, whoever waits for it or not; it ends in the record."""
@@ -140,6 +144,12 @@ class Bulk:
             log.failure("operation {number}: bug", failure=why, number=course.act.number)
         course.fail("", why.getErrorMessage(), os.EX_TEMPFAIL)
         return Stage.FAILED
+
+    def _as_room_allows(self, verb: Verb) -> Verb:
+        """On a full disk whoever deletes wants room, not a way back."""
+        if verb.window and self._at.store.short_of_room:
+            return msgspec.structs.replace(verb, window=0.0)
+        return verb
 
     async def watch(self, course: Course, stream: Any) -> dict[str, Any]:
         """Tell how far it is until it is over; whoever goes away does not end it."""
@@ -183,8 +193,10 @@ class Bulk:
             yield there
 
     async def _all(self, course: Course, scope: Scope, verb: Verb) -> Stage:
+        start = self._at.reactor.seconds()
         async for page in self.pages(scope):
-            for at in range(0, len(page), verb.together):
+            for at in range(0, len(page) or 1, verb.together):
+                start = await self.rest(start)
                 if course.cancelled:
                     return course.cut_short
                 chosen = page[at : at + verb.together]
@@ -192,6 +204,15 @@ class Bulk:
                 pairs = [(stored.entry, stored.state is Lasting.HELD) for stored in chosen]
                 course.count(await self._steering.change(pairs, change), EXITS)
         return course.cut_short if course.cancelled else Stage.DONE
+
+    async def rest(self, since: float) -> float:
+        """Do nothing for as long as something was done: mail comes first.  Gives the time after it."""
+        took = min(self._at.reactor.seconds() - since, LONGEST_REST)
+        if took > 0:
+            pause: Deferred[None] = Deferred()
+            self._at.reactor.callLater(took, pause.callback, None)
+            await pause
+        return float(self._at.reactor.seconds())
 
     def _still_meant(self, change: Change, scope: Scope, chosen: list[StoredEntry]) -> Change:
         """What an attempt has changed since it was chosen may make it another message than was meant."""
@@ -211,6 +232,7 @@ class Bulk:
         ids = list(dict.fromkeys(request.ids))
         subject = " ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
         course = await self._acts.begin(caller, verb.what, subject, verb.text, len(ids))
+        verb = self._as_room_allows(verb)
         stage = Stage.FAILED
         try:
             pairs = await self._found(ids, request, course)

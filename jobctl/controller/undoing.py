@@ -23,7 +23,7 @@ from jobctl.mail.entry import Lasting, Settlement, StoredEntry, Undo
 log = Logger()
 
 # Entries at a time.
-PAGE = 100
+PAGE = 50
 # Seconds until what could not be recorded is tried again; never sleep longer, since the clock can step.
 PAUSE = 60.0
 
@@ -86,8 +86,10 @@ class Undoing:
     async def _lapse(self) -> None:
         """Everything whose time is over."""
         finished = 0
+        start = self._at.reactor.seconds()
         while not self._stopped and (count := await self._lock.run(ensured, self._page)):
             finished += count
+            start = await self._bulk.rest(start)
         if finished:
             log.info("{count} changes of operators are final", count=finished)
         self._working = False
@@ -154,7 +156,9 @@ class Undoing:
 
     async def _all(self, course: Course, act: Act, caller: Caller) -> Stage:
         after: str | None = ""
+        start = self._at.reactor.seconds()
         while after is not None:
+            start = await self._bulk.rest(start)
             if course.cancelled:
                 return course.cut_short
             after = await self._lock.run(ensured, self._some, course, act, after or None, caller)

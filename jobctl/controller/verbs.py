@@ -44,7 +44,7 @@ class Verb(msgspec.Struct, frozen=True):
     held: bool | None = None
     first: bool = False
     window: float = 0.0
-    together: int = 100
+    together: int = 50
 
     def change_for(self, operation: int) -> Change:
         """:param operation: The act's number."""
@@ -135,8 +135,7 @@ class Verbs:
                 return self._into_grace(stored, grace, "return", reason, caller)
             return await self.returned(stored, reason)
 
-        # Without grace each needs its content read.
-        return Verb("return", "returned", change, reason, window=window, together=100 if window else 50)
+        return Verb("return", "returned", change, reason, window=window)
 
     def deleted(self, stored: StoredEntry, reason: str, ended: int | None = None) -> Settlement:
         """The end of a deletion."""

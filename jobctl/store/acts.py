@@ -10,6 +10,7 @@ from jobctl.mail.acts import Act
 from jobctl.mail.entry import StoredEntry, Undo
 from jobctl.store import reading_acts as reading
 from jobctl.store.operations import Operation, WriteAct
+from jobctl.store.space import Space
 
 
 class OperatorRecords:
@@ -19,6 +20,12 @@ class OperatorRecords:
     _ask: Callable[[Any, Callable[[sqlite3.Connection], Any]], "Deferred[Any]"]
     _find: Callable[[Any, Callable[[sqlite3.Connection], Any]], "Deferred[Any]"]
     _lists: Any
+    _space: Space
+
+    @property
+    def short_of_room(self) -> bool:
+        """Mail was refused for want of room when the last change was made."""
+        return self._space.short
 
     def newest(self) -> "Deferred[str | None]":
         """The id of the entry that came last."""

@@ -16,6 +16,8 @@ class MemoryRecords:
     """A part of :class:`jobctl.store.memory.MemoryStore`, which has the disk."""
 
     disk: Any
+    # A disk in memory is never full.
+    short_of_room = False
     _do: Callable[..., "Deferred[Any]"]
 
     def newest(self) -> "Deferred[str | None]":

@@ -48,6 +48,11 @@ class Space:
             self._look()
         return self._why
 
+    @property
+    def short(self) -> bool:
+        """Whether there was too little room when it was looked at last; may be asked from any thread."""
+        return bool(self._why)
+
     def _look(self) -> None:
         try:
             octets, files = self._disk.free(self._directory)
