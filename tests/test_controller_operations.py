@@ -582,6 +582,8 @@ def test_cache_view(world):
     assert world.do(world.operate("cache_view", CacheView(channel="out"), seen)) == 501
     assert seen.items[0]["state"] == "ready" and len({row["id"] for row in seen.items}) == 501
     assert world.do(world.operate("cache_view", CacheView(channel="gate"), Terminal())) == 0
+    with pytest.raises(UsageError, match="not configured"):
+        world.do(world.operate("cache_view", CacheView(channel="nosuch"), Terminal()))
     seen.cancelled = True
     assert world.do(world.operate("cache_view", CacheView(), seen)) == 500
 

@@ -284,6 +284,8 @@ class Looks:
         return {"octets": sent}
 
     async def cache_view(self, request: CacheView, caller: Caller, stream: Any) -> int:
+        if request.channel is not None:
+            self.channels(request.channel)
         now = self._at.reactor.seconds()
         scheduler = self._at.scheduler
         meant = [entry for entry in scheduler.entries() if channel_matches(request.channel, entry.channel)]
