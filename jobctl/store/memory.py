@@ -10,28 +10,26 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from jobctl.accounts.balance import missing
-from jobctl.errors import StoreBusy, StoreError, StoreFull
-from jobctl.interfaces import IMessageStore, IStagedContent
+from jobctl.errors import StoreBusy, StoreError
+from jobctl.interfaces import IMessageStore
 from jobctl.mail.acts import Act
 from jobctl.mail.entry import (
     Attempt,
     Finished,
     Lasting,
-    Loss,
-    Origin,
     QueueEntry,
     Settlement,
     StoredEntry,
     Submission,
     Undo,
-    paused,
 )
-from jobctl.mail.envelope import Priority, Recipient
+from jobctl.mail.envelope import Priority
 from jobctl.store.content import InlineContent
-from jobctl.store.ids import id_number, id_text
+from jobctl.store.ids import id_number
 from jobctl.store.memory_acts import MemoryRecords
+from jobctl.store.memory_changes import MemoryChanges, Staged
 from jobctl.store.memory_finished import MemoryFinished
-from jobctl.store.records import INLINE, name, stored_time, with_recipients
+from jobctl.store.records import INLINE, name, stored_time
 from jobctl.store.scanning import Look, Scanned
 
 _KEPT_HISTORY = 100
@@ -59,29 +57,8 @@ class MemoryDisk:
         self.undo: dict[tuple[int, int], Undo] = {}
 
 
-@implementer(IStagedContent)
-class _Staged:
-    def __init__(self) -> None:
-        self.size = 0
-        self.usable = True
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        if not self.usable:
-            raise StoreError("the content was discarded or enqueued before")
-        self.size += len(data)
-        self._pieces.append(data)
-
-    def take(self) -> bytes:
-        self.usable = False
-        return b"".join(self._pieces)
-
-    def discard(self) -> None:
-        self.usable = False
-
-
 @implementer(IMessageStore)
-class MemoryStore(MemoryRecords, MemoryFinished):
+class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
     """
     All in dictionaries; every Deferred has fired when it is returned.
 
@@ -117,8 +94,8 @@ class MemoryStore(MemoryRecords, MemoryFinished):
             self.disk.busy = self._open = False
         return succeed(None)
 
-    def stage(self) -> _Staged:
-        return _Staged()
+    def stage(self) -> Staged:
+        return Staged()
 
     def enqueue(self, submission: Submission) -> "Deferred[list[str]]":
         return self._do(self._check_and_add, submission)
@@ -319,149 +296,6 @@ class MemoryStore(MemoryRecords, MemoryFinished):
         except StoreError as why:
             return fail(why)
 
-    def _check_and_add(self, submission: Submission) -> list[str]:
-        if self.disk.free < self._free_space:
-            raise StoreFull("the queue's disk is full")
-        content = submission.content
-        if type(content) is not bytes:
-            if not isinstance(content, _Staged) or not content.usable:
-                raise StoreError("the content was discarded or enqueued before")
-            content = content.take()
-        if not submission.entries:
-            raise StoreError("a submission without entries")
-        return self._add(msgspec.structs.replace(submission, content=content))
-
-    def _add(self, submission: Submission) -> list[str]:
-        disk = self.disk
-        for new in submission.entries:
-            name(new.channel)
-            name(new.host)
-            if not new.recipients:
-                raise StoreError("an entry without recipients")
-        message = disk.next
-        content = submission.content
-        if isinstance(content, _Staged):
-            content = content.take()
-        assert type(content) is bytes
-        disk.contents[message] = content
-        ids = []
-        for new in submission.entries:
-            number = disk.next
-            disk.next += 1
-            ids.append(id_text(number))
-            disk.entries[number] = StoredEntry(
-                entry=QueueEntry(
-                    id=ids[-1],
-                    channel=new.channel,
-                    host=new.host,
-                    priority=new.priority,
-                    size=len(content),
-                    enqueued=stored_time(submission.arrived),
-                    due=stored_time(new.due),
-                    paused=new.paused,
-                ),
-                message=message,
-                state=new.state,
-                envelope=with_recipients(submission.envelope, new.recipients),
-                source=submission.source,
-                envelope_id=submission.envelope_id,
-                message_id=submission.message_id,
-                subject=submission.subject,
-                reason=new.reason,
-                held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
-            )
-            self._count(new.channel, submission.origin, len(new.recipients))
-        return ids
-
-    def _settle(self, settlement: Settlement) -> list[list[str]]:
-        number = id_number(settlement.id)
-        if settlement.ended is not None:
-            self.disk.undo.pop((settlement.ended, number), None)
-        stored = self.disk.entries.get(number)
-        if stored is None:
-            return []
-        for text in settlement.place or ():
-            name(text)
-        if settlement.recipients == ():
-            raise StoreError("nobody stands in for the recipients")
-        ids = [self._add(notification) for notification in settlement.notifications]
-        self._note_undo(settlement, ids)
-        left = list(stored.envelope.recipients)
-        gone_now: list[tuple[str, Loss]] = []
-        for address, loss in settlement.losses:
-            gone = next((recipient for recipient in left if recipient.address == address), None)
-            if gone is not None:
-                left.remove(gone)
-                gone_now.append((gone.address, loss))
-                self._count(stored.entry.channel, loss, 1)
-        if settlement.recipients is not None:
-            gone_now += [(one.address, Loss.MOVED) for one in left if one not in settlement.recipients]
-        self._finish(stored, settlement, gone_now)
-        if not left:
-            self._drop(number, stored.message)
-            return ids
-        self._change(stored, settlement, tuple(left))
-        lines = self.disk.lines.setdefault(number, [])
-        lines.extend(settlement.history)
-        del lines[:-_KEPT_HISTORY]
-        return ids
-
-    def _change(self, stored: StoredEntry, settlement: Settlement, left: tuple[Recipient, ...]) -> None:
-        channel, host = settlement.place or (stored.entry.channel, stored.entry.host)
-        if settlement.recipients is not None or channel != stored.entry.channel:
-            self._count(stored.entry.channel, Loss.MOVED, len(left))
-            left = left if settlement.recipients is None else settlement.recipients
-            self._count(channel, Origin.ACCEPTED, len(left))
-        stored.entry.channel, stored.entry.host = channel, host
-        stored.envelope = with_recipients(stored.envelope, left)
-        if settlement.priority is not None:
-            stored.entry.priority = settlement.priority
-        if settlement.state is not None and (
-            stored.state is not Lasting.GRACE or settlement.ended is not None
-        ):
-            stored.state = settlement.state
-            stored.entry.paused, stored.held_since = paused(
-                stored.entry.paused, stored.held_since, settlement.state, self._clock()
-            )
-        if settlement.due is not None:
-            stored.entry.due = stored_time(settlement.due)
-        if settlement.attempts is not None:
-            stored.entry.attempts = settlement.attempts
-        if settlement.warned is not None:
-            stored.entry.warned = settlement.warned
-        for field in ("last_reply", "reason", "suspect", "deaths"):
-            value = getattr(settlement, field)
-            if value is not None:
-                setattr(stored, field, value)
-
-    def _drop(self, number: int, message: int) -> None:
-        del self.disk.entries[number]
-        if not self._retention:
-            self.disk.lines.pop(number, None)
-        if not any(other.message == message for other in self.disk.entries.values()):
-            del self.disk.contents[message]
-
-    def _move(self, id: str, channel: str, host: str) -> bool:
-        stored = self.disk.entries.get(id_number(id))
-        if stored is None:
-            return False
-        name(channel)
-        name(host)
-        if channel != stored.entry.channel:
-            count = len(stored.envelope.recipients)
-            self._count(stored.entry.channel, Loss.MOVED, count)
-            self._count(channel, Origin.ACCEPTED, count)
-        stored.entry.channel = channel
-        stored.entry.host = host
-        return True
-
-    def _set_priority(self, id: str, priority: Priority) -> bool:
-        stored = self.disk.entries.get(id_number(id))
-        if stored is None:
-            return False
-        stored.entry.priority = priority
-        return True
-
     def _queue(
         self, after: tuple[float, str] | None, limit: int, wanted: Callable[[QueueEntry], bool]
     ) -> "Deferred[list[QueueEntry]]":
@@ -491,10 +325,6 @@ class MemoryStore(MemoryRecords, MemoryFinished):
                 oldest,
             )
         return summary
-
-    def _count(self, channel: str, what: str, by: int) -> None:
-        account = self.disk.accounts.setdefault(channel, dict.fromkeys([*Origin, *Loss], 0))
-        account[what] += by
 
     def _balance(self, counted: bool) -> dict[str, dict[str, int]]:
         ledger = {

@@ -4,41 +4,27 @@ for the interpreter's lock, and a list of a thousand would disturb the reactor a
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable
 from zlib import crc32
 
 import msgspec
 
 from jobctl.accounts.balance import missing
 from jobctl.mail.entry import Attempt, Loss, Origin, QueueEntry, StoredEntry
+from jobctl.store import rows
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.records import (
-    ENTRY_COLUMNS,
-    QUEUE_COLUMNS,
-    Damage,
-    EntryRecord,
-    QueueRecord,
     Row,
     encode,
     microseconds,
-    queue_entry,
     row_of,
     seconds,
-    stored_entry,
 )
-
-# The number of an entry that cannot be read, and why.
-Damaged = tuple[int, str]
-# What a query found, and what it had to leave out because it is damaged.
-T = TypeVar("T")
-Found = tuple[list[T], list[Damaged]]
+from jobctl.store.rows import Damaged, Found
 
 _PAGE = 500
 _LEDGER = tuple(origin.value for origin in Origin) + tuple(loss.value for loss in Loss)
 
-_queue_records = msgspec.json.Decoder(list[QueueRecord]).decode
-_entry_records = msgspec.json.Decoder(list[EntryRecord]).decode
 _attempt = msgspec.json.Decoder(Attempt).decode
 _content_records = msgspec.json.Decoder(list[tuple[int, int, int, int]]).decode
 _string = msgspec.json.Decoder(str).decode
@@ -47,23 +33,23 @@ _string = msgspec.json.Decoder(str).decode
 def load_rows(connection: sqlite3.Connection, numbers: Iterable[int]) -> Found[Row]:
     """Entries as the writer wants them, those of the numbers that are there and not set aside."""
     where = "e.id IN (SELECT value FROM json_each(?)) AND e.state <> 2"
-    return _entries(connection, where, "", (_text(list(numbers)),), row_of)
+    return rows.entries(connection, where, "", (_text(list(numbers)),), row_of)
 
 
 def readable(connection: sqlite3.Connection, number: int) -> Found[Row]:
     """One entry, set aside or not."""
-    return _entries(connection, "e.id = ?", "", (number,), row_of)
+    return rows.entries(connection, "e.id = ?", "", (number,), row_of)
 
 
 def fetch(connection: sqlite3.Connection, ids: Iterable[str]) -> Found[StoredEntry]:
     where = "e.id IN (SELECT value FROM json_each(?)) AND e.state < 2"
-    return _entries(connection, where, "", (_text([id_number(text) for text in ids]),), _stored)
+    return rows.entries(connection, where, "", (_text([id_number(text) for text in ids]),), rows.stored)
 
 
 def with_hidden(connection: sqlite3.Connection, numbers: Iterable[int]) -> Found[StoredEntry]:
     """As :func:`fetch`, those in grace too; in order of arrival."""
     where = "e.id IN (SELECT value FROM json_each(?)) AND e.state <> 2"
-    return _entries(connection, where, "ORDER BY e.id", (_text(list(numbers)),), _stored)
+    return rows.entries(connection, where, "ORDER BY e.id", (_text(list(numbers)),), rows.stored)
 
 
 def window(
@@ -77,7 +63,7 @@ def window(
     if pairs:
         condition += " AND (e.channel, e.host) NOT IN (SELECT value->>0, value->>1 FROM json_each(?))"
     given = (*_beyond(after), _text(pairs)) if pairs else _beyond(after)
-    return _queue(connection, "entries_due", condition, given, limit)
+    return rows.queued(connection, "entries_due", condition, given, limit)
 
 
 def backlog(
@@ -89,8 +75,8 @@ def backlog(
 ) -> Found[QueueEntry]:
     condition = "(e.due, e.id) > (?, ?) AND e.state = 0 AND e.channel = ?"
     if host is None:
-        return _queue(connection, "entries_due", condition, (*_beyond(after), channel), limit)
-    return _queue(
+        return rows.queued(connection, "entries_due", condition, (*_beyond(after), channel), limit)
+    return rows.queued(
         connection, "entries_host", condition + " AND e.host = ?", (*_beyond(after), channel, host), limit
     )
 
@@ -118,7 +104,9 @@ def directory(
     beyond = id_number(after) if after is not None else 0
     while limit is None or len(entries) < limit:
         count = _PAGE if limit is None else min(_PAGE, limit - len(entries))
-        found, bad = _entries(connection, condition, f"ORDER BY e.id LIMIT {count}", (beyond, *more), _stored)
+        found, bad = rows.entries(
+            connection, condition, f"ORDER BY e.id LIMIT {count}", (beyond, *more), rows.stored
+        )
         entries += found
         damaged += bad
         if len(found) + len(bad) < count:
@@ -362,86 +350,3 @@ def _text(value: object) -> str:
 
 def _beyond(after: tuple[float, str] | None) -> tuple[int, int]:
     return (-(1 << 63), 0) if after is None else (microseconds(after[0]), id_number(after[1]))
-
-
-def _queue(
-    connection: sqlite3.Connection, index: str, condition: str, given: tuple[Any, ...], limit: int
-) -> Found[QueueEntry]:
-    source = f"entries e INDEXED BY {index} WHERE {condition} ORDER BY e.due, e.id LIMIT {int(limit)}"
-    return _many(
-        connection,
-        f"SELECT {QUEUE_COLUMNS} FROM {source}",
-        QUEUE_COLUMNS.replace("e.", ""),
-        given,
-        _queue_records,
-        lambda record: queue_entry(id_text(record[0]), record),
-    )
-
-
-def _entries(
-    connection: sqlite3.Connection,
-    condition: str,
-    order: str,
-    given: tuple[Any, ...],
-    make: Callable[[Any], T],
-) -> Found[T]:
-    return _many(
-        connection,
-        f"SELECT {ENTRY_COLUMNS} FROM entries e LEFT JOIN messages m ON m.id = e.message"
-        f" WHERE {condition} {order}",
-        ENTRY_COLUMNS.replace("e.", "").replace("m.", ""),
-        given,
-        _entry_records,
-        make,
-    )
-
-
-def _many(
-    connection: sqlite3.Connection,
-    query: str,
-    columns: str,
-    given: tuple[Any, ...],
-    decode: Callable[[bytes], list[Any]],
-    make: Callable[[Any], T],
-) -> Found[T]:
-    """Run a query whose first column is the entry's number, and make a value of each row."""
-    text = connection.execute(
-        f"SELECT json_group_array(json_array({columns})) FROM ({query})", given
-    ).fetchone()[0]
-    try:
-        records = decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _one_by_one(connection, query, columns, given, decode, make)
-    found: list[T] = []
-    bad: list[Damaged] = []
-    for record in records:
-        try:
-            found.append(make(record))
-        except Damage as why:
-            bad.append((record[0], str(why)))
-    return found, bad
-
-
-def _one_by_one(
-    connection: sqlite3.Connection,
-    query: str,
-    columns: str,
-    given: tuple[Any, ...],
-    decode: Callable[[bytes], list[Any]],
-    make: Callable[[Any], T],
-) -> Found[T]:
-    """As :func:`_many`, finding the row whose octets spoil the whole text."""
-    found: list[T] = []
-    bad: list[Damaged] = []
-    for number, text in connection.execute(
-        f"SELECT id, json_array({columns}) FROM ({query})", given
-    ).fetchall():
-        try:
-            found.append(make(decode(b"[" + text + b"]")[0]))
-        except (Damage, msgspec.MsgspecError, UnicodeDecodeError) as why:
-            bad.append((number, f"the row cannot be read: {why}"))
-    return found, bad
-
-
-def _stored(record: EntryRecord) -> StoredEntry:
-    return stored_entry(id_text(record[0]), record)
