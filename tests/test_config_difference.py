@@ -81,6 +81,15 @@ def test_sections_that_come_and_go():
     assert found["channel.tcp_b"].new is None and found["channel.tcp_c"].old is None
 
 
+def test_keys_that_the_settings_have_elsewhere():
+    """They are named as in the file."""
+    text = BASE + '[mta]\nlog_format = 4\n[mapping]\nORIG_SEND_ACCESS = "  *  $Y"\n'
+    assert {one.key for one in differences(settings(), settings(text))} == {
+        "mta.log_format",
+        "mapping.ORIG_SEND_ACCESS",
+    }
+
+
 def test_lines_that_moved_are_no_change():
     """Remarks and blank lines do not matter."""
     assert differences(settings(), settings("# a remark\n\n" + BASE)) == []

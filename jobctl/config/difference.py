@@ -16,6 +16,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "channels": ("channel",),
     "services": ("dispatcher", "service"),
     "rules": ("rewrite",),
+    "log": ("mta",),
 }
 _BY_PRIORITY = frozenset({"backoff", "notices", "after", "delivery", "demotion"})
 _NO_SETTINGS = frozenset({"path", "notes", "lines"})
@@ -107,6 +108,8 @@ def _compare(where: KeyPath, old: object, new: object) -> Iterator[Difference]:
     for name in {**old, **new}:
         if where[:1] == ("channel",) and len(where) == 2 and name == "keywords":
             yield from _compare(where, old[name], new[name])
+        elif where == ("mta",) and name == "mappings":
+            yield from _compare(("mapping",), old[name], new[name])
         else:
             yield from _compare((*where, _in_file(where, str(name))), old.get(name), new.get(name))
 

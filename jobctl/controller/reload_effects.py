@@ -6,6 +6,7 @@ import msgspec
 from twisted.logger import Logger
 
 from jobctl.config.difference import Difference
+from jobctl.config.log_options import LogSettings
 from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.errors import StoreError
 from jobctl.mail.envelope import Priority
@@ -109,7 +110,9 @@ async def _effect(
         return _of_service(one), None
     if section == "notification" or (section == "mta" and one.path[1] in _NOTICES):
         return _TOLD, None
-    if section == "mta":
+    if section == "mta" and one.path[1] in LogSettings.__struct_fields__:
+        return "what is logged from now on is logged so", None
+    if section in ("mta", "mapping"):
         return "for mail that comes from now on; server programs are replaced", None
     return "at once", None
 
