@@ -56,6 +56,13 @@ class IMessageStore(Interface):
         :raises jobctl.errors.StoreError: Cannot be read, or is from a newer release.
         """
 
+    def share_by(kind):
+        """
+        Give entries their share by this from now on; at first they have none.
+
+        :param kind: One of :data:`jobctl.mail.share.KINDS`.
+        """
+
     def keep_free(octets):
         """So much must stay free on the disk for mail to be accepted, from now on."""
 

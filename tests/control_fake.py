@@ -403,6 +403,11 @@ class FakeOperations:
         self._channel(request.channel)
         return [{"host": "b.example", "active": 1, "delayed": 2}]
 
+    def qm_shares(self, request: Any, caller: Any, stream: Any) -> Any:
+        share = {"share": "a.example", "weight": 3, "ready": 1, "active": 2, "handed": 9, "units": 12}
+        shares = [{**share, "longest_wait": 1.25}]
+        return [{"channel": "tcp_local", "jain": 0.876, "longest_wait": 1.25, "shares": shares}]
+
     def qm_jobs(self, request: Any, caller: Any, stream: Any) -> Any:
         return [
             {

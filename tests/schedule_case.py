@@ -110,10 +110,19 @@ class World:
         channel: str = "tcp_local",
         priority: Priority = Priority.NORMAL,
         due: float | None = None,
+        share: str = "",
+        size: int = 4096,
     ) -> QueueEntry:
         self._made += 1
         return QueueEntry(
-            f"Q{self._made:08d}", channel, host, priority, 4096, self.now, self.now if due is None else due
+            f"Q{self._made:08d}",
+            channel,
+            host,
+            priority,
+            size,
+            self.now,
+            self.now if due is None else due,
+            share=share,
         )
 
     def enqueue(self, *args: object, count: int = 1, **given: object) -> list[str]:

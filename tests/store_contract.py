@@ -434,6 +434,26 @@ class MessageStoreContract(OperatorContract):
         expected["tcp_local"] = (1, 0, 1, 36, NOW - 100)
         self.assertEqual(self.wait(self.store.summarize()), expected)
 
+    def test_share(self) -> None:
+        """Entries tell whose turn they take, as it was asked for, whether they are listed or fetched."""
+        source = Source("in", user="ann")
+        ids = []
+        for sender, given in (("Ann@A.Example", source), ("", SOURCE)):
+            envelope = Envelope(sender=sender, recipients=(ANN,))
+            ids += self.enqueue(new_entry(ANN), envelope=envelope, source=given)
+        for kind, shares in (
+            ("sender_domain", ["a.example", "<>"]),
+            ("user", ["ann", "<>"]),
+            ("source_channel", ["in", "tcp_local"]),
+            ("none", ["", ""]),
+        ):
+            self.store.share_by(kind)
+            self.assertEqual([e.share for e in self.wait(self.store.window(None, 9, []))], shares)
+            found = self.wait(self.store.backlog("tcp_local", "a.example", None, 9))
+            self.assertEqual([e.share for e in found], shares)
+            fetched = self.wait(self.store.fetch(ids))
+            self.assertEqual(sorted(s.entry.share for s in fetched), sorted(shares))
+
     def test_overdue(self) -> None:
         """What is due of some hosts is counted, in the order they were named."""
         self.enqueue(new_entry(ANN, channel="a", host="x"), new_entry(BOB, channel="a", host="y"))

@@ -224,6 +224,14 @@ def test_jobs(jobctl):
     assert json.loads("".join(jobctl("qm", "jobs", "--json")[1]))[0]["job"] == "j1"
 
 
+def test_shares(jobctl):
+    """How senders share a channel, and how fairly."""
+    out = jobctl("qm", "shares")[1]
+    assert out[0] == "channel tcp_local: Jain's index 0.88"
+    assert out[2].split() == ["a.example", "3", "1", "2", "9", "1.2"]
+    assert json.loads("".join(jobctl("qm", "shares", "--json")[1]))[0]["jain"] == 0.876
+
+
 def test_history(jobctl):
     """What was tried."""
     assert "451 later" in jobctl("qm", "history", "a1")[1][1]

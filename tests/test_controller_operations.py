@@ -5,6 +5,7 @@ import os
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from jobctl.control.account_requests import QmShares
 from jobctl.control.requests import (
     Attach,
     CacheView,
@@ -393,6 +394,22 @@ def test_all_lists_agree_on_a_host_that_is_backed_off(world):
         assert [(row["id"], row["state"], row["next_attempt"]) for row in seen.items] == [
             (id, "delayed", until) for id in ids
         ]
+
+
+def test_shares(world):
+    """Senders' domains, what each has waiting and got, and the index of fairness."""
+    world.accept(), world.accept(sender="eve@E.example")
+    world.accept(sender="")
+    world.job()
+    (row,) = world.operate("qm_shares", QmShares())
+    assert row["channel"] == "out" and 0.9 < row["jain"] <= 1
+    assert {share["share"]: share["handed"] for share in row["shares"]} == {
+        "a.example": 1,
+        "e.example": 1,
+        "<>": 1,
+    }
+    assert all(share["active"] == 1 and share["weight"] == 1 for share in row["shares"])
+    assert world.operate("qm_shares", QmShares(channel="gate")) == []
 
 
 def test_directory_and_held(world):

@@ -136,7 +136,7 @@ def test_hosts_in_hand_are_no_more_than_connections() -> None:
 
 def test_host_that_is_done_makes_place_for_the_next() -> None:
     """The host that has waited longest comes next, before those that are served get more."""
-    world = World()
+    world = World(settings(channel(maxjobs=1)))
     for n in range(11):
         world.enqueue(f"h{n}.example", count=12)
     job = world.start(credit=200)
@@ -280,7 +280,7 @@ def test_many_removals_leave_no_garbage() -> None:
         world.scheduler.remove(id)
     memory = world.scheduler._memory
     host = memory.channels["tcp_local"].hosts["a.example"]
-    assert len(host.heap) < 300 and len(memory._delayed) < 400
+    assert len(host.lanes[""].heap) < 300 and len(memory._delayed) < 400
     world.start(credit=500)
     world.now += 61
     world.work(rounds=10)

@@ -40,6 +40,11 @@ def check_books(scheduler: Scheduler) -> None:
             assert not host.probing or host.failures
         assert queue.active == sum(host.active for host in queue.hosts.values())
         assert queue.delayed == sum(host.delayed for host in queue.hosts.values())
+        for share in queue.shares.known.values():
+            lanes = [host.lanes[share.name] for host in queue.hosts.values() if share.name in host.lanes]
+            mine = Counter(item.state for item in items if item.entry.share == share.name)
+            assert (share.lanes, share.ready) == (len(lanes), mine[READY])
+            assert share.active == mine[ACTIVE]
         free = [host.ready for host in queue.hosts.values() if not host.blocked]
         assert queue.ready == sum(free)
         assert queue.wanted == sum(-(-ready // queue.depth) for ready in free)
@@ -84,15 +89,17 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         host=st.sampled_from(HOSTS),
         priority=st.sampled_from((Priority.URGENT, Priority.NORMAL, Priority.THIRD_CLASS)),
         later=st.sampled_from((0, 0, 0, 60, 3600)),
+        share=st.sampled_from(("", "x.example", "y.example")),
         count=st.integers(1, 6),
     )
-    def arrive(self, name: str, host: str, priority: Priority, later: float, count: int) -> None:
+    def arrive(self, name: str, host: str, priority: Priority, later: float, share: str, count: int) -> None:
         for _ in range(count):
             self.world.enqueue(
                 "" if name == "local" else host,
                 channel=name,
                 priority=priority,
                 due=self.world.now + later,
+                share=share,
             )
 
     @stateful.rule()

@@ -86,16 +86,16 @@ def test_delivers() -> None:
 
 
 def test_hello_and_credit() -> None:
-    """It says how many connections it serves, and asks for ten messages for each of them."""
+    """It says how many connections it serves, and asks for eleven messages for each of them."""
     with client(free_port(), options={"max_client_threads": 3}) as program:
         assert program.hello.connections == 3 and program.hello.window == 1
-        assert program.expect(Ask).n == 30
+        assert program.expect(Ask).n == 33
 
 
 def test_credit_is_renewed() -> None:
     """For what it has reported it asks anew, so that work never runs out."""
     with Peer(serve()) as peer, client(peer.port, options={"max_client_threads": 2}) as program:
-        assert program.expect(Ask).n == 20
+        assert program.expect(Ask).n == 22
         asked = 0
         for at in range(20):
             program.send(message(f"E{at}"), BODY)

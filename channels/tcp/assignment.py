@@ -43,12 +43,14 @@ class Assignment:
         "octets",
         "pieces",
         "restarts",
+        "share",
         "spent",
     )
 
     def __init__(self, frame: Message, content: bytes) -> None:
         self.id = frame.id
         self.attempt = frame.attempt
+        self.share = frame.share
         self.host = frame.host
         self.gateway = frame.gateway
         self.envelope: Envelope = frame.envelope or Envelope(sender="", recipients=())

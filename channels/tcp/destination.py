@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from channels.tcp.assignment import Assignment
 from channels.tcp.connection import Connection
+from channels.tcp.line import Line
 from jobctl.mail.disposition import Verdict
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ class Destination:
         self.key = key
         self.name = key[1] or key[0]
         self.recipients_host = None if key[1] else key[0]
-        self.queue: deque[Assignment] = deque()
+        self.queue = Line()
         self.connections: set[Connection] = set()
         self.idle: set[Connection] = set()
         self._not_before = 0.0
 
     def take(self) -> Assignment | None:
-        """The next message, oldest first."""
-        return self.queue.popleft() if self.queue else None
+        """The next message."""
+        return self.queue.take()
 
     def put_back(self, assignment: Assignment) -> None:
         """It has to begin again, before all others."""
-        self.queue.appendleft(assignment)
+        self.queue.put_back(assignment)
 
     def work(self) -> None:
         """Give what waits to idle connections; open further ones where there is more than they can do."""
@@ -102,8 +102,8 @@ class Destination:
         retry: float | None = None,
     ) -> None:
         """Report all that has not begun."""
-        while self.queue:
-            self.pool.report(self.queue.popleft().given_back(scope, status, reply, verdict, retry))
+        for assignment in self.queue.take_all():
+            self.pool.report(assignment.given_back(scope, status, reply, verdict, retry))
 
     def _forget_if_done(self) -> None:
         if not self.connections and not self.queue:

@@ -75,7 +75,8 @@ class Pool:
 
     def ask(self) -> None:
         """Credit for as much as is kept in hand."""
-        self.link.send(Ask(n=self.most * DEPTH))
+        # A flood of one sender is given 10/11 of this: then each connection has its ten all the same.
+        self.link.send(Ask(n=self.most * (DEPTH + 1)))
 
     def assign(self, frame: Message, content: bytes) -> None:
         """A message, or a further piece of one."""
@@ -90,7 +91,7 @@ class Pool:
         destination = self.destinations.get(key)
         if destination is None:
             destination = self.destinations[key] = Destination(self, key)
-        destination.queue.append(assignment)
+        destination.queue.put(assignment)
         self._touched[destination] = None
 
     def _piece(self, assignment: Assignment, frame: Message, content: bytes) -> None:

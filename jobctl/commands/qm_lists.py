@@ -47,6 +47,14 @@ _INFO = (
 _ENVELOPE = (Column("Sender", "sender", sender), Column("Recipients", "recipients", several))
 _REPLY = (Column("Last reply", "last_reply", text),)
 _REASON = (Column("Held because", "reason", text),)
+_SHARES = (
+    Column("Share", "share"),
+    Column("Weight", "weight", count, right=True),
+    Column("Ready", "ready", count, right=True),
+    Column("Active", "active", count, right=True),
+    Column("Handed out", "handed", count, right=True),
+    Column("Longest wait (s)", "longest_wait", lambda seconds: f"{seconds:.1f}", right=True),
+)
 _HOSTS = (
     Column("Host", "host", lambda host: host or "(any)"),
     Column("Active messages", "active", count, right=True),
@@ -106,6 +114,17 @@ def register(subcommands: Commands) -> None:
         jobs,
         "what each job is doing",
         "  jobctl qm jobs\n  jobctl qm jobs 'tcp_*'",
+    )
+    parser.add_argument("channel", nargs="?", metavar="CHANNEL", help="wildcards * and ?")
+    parser = command(
+        subcommands,
+        "shares",
+        shares,
+        "how the senders share the channels",
+        "  jobctl qm shares\n  jobctl qm shares 'tcp_*' --json",
+        description="Show by channel what each sender's domain (see fair_share) has waiting and got in the last "
+        "minute or two,\nthe longest that any of its messages waited, and how fair that was: Jain's index, 1 is "
+        "perfectly fair.",
     )
     parser.add_argument("channel", nargs="?", metavar="CHANNEL", help="wildcards * and ?")
 
@@ -228,6 +247,18 @@ def jobs(context: Context) -> int:
             _write_job(row)
         write(f"  {len(members)} job{'' if len(members) == 1 else 's'} active")
     write(f"{len(by_channel)} active channel{'' if len(by_channel) == 1 else 's'}")
+    return exits.OK
+
+
+def shares(context: Context) -> int:
+    """How the senders share each channel."""
+    rows = context.call("qm.shares", channel=context.args.channel)
+    if context.json:
+        write_json(rows)
+        return exits.OK
+    for row in rows:
+        write(f"channel {printable(row['channel'])}: Jain's index {row['jain']:.2f}")
+        write_table(_SHARES, row["shares"])
     return exits.OK
 
 

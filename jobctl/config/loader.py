@@ -23,6 +23,7 @@ from jobctl.config.rewriting import read_rules
 from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
 from jobctl.config.settings import JobControllerSettings, MtaSettings, Settings
+from jobctl.config.shares import read_shares
 from jobctl.errors import ConfigError
 
 DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "default.toml")
@@ -137,7 +138,9 @@ def _settings(
     dispatcher = as_tables(
         sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
     )
-    places = _controller(controller, directory)
+    where = ("job_controller", "share")
+    weights = read_shares(controller["share"].value if "share" in controller else {}, where, findings)
+    places = _controller(controller, directory, weights)
     host = channels["l"].local_host if "l" in channels else ""
     return Settings(
         path=findings.path,
@@ -178,7 +181,7 @@ def _surroundings(
     )
 
 
-def _controller(given: Table, directory: str) -> JobControllerSettings:
+def _controller(given: Table, directory: str, weights: dict[str, int]) -> JobControllerSettings:
     fields: dict[str, Any] = {
         "queue_directory": "var/queue",
         "control_socket": "var/control.sock",
@@ -188,6 +191,7 @@ def _controller(given: Table, directory: str) -> JobControllerSettings:
     fields.update({name: found.value for name, found in given.items() if name in known})
     for name in ("queue_directory", "control_socket", "log_directory"):
         fields[name] = absolute(directory, fields[name])
+    fields["share"] = weights
     return JobControllerSettings(**fields)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from jobctl.config.keys import Key, Kind, Status
 from jobctl.config.keywords import CHAPTERS as KEYWORD_CHAPTERS
-from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, RETRY, SERVICE
+from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, RETRY, SERVICE, SHARE
 from jobctl.config.tcp_options import CHAPTERS as OPTION_CHAPTERS
 
 _HEAD = """\
@@ -26,6 +26,7 @@ Reference, `PMDF` and `SIMS` the ancestors' manuals.
 _SECTIONS = (
     ("[job_controller]", CONTROLLER),
     ("[job_controller.job_pool.NAME]", POOL),
+    ("[job_controller.share.NAME]", SHARE),
     ('[job_controller.channel_class."PATTERN"]', CHANNEL_CLASS),
     ("[dispatcher.service.NAME]", SERVICE),
     ("[mta]", MTA),

@@ -2,6 +2,7 @@
 
 from jobctl.config.keys import Key, KeyTable, Kind, Status
 from jobctl.config.log_options import LOG
+from jobctl.mail.share import KINDS
 
 _NO_PORT = "commands reach the controller through control_socket"
 _NO_SCAN = "the queue is a database: there is nothing to scan"
@@ -100,6 +101,16 @@ CONTROLLER = KeyTable(
         _LIFE_TIME,
         _LIFE_ASKWORK,
         _key("job_pool", Kind.TABLE, "Pools by name."),
+        Key(
+            name="fair_share",
+            kind=Kind.CHOICE,
+            sentence="Whose mail takes turns in a channel: that of each sender's domain, authenticated user or "
+            "channel that it came in by.",
+            choices=KINDS,
+            default="sender_domain",
+            field="fair_share",
+        ),
+        _key("share", Kind.TABLE, "Shares by name."),
         _key("channel_class", Kind.TABLE, "Programs by channel pattern."),
         _inert("tcp_ports", Kind.INTEGER, "Port for requests.", _NO_PORT, ("tcp_port",)),
         _inert("secret", Kind.TEXT, "Shared secret of requests.", "the peer's user is asked of the system"),
@@ -136,6 +147,11 @@ CONTROLLER = KeyTable(
 )
 
 POOL = KeyTable("key of a pool", (_JOB_LIMIT,))
+
+SHARE = KeyTable(
+    "key of a share",
+    (_key("weight", Kind.INTEGER, "How many times as much as another share it gets.", "1", 1, 1000),),
+)
 
 CHANNEL_CLASS = KeyTable(
     "key of a channel class",

@@ -53,5 +53,11 @@ class History(Request, tag="history", frozen=True):
     limit: int = 0
 
 
-AccountRequest = Ledger | Counters | CountersClear | History
+class QmShares(Request, tag="qm.shares", frozen=True):
+    """How the senders share each channel, and how fairly; ``channel`` may have wildcards."""
+
+    channel: str | None = None
+
+
+AccountRequest = Ledger | Counters | CountersClear | History | QmShares
 ACCOUNT_LISTS = frozenset({"history"})

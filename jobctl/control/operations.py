@@ -227,6 +227,9 @@ class IOperations(Interface):
     def qm_messages(request, caller, stream):
         """:return: A list of ``{host, active, delayed}``; one with host ``""`` where hosts do not matter."""
 
+    def qm_shares(request, caller, stream):
+        """:return: A list of :class:`jobctl.schedule.fairness.Fairness`, channels that have nothing left out."""
+
     def qm_jobs(request, caller, stream):
         """
         :return: A list of ``{job, pid, channel, role, hosts, messages, processed, failed, started}``;

@@ -84,6 +84,7 @@ class Controller:
         self.router = Router(settings)
         queue = settings.controller.queue_directory
         self.store = store or SQLiteStore(reactor, queue, free_space=settings.controller.free_space)
+        self.store.share_by(settings.controller.fair_share)
         self.scheduler = Scheduler(settings, random.Random())
         self.hot = HotMessages()
         self.jobs: dict[str, Any] = {}
@@ -362,6 +363,7 @@ class Controller:
             lambda: self.verdicts.reconfigure(settings),
             lambda: self.debugging.set(settings.controller.debug),
             lambda: self.store.keep_free(settings.controller.free_space),
+            lambda: self.store.share_by(settings.controller.fair_share),
             lambda: self.store.keep_finished(settings.controller.history_retention),
             lambda: self.transaction_log.reconfigure(settings),
             self.transaction_log.reopen,

@@ -242,6 +242,7 @@ class Dispatch:
                 priority=entry.priority.word,
                 envelope_id=stored.envelope_id,
                 arrived=entry.enqueued,
+                share=entry.share,
             )
             job.assign(frame, content)
         except Exception:

@@ -16,6 +16,7 @@ from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
 from jobctl.mail.labels import labels
+from jobctl.mail.share import share_of
 from jobctl.mapping.access import Permission, recipient_access
 from jobctl.mapping.tables import compiled
 from jobctl.routing.router import NoRoute, Router
@@ -275,6 +276,7 @@ class Intake:
                 enqueued=submission.arrived,
                 due=new.due,
                 paused=new.paused,
+                share=share_of(self.settings.controller.fair_share, submission.envelope, submission.source),
                 rule=self._rules.number(arriving(submission, new), submission.arrived) if self._rules else 0,
             )
             if type(submission.content) is bytes and submission.size <= HOT_SIZE:

@@ -5,8 +5,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
+
 from jobctl.accounts.balance import ledger_rows
 from jobctl.accounts.history import Search
+from jobctl.control.account_requests import QmShares
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_channel, unknown_id
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
@@ -183,6 +186,14 @@ class Looks:
                     row = hosts.setdefault(host, {"host": host, "active": 0, "delayed": 0})
                     row["delayed" if candidate.state == "delayed" else "active"] += 1
         return [hosts[host] for host in sorted(hosts)]
+
+    def qm_shares(self, request: QmShares, caller: Caller, stream: Any) -> list[dict[str, Any]]:
+        names = (
+            sorted(self._at.settings.channels) if request.channel is None else self.channels(request.channel)
+        )
+        now = self._at.reactor.seconds()
+        found = [self._at.scheduler.fairness(name, now) for name in names]
+        return [msgspec.to_builtins(fairness) for fairness in found if fairness.shares]
 
     def qm_jobs(self, request: QmJobs, caller: Caller, stream: Any) -> list[dict[str, Any]]:
         if request.channel is not None:

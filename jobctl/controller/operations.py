@@ -47,6 +47,7 @@ class Operations:
         self.qm_clean = searches.qm_clean
         self.qm_messages = looks.qm_messages
         self.qm_jobs = looks.qm_jobs
+        self.qm_shares = looks.qm_shares
         self.qm_history = looks.qm_history
         self.qm_read = looks.qm_read
         salvage = Salvage(controller)

@@ -94,6 +94,7 @@ class Message(_Frame, tag="message"):
     :ivar priority: ``urgent``, ``normal``, ``nonurgent``, ``second_class``, ``third_class``.
     :ivar envelope_id: Our id of its arrival.
     :ivar arrived: Epoch seconds.
+    :ivar share: Whose turn it takes: messages of the same host should take turns by this.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Message(_Frame, tag="message"):
     priority: str = "normal"
     envelope_id: str = ""
     arrived: float = 0.0
+    share: str = ""
     more: bool = False
 
 

@@ -72,6 +72,7 @@ class QueueEntry(msgspec.Struct):
     :ivar paused: Seconds that do not count as age: it was held, or was not to be sent yet.
     :ivar rule: Number of the retry rule that applies to it, 0: none does, -1: not known.  Not stored: it
         follows from the rest.
+    :ivar share: Whom its turns are counted to (:mod:`jobctl.mail.share`); ``""``: nobody, all are one.
     """
 
     id: str
@@ -85,6 +86,7 @@ class QueueEntry(msgspec.Struct):
     warned: float = 0.0
     paused: float = 0.0
     rule: int = -1
+    share: str = ""
 
     @property
     def born(self) -> float:

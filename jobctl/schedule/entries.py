@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
-from jobctl.schedule.hosts import CLASSES, FIRST_CLASS
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.reachability import Reachability
+from jobctl.schedule.shares import FIRST_CLASS
 from jobctl.schedule.tracked import ACTIVE, DELAYED, EXPIRED, READY, Item
 from jobctl.schedule.window import Window
 
@@ -154,6 +154,7 @@ class Entries:
         if item is None or item.state not in (READY, DELAYED):
             return False
         fresh = self._memory.again(item)
+        fresh.due = now
         self._memory.make_ready(fresh, FIRST_CLASS, self._memory.next_said(fresh))
         return True
 
@@ -169,8 +170,8 @@ class Entries:
         ids: list[str] = []
         if queue is not None and queue.stopped and not stopped:
             return ids
-        while known is not None and len(ids) < count and known.head_class() != CLASSES:
-            item = known.pop()
+        while known is not None and len(ids) < count and (lane := known.next_lane()) is not None:
+            item = known.pop(lane)
             item.state = EXPIRED
             ids.append(item.entry.id)
         if known is not None:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from jobctl.schedule.tracked import GONE, READY, Item
+from jobctl.schedule.shares import CLASSES, Lane
+from jobctl.schedule.tracked import READY, Item
 
 if TYPE_CHECKING:
     from jobctl.schedule.cursor import Cursor
     from jobctl.schedule.jobs import Job, Stay
     from jobctl.schedule.queues import ChannelQueue
 
-# A rank is class and order of becoming ready in one number: small goes first.
-CLASS_SHIFT = 48
-# Ahead of all priorities: what an operator released.
-FIRST_CLASS = 0
-CLASSES = 6
-
 
 class HostQueue:
     """
-    Entries for one host, ready ones by class and age.
+    Entries for one host, ready ones in lanes: one for each share, by class and age.
 
     A host that failed is blocked until its backoff has lapsed and its channel can spare a place for
     its probe; one entry goes out then, and it stays blocked until there is a verdict.
@@ -33,8 +27,7 @@ class HostQueue:
     :ivar serving: The jobs that have its active entries.
     :ivar window: Entries that jobs may have of it: one connection's worth, and that much more for each
         answer while half of it is in use, so a host that says nothing keeps one connection.
-    :ivar turn: Messages left of its turn in the round robin.
-    :ivar enrolled: Bit per class: in that class's rotation.
+    :ivar lanes: By the name of their share; those that have something, or take part in turns.
     :ivar cursor: Where the store has more of it than memory; ``None``: nothing special.
     :ivar lapsed: Its backoff is over and it waits to be probed; ``probing``: it is, or may be now.
     :ivar until: Epoch seconds of the end of its backoff.
@@ -46,18 +39,15 @@ class HostQueue:
         "channel",
         "cursor",
         "delayed",
-        "enrolled",
         "failures",
-        "garbage",
-        "heap",
         "jobs",
+        "lanes",
         "lapsed",
         "name",
         "probing",
         "ready",
         "serving",
         "size",
-        "turn",
         "until",
         "window",
     )
@@ -67,10 +57,7 @@ class HostQueue:
         self.name = name
         self.size = self.ready = self.active = self.delayed = 0
         self.jobs = 0
-        self.heap: list[tuple[int, Item]] = []
-        self.garbage = 0
-        self.enrolled = 0
-        self.turn = 0
+        self.lanes: dict[str, Lane] = {}
         self.serving: dict[Job, Stay] = {}
         self.window = channel.depth
         self.cursor: Cursor | None = None
@@ -83,53 +70,65 @@ class HostQueue:
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost by forgetting it."""
-        return not (self.size or self.failures or self.jobs) and self.cursor is None
+        return not (self.size or self.failures or self.jobs or self.lanes) and self.cursor is None
 
     def push(self, rank: int, item: Item) -> None:
         """An entry becomes ready."""
         item.state = READY
-        heappush(self.heap, (rank, item))
+        lane = self._lane(item)
+        lane.push(rank, item)
         channel = self.channel
         if not self.blocked:
             if self.ready % channel.depth == 0:
                 channel.wanted += 1
             channel.ready += 1
-            bit = 1 << (rank >> CLASS_SHIFT)
-            if not self.enrolled & bit:
-                self.enrolled |= bit
-                channel.rotations[rank >> CLASS_SHIFT].append(self)
+            channel.shares.enroll(lane)
         elif self.lapsed and not self.ready:
             channel.trials.append(self)
         self.ready += 1
 
+    def _lane(self, item: Item) -> Lane:
+        lane = self.lanes.get(item.entry.share)
+        if lane is None:
+            share = self.channel.shares.of(item.entry.share)
+            item.entry.share = share.name
+            lane = self.lanes.get(share.name)
+            if lane is None:
+                share.lanes += 1
+                served = min((other.served for other in self.lanes.values()), default=0.0)
+                lane = self.lanes[share.name] = Lane(self, share)
+                lane.served = served
+        return lane
+
+    def drop(self, lane: Lane) -> None:
+        """Forget a lane that has nothing and takes part in no turns."""
+        if not lane.enrolled and lane.head_class() == CLASSES and self.lanes.get(lane.share.name) is lane:
+            del self.lanes[lane.share.name]
+            lane.share.lanes -= 1
+
     def head_class(self) -> int:
         """The class of what goes next, ``CLASSES`` when nothing is ready."""
-        heap = self.heap
-        while heap:
-            rank, item = heap[0]
-            if item.state == READY:
-                return rank >> CLASS_SHIFT
-            heappop(heap)
-            self.garbage -= 1
-        return CLASSES
+        return min((lane.head_class() for lane in self.lanes.values()), default=CLASSES)
 
-    def pop(self) -> Item:
-        """Take what goes next; :meth:`head_class` has just said that there is something."""
-        item = heappop(self.heap)[1]
-        item.state = GONE
+    def next_lane(self) -> Lane | None:
+        """Of its lanes that have the highest class, the one that has had least; ``None``: nothing is ready."""
+        cls = self.head_class()
+        lanes = [lane for lane in self.lanes.values() if lane.head_class() == cls < CLASSES]
+        return min(lanes, key=lambda lane: lane.served, default=None)
+
+    def pop(self, lane: Lane) -> Item:
+        """Take what goes next in a lane; :meth:`Lane.head_class` has just said that there is something."""
+        item = lane.pop()
         self._left()
         return item
 
     def cancel(self, item: Item) -> None:
         """A ready entry leaves out of turn."""
-        item.state = GONE
+        lane = self.lanes[item.entry.share]
+        lane.cancel(item)
         self._left()
         self.lapse_if_spent()
-        self.garbage += 1
-        if self.garbage > 16 and self.garbage * 2 > len(self.heap):
-            self.heap = [pair for pair in self.heap if pair[1].state == READY]
-            heapify(self.heap)
-            self.garbage = 0
+        self.drop(lane)
 
     def _left(self) -> None:
         self.ready -= 1
@@ -139,9 +138,13 @@ class HostQueue:
             if self.ready % channel.depth == 0:
                 channel.wanted -= 1
 
+    def records(self) -> list[tuple[int, Item]]:
+        """What is ready, with its rank, in no order."""
+        return [pair for lane in self.lanes.values() for pair in lane.heap if pair[1].state == READY]
+
     def in_order(self) -> Iterator[Item]:
-        """What is ready, as it would go."""
-        return (item for _, item in sorted(self.heap, key=lambda pair: pair[0]) if item.state == READY)
+        """What is ready, the first of its class and age first."""
+        return (item for _, item in sorted(self.records(), key=lambda pair: pair[0]))
 
     def block(self) -> None:
         """Nothing of it goes out."""
@@ -213,8 +216,6 @@ class HostQueue:
             self.channel.probing -= 1
 
     def enroll(self) -> None:
-        """Take part in the round robin of what is next."""
-        head = self.head_class()
-        if head < CLASSES and not self.enrolled >> head & 1:
-            self.enrolled |= 1 << head
-            self.channel.rotations[head].append(self)
+        """Take part in the turns."""
+        for lane in self.lanes.values():
+            self.channel.shares.enroll(lane)

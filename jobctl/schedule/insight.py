@@ -133,10 +133,11 @@ def _unknown(name: str) -> ChannelSettings:
 def _ahead(item: Item | None, host: HostQueue | None) -> int | None:
     if item is None or host is None or item.state != READY:
         return 0
-    if len(host.heap) > MOST_COUNTED:
+    if host.ready > MOST_COUNTED:
         return None
-    mine = next((rank for rank, other in host.heap if other is item), 0)
-    return sum(1 for rank, other in host.heap if rank < mine and other.state == READY)
+    records = host.records()
+    mine = next((rank for rank, other in records if other is item), 0)
+    return sum(1 for rank, _ in records if rank < mine)
 
 
 def _host(host: HostQueue) -> HostInsight:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.fairness import Fairness, fairness
 from jobctl.schedule.insight import Insight, insight
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.outlook import Outlook, outlook
@@ -86,6 +87,10 @@ class Looks:
             for host in channel.hosts.values()
             if host.blocked
         ]
+
+    def fairness(self, channel: str, now: float) -> Fairness:
+        """How the shares of a channel have been served lately."""
+        return fairness(self._memory, channel, now)
 
     def job_of(self, id: str) -> str | None:
         """Which job has it."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 
 from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.blame import Blame
 from jobctl.schedule.expiry import ended, expires_at, warning_age
-from jobctl.schedule.hosts import CLASS_SHIFT, FIRST_CLASS, HostQueue
+from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.runs import Run
+from jobctl.schedule.shares import CLASS_SHIFT, FIRST_CLASS
 from jobctl.schedule.timers import Timers
 from jobctl.schedule.tracked import ACTIVE, ALONE, DELAYED, EXPIRED, GONE, READY, RUN, Item
 
@@ -32,6 +34,7 @@ class Memory:
         this time (both in epoch seconds).
     :ivar rules: The retry rules in force; ``judge``: entries of which it is not known which applies.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
+    :ivar weights: Of shares, by name; 1 where there is none.
     :ivar blame: What is to be tried alone.
     :ivar steady: Seconds of a clock that does not jump, at the last decision.
     :ivar gates: When delivery windows open or close.
@@ -51,6 +54,7 @@ class Memory:
         self.thin: dict[HostQueue, None] = {}
         self.steady = 0.0
         self.blame = Blame()
+        self.weights: Mapping[str, int] = {}
         self.wall: Timers[HostQueue | ChannelQueue | str] = Timers()
         self.gates: Timers[ChannelQueue] = Timers()
         # When to look, order, entry, due time: a warning or expiry may come first.
@@ -63,7 +67,7 @@ class Memory:
         queue = self.channels.get(name)
         if queue is None:
             settings = ChannelSettings(name=name, official_host_name=name, local_host="")
-            queue = ChannelQueue(settings, self.rules)
+            queue = ChannelQueue(settings, self.rules, self.weights)
             self.channels[name] = queue
         return queue
 
@@ -117,6 +121,7 @@ class Memory:
         if due <= now and self.blame.deaths and self.blame.suspects(entry.id):
             self._set_apart(item, said)
         elif due <= now:
+            item.due = now
             self.make_ready(item, entry.priority + 1, said)
         else:
             item.state = DELAYED
@@ -245,6 +250,7 @@ class Memory:
         channel = host.channel
         host.active -= 1
         channel.active -= 1
+        channel.shares.known[item.entry.share].active -= 1
         job = item.job
         if job is not None:
             item.job = None
@@ -288,7 +294,7 @@ class Memory:
         if not channel.shut:
             return
         for host in channel.hosts.values():
-            for rank, item in list(host.heap) if host.ready else ():
+            for rank, item in host.records() if host.ready else ():
                 # What an operator lets go does not wait.
                 released = rank >> CLASS_SHIFT == FIRST_CLASS
                 if item.state == READY and not released and channel.opening(item.entry.priority) > now:
@@ -313,7 +319,7 @@ class Memory:
         for host in channel.hosts.values():
             if not host.ready:
                 continue
-            for item in [pair[1] for pair in host.heap if pair[1].state == READY]:
+            for _, item in host.records():
                 said = self.next_said(item)
                 if said > now or (said > -math.inf and self._heard(said) > now):
                     oldest = min(oldest, said)

@@ -48,7 +48,7 @@ class Plan(msgspec.Struct, gc=False):
     """
     What to do now.
 
-    :ivar handouts: (job, entry ids in order); a job may occur more than once.
+    :ivar handouts: (job, entry ids in order), each job once.
     :ivar expired: Entries past their lifetime; settle each as expired.  They stay with the
         caller, as active ones do, until ``settled`` or ``deferred``.
     :ivar warn: Entries whose senders are to be told of the delay, each with the age (one of ``notices``)

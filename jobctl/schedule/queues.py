@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.expiry import Life, life_of
 from jobctl.schedule.gates import gate_of
-from jobctl.schedule.hosts import CLASSES, HostQueue
+from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.jobs import Job, Starting
+from jobctl.schedule.shares import Flow, Lane, Shares
 from jobctl.schedule.throttle import Throttle
 from jobctl.schedule.tracked import Item
 
@@ -64,7 +66,7 @@ class ChannelQueue:
     :ivar active: In the hands of jobs.
     :ivar trials: Hosts whose backoff is over; ``probing``: how many of them are being probed.
     :ivar slots: Of its pool in use: jobs, also those being started; an operator's runs use none.
-    :ivar rotations: Per class, the hosts that have some of it, next first.
+    :ivar shares: Whose turn it is.
     :ivar behind: Since when its jobs have not been equal to the backlog (steady seconds).
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
@@ -73,10 +75,15 @@ class ChannelQueue:
     :ivar oldest: Of no ready entry there is anything to be said before this time.
     """
 
-    def __init__(self, settings: ChannelSettings, rules: Sequence[RetryRule] = ()) -> None:
+    def __init__(
+        self,
+        settings: ChannelSettings,
+        rules: Sequence[RetryRule] = (),
+        weights: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.name = settings.name
         self.hosts: dict[str, HostQueue] = {}
-        self.rotations: tuple[deque[HostQueue], ...] = tuple(deque() for _ in range(CLASSES))
+        self.shares = Shares(weights)
         self.trials: deque[HostQueue] = deque()
         self.ready = self.wanted = self.slots = 0
         self.size = self.active = self.delayed = self.probing = 0
@@ -144,7 +151,7 @@ class ChannelQueue:
 
     def forget_if_idle(self, host: HostQueue) -> None:
         """Hosts come and go; what knows nothing is not kept."""
-        if host.idle and not host.enrolled and self.hosts.get(host.name) is host:
+        if host.idle and self.hosts.get(host.name) is host:
             del self.hosts[host.name]
 
     def probe(self, most: int) -> None:
@@ -154,23 +161,36 @@ class ChannelQueue:
             if host.lapsed and host.ready:
                 host.admit()
 
-    def next_host(self, cls: int, passed: int) -> HostQueue | None:
-        """
-        Whose turn it is in this class; hosts that have nothing of it any more are taken out.
-
-        :param passed: Hosts at the end of the rotation that were looked at already.
-        """
-        rotation = self.rotations[cls]
-        while len(rotation) > passed:
-            host = rotation[0]
-            head = host.head_class()
-            if head == cls and not host.blocked:
-                return host
-            rotation.popleft()
-            host.enrolled &= ~(1 << cls)
+    def next_lane(self, flow: Flow, cls: int) -> Lane | None:
+        """Whose turn it is in this flow; lanes that have nothing of the class any more are taken out."""
+        lanes = flow.lanes
+        while lanes:
+            lane = lanes[0]
+            host = lane.host
+            if not host.blocked and lane.head_class() == cls:
+                return lane
+            lanes.popleft()
+            lane.enrolled &= ~(1 << cls)
             if not host.blocked:
-                host.enroll()
+                self.shares.enroll(lane)
+            host.drop(lane)
             self.forget_if_idle(host)
+        return None
+
+    def unserved(self) -> HostQueue | None:
+        """The next host that has no job; its share goes behind the others then."""
+        for cls, turns in enumerate(self.shares.turns):
+            for _ in range(len(turns)):
+                flow = turns[0]
+                turns.rotate(-1)
+                for _ in range(len(flow.lanes)):
+                    lane = self.next_lane(flow, cls)
+                    if lane is not None and not lane.host.jobs:
+                        return lane.host
+                    flow.lanes.rotate(-1)
+                if not flow.lanes:
+                    turns.pop()
+                    flow.turning = False
         return None
 
     def took(self, host: str | None, run: str | None) -> Starting | None:

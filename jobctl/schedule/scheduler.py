@@ -93,8 +93,11 @@ class Scheduler:
         self.state = looks.state
         self.outlook = looks.outlook
         self.job_of = looks.job_of
+        self.fairness = looks.fairness
+        self._memory.weights = settings.controller.share
         for channel in settings.channels.values():
-            queue = self._memory.channels[channel.name] = ChannelQueue(channel, settings.retry)
+            queue = ChannelQueue(channel, settings.retry, settings.controller.share)
+            self._memory.channels[channel.name] = queue
             self._memory.opened(queue)
 
     @property
@@ -110,6 +113,7 @@ class Scheduler:
         and replaced; a channel that is gone keeps its queue and starts nothing.
         """
         memory = self._memory
+        memory.weights = settings.controller.share
         if settings.retry != memory.rules:
             memory.change_rules(settings.retry)
         for name in {*memory.channels, *settings.channels}:
@@ -122,6 +126,7 @@ class Scheduler:
                 for job in channel.jobs.values():
                     if job.run is None:
                         job.stop()
+            channel.shares.weigh(settings.controller.share)
             self._reach.reconsider(channel, now)
             memory.dirty[channel] = None
         self._pools.configure(settings.pools, memory.channels.values())
@@ -241,8 +246,11 @@ class Scheduler:
         warn, memory.warn = memory.warn, []
         load = self._load(now)
         postponed, self._window.postponed = self._window.postponed, []
+        merged: dict[str, list[str]] = {}
+        for job, ids in handouts:
+            merged.setdefault(job, []).extend(ids)
         return Plan(
-            handouts,
+            list(merged.items()),
             starts,
             [id for id in expired if self._apart(id)],
             load,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jobctl.schedule.hosts import CLASSES, HostQueue
+from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.jobs import Job, Starting
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.plan import StartJob
@@ -51,7 +51,7 @@ class Staffing:
         if channel.behind is not None and channel.behind + PATIENCE > steady:
             check = min(check, channel.behind + PATIENCE)
         full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0
-        hosts_wait = full and self._unserved(channel) is not None
+        hosts_wait = full and channel.unserved() is not None
         for job in jobs:
             run = job.run is not None
             end = self._run_end(job, steady) if run else self._end(channel, job, steady, hosts_wait)
@@ -197,7 +197,7 @@ class Staffing:
     def _start_bound(self, channel: ChannelQueue, free: int, steady: float, out: list[StartJob]) -> bool:
         """One job per host, more where its backlog passes ``threaddepth``; whether another is wanted."""
         while (
-            host := self._unserved(channel) or self._hard_pressed(channel) or self._suspect(channel)
+            host := channel.unserved() or self._hard_pressed(channel) or self._suspect(channel)
         ) is not None:
             if free <= 0:
                 return True
@@ -205,17 +205,6 @@ class Staffing:
             self._start(channel, host.name, steady, out)
             free -= 1
         return False
-
-    def _unserved(self, channel: ChannelQueue) -> HostQueue | None:
-        """The next host that has no job; it goes behind the others once it has."""
-        for cls in range(CLASSES):
-            passed = 0
-            while (host := channel.next_host(cls, passed)) is not None:
-                if not host.jobs:
-                    return host
-                channel.rotations[cls].rotate(-1)
-                passed += 1
-        return None
 
     def _suspect(self, channel: ChannelQueue) -> HostQueue | None:
         """A host without a job that has something to be tried alone."""

@@ -24,7 +24,7 @@ class Item:
     Item, so each Item is live in one queue at most and never comes back to one.
 
     :ivar entry: ``entry.due`` is what the store has, also while it is to be tried earlier or later.
-    :ivar due: While it is delayed: until when (epoch seconds).
+    :ivar due: While it is delayed: until when; while it is ready: since when (epoch seconds).
     :ivar run: The run it was offered to.
     :ivar shut: It is delayed because the delivery window of its priority is closed.
     :ivar removed: Taken away by an operator while active; forgotten when it settles.

@@ -46,6 +46,7 @@ class Window:
         self.asked: LoadRequest | None = None
         self._gone: dict[str, None] = {}
         self._removed: dict[str, None] = {}
+        self._postponing: dict[str, None] = {}
         #: Entries that the store is to have as due later, with the time.
         self.postponed: list[tuple[QueueEntry, float]] = []
         self._overrun = False
@@ -107,8 +108,8 @@ class Window:
 
     def added(self, id: str) -> None:
         """It is queued (again)."""
-        self._removed.pop(id, None)
-        self._gone.pop(id, None)
+        for without in (self._removed, self._gone, self._postponing):
+            without.pop(id, None)
 
     def relax(self) -> None:
         """Something changed that may let room be made."""
@@ -202,11 +203,12 @@ class Window:
         """
         self.postponed.append((item.entry, item.due))
         self._drop(item)
-        self.removed(item.entry.id)
+        self._postponing[item.entry.id] = None
 
     def later(self, host: HostQueue | None, id: str, due: float) -> None:
         """The store has a postponed entry as due then."""
-        self._removed.pop(id, None)
+        # An operator may have taken it away meanwhile: that stands.
+        self._postponing.pop(id, None)
         cursor = host.cursor if host is not None and host.cursor is not None else self.cursor
         cursor.miss(due)
 
@@ -287,7 +289,7 @@ class Window:
 
     def fresh(self, id: str) -> bool:
         """Whether an entry that was read is still queued as it was read."""
-        return id not in self._gone and id not in self._removed
+        return not (id in self._gone or id in self._removed or id in self._postponing)
 
     def _take(self, entry: QueueEntry, request: LoadRequest, before: Key | None, now: float) -> bool:
         """Put one loaded entry into memory, unless it needs none; ``False``: there is no room."""

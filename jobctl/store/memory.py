@@ -24,6 +24,7 @@ from jobctl.mail.entry import (
     Undo,
 )
 from jobctl.mail.envelope import Priority
+from jobctl.mail.share import NONE, share_of
 from jobctl.store.content import InlineContent
 from jobctl.store.ids import id_number
 from jobctl.store.memory_acts import MemoryRecords
@@ -79,12 +80,16 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
         self._clock = clock
         self._fault = fault
         self._free_space = 0
+        self._share_by = NONE
         self._open = False
 
     def open(self) -> None:
         if self.disk.busy:
             raise StoreBusy("the queue is in use by another store")
         self.disk.busy = self._open = True
+
+    def share_by(self, kind: str) -> None:
+        self._share_by = kind
 
     def keep_free(self, octets: int) -> None:
         self._free_space = octets
@@ -112,7 +117,7 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
     def fetch(self, ids: Iterable[str]) -> "Deferred[list[StoredEntry]]":
         wanted = {id_number(text) for text in ids}
         return self._do(
-            lambda: [_copy(e) for n, e in self.disk.entries.items() if n in wanted and _listed(e)],
+            lambda: [self._copy(e) for n, e in self.disk.entries.items() if n in wanted and _listed(e)],
             faults=False,
         )
 
@@ -125,7 +130,7 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
                 if number in wanted and _listed(entry):
                     content = self.disk.contents.get(entry.message)
                     small = content is not None and len(content) <= INLINE
-                    found.append((_copy(entry), content if small else None))
+                    found.append((self._copy(entry), content if small else None))
             return found
 
         return self._do(look, faults=False)
@@ -157,7 +162,7 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
         hosts: Collection[str] | None = None,
     ) -> "Deferred[list[StoredEntry]]":
         found = [
-            _copy(stored)
+            self._copy(stored)
             for number, stored in sorted(self.disk.entries.items())
             if _listed(stored)
             and (after is None or number > id_number(after))
@@ -272,7 +277,7 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
                 return None
             entry = stored.entry
             return (
-                _copy(stored),
+                self._copy(stored),
                 list(self.disk.lines.get(id_number(id), [])),
                 self.disk.stopped.get(entry.channel),
                 self.disk.backoffs.get((entry.channel, entry.host)),
@@ -296,6 +301,11 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
         except StoreError as why:
             return fail(why)
 
+    def _copy(self, stored: StoredEntry) -> StoredEntry:
+        """The caller's own, as if it had been read."""
+        share = share_of(self._share_by, stored.envelope, stored.source)
+        return msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry, share=share))
+
     def _queue(
         self, after: tuple[float, str] | None, limit: int, wanted: Callable[[QueueEntry], bool]
     ) -> "Deferred[list[QueueEntry]]":
@@ -305,7 +315,7 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
             for number, stored in self.disk.entries.items()
             if stored.state is Lasting.QUEUED and (stored.entry.due, number) > beyond and wanted(stored.entry)
         )
-        entries = [msgspec.structs.replace(self.disk.entries[number].entry) for _, number in found[:limit]]
+        entries = [self._copy(self.disk.entries[number]).entry for _, number in found[:limit]]
         return self._do(lambda: entries, faults=False)
 
     def _summary(self) -> dict[str, tuple[int, int, int, int, float | None]]:
@@ -343,8 +353,3 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
 def _listed(stored: StoredEntry) -> bool:
     """Whether it is anywhere to be seen."""
     return stored.state is not Lasting.GRACE
-
-
-def _copy(stored: StoredEntry) -> StoredEntry:
-    """The caller's own, as if it had been read."""
-    return msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry))

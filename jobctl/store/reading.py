@@ -11,6 +11,7 @@ import msgspec
 
 from jobctl.accounts.balance import missing
 from jobctl.mail.entry import Attempt, Loss, Origin, QueueEntry, StoredEntry
+from jobctl.mail.share import NONE
 from jobctl.store import rows
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.records import (
@@ -57,13 +58,14 @@ def window(
     after: tuple[float, str] | None,
     limit: int,
     skip: Iterable[tuple[str, str]],
+    share_by: str = NONE,
 ) -> Found[QueueEntry]:
     pairs = list(skip)
     condition = "(e.due, e.id) > (?, ?) AND e.state = 0"
     if pairs:
         condition += " AND (e.channel, e.host) NOT IN (SELECT value->>0, value->>1 FROM json_each(?))"
     given = (*_beyond(after), _text(pairs)) if pairs else _beyond(after)
-    return rows.queued(connection, "entries_due", condition, given, limit)
+    return rows.queued(connection, "entries_due", condition, given, limit, share_by)
 
 
 def backlog(
@@ -72,13 +74,13 @@ def backlog(
     host: str | None,
     after: tuple[float, str] | None,
     limit: int,
+    share_by: str = NONE,
 ) -> Found[QueueEntry]:
-    condition = "(e.due, e.id) > (?, ?) AND e.state = 0 AND e.channel = ?"
-    if host is None:
-        return rows.queued(connection, "entries_due", condition, (*_beyond(after), channel), limit)
-    return rows.queued(
-        connection, "entries_host", condition + " AND e.host = ?", (*_beyond(after), channel, host), limit
-    )
+    index, condition = "entries_due", "(e.due, e.id) > (?, ?) AND e.state = 0 AND e.channel = ?"
+    given: tuple[object, ...] = (*_beyond(after), channel)
+    if host is not None:
+        index, condition, given = "entries_host", condition + " AND e.host = ?", (*given, host)
+    return rows.queued(connection, index, condition, given, limit, share_by)
 
 
 def directory(

@@ -7,6 +7,7 @@ import msgspec
 from jobctl.errors import StoreError
 from jobctl.mail.entry import Finished, Lasting, Loss, QueueEntry, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from jobctl.mail.share import named
 
 # Content up to this size lies in the database, larger content in a file.
 INLINE = 64 * 1024
@@ -213,7 +214,8 @@ ENTRY_COLUMNS = (
 EntryRecord = tuple[int, int, str, str, int, int, int, int, int, int, int, str, int | None, str | None]
 # Columns of queries for the schedule.
 QUEUE_COLUMNS = "e.id, e.channel, e.host, e.priority, e.size, e.enqueued, e.due, e.attempts, e.crc, e.detail"
-QueueRecord = tuple[int, str, str, int, int, int, int, int, int, str]
+# The last is where the share is made of (jobctl.mail.share), if it is wanted.
+QueueRecord = tuple[int, str, str, int, int, int, int, int, int, str, str | None]
 
 _PRIORITY = {priority.value: priority for priority in Priority}
 
@@ -271,13 +273,13 @@ def row_of(record: EntryRecord) -> Row:
     )
 
 
-def queue_entry(text_id: str, record: QueueRecord) -> QueueEntry:
+def queue_entry(text_id: str, record: QueueRecord, share_by: str) -> QueueEntry:
     """:raises Damage: Something in it is not as written."""
-    return _queue_entry(text_id, record, detail_of(record[9], record[8]))
+    return _queue_entry(text_id, record, detail_of(record[9], record[8]), named(share_by, record[10]))
 
 
-def _queue_entry(text_id: str, record: QueueRecord, detail: Detail) -> QueueEntry:
-    _, channel, host, priority, size, enqueued, due, attempts, _, _ = record
+def _queue_entry(text_id: str, record: QueueRecord, detail: Detail, share: str = "") -> QueueEntry:
+    _, channel, host, priority, size, enqueued, due, attempts, _, _, _ = record
     return QueueEntry(
         id=text_id,
         channel=channel,
@@ -289,6 +291,7 @@ def _queue_entry(text_id: str, record: QueueRecord, detail: Detail) -> QueueEntr
         attempts=attempts,
         warned=detail.warned,
         paused=detail.paused,
+        share=share,
     )
 
 
@@ -317,7 +320,7 @@ def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
         envelope = with_recipients(envelope, detail.recipients)
     return StoredEntry(
         entry=_queue_entry(
-            text_id, (number, channel, host, priority, size, enqueued, due, attempts, crc, text), detail
+            text_id, (number, channel, host, priority, size, enqueued, due, attempts, crc, text, None), detail
         ),
         message=message,
         state=STATE[state],

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from jobctl.mail.entry import QueueEntry, StoredEntry
+from jobctl.mail.share import NONE, PATHS
 from jobctl.store.ids import id_text
 from jobctl.store.records import (
     ENTRY_COLUMNS,
@@ -34,16 +35,27 @@ _entry_records = msgspec.json.Decoder(list[EntryRecord]).decode
 
 
 def queued(
-    connection: sqlite3.Connection, index: str, condition: str, given: tuple[Any, ...], limit: int
+    connection: sqlite3.Connection,
+    index: str,
+    condition: str,
+    given: tuple[Any, ...],
+    limit: int,
+    share_by: str,
 ) -> Found[QueueEntry]:
-    source = f"entries e INDEXED BY {index} WHERE {condition} ORDER BY e.due, e.id LIMIT {int(limit)}"
+    """Entries for the schedule, in order of due time; their share is made by one of :mod:`jobctl.mail.share`."""
+    source, share = f"entries e INDEXED BY {index}", "NULL"
+    if share_by != NONE:
+        source += " LEFT JOIN messages m ON m.id = e.message"
+        # What is damaged is nobody's; that is found out when the entry is fetched.
+        share = f"CASE WHEN json_valid(m.head) THEN m.head ->> '{PATHS[share_by]}' END"
     return _many(
         connection,
-        f"SELECT {QUEUE_COLUMNS} FROM {source}",
-        QUEUE_COLUMNS.replace("e.", ""),
+        f"SELECT {QUEUE_COLUMNS}, {share} AS share FROM {source}"
+        f" WHERE {condition} ORDER BY e.due, e.id LIMIT {int(limit)}",
+        QUEUE_COLUMNS.replace("e.", "") + ", share",
         given,
         _queue_records,
-        lambda record: queue_entry(id_text(record[0]), record),
+        lambda record: queue_entry(id_text(record[0]), record, share_by),
     )
 
 

@@ -16,6 +16,7 @@ from jobctl.errors import StoreError, StoreFull
 from jobctl.interfaces import IMessageStore
 from jobctl.mail.entry import Attempt, Finished, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
+from jobctl.mail.share import NONE, share_of
 from jobctl.store import reading, schema
 from jobctl.store.acts import OperatorRecords
 from jobctl.store.content import ContentFiles, StagedContent
@@ -83,6 +84,7 @@ class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
         self._clock = clock or reactor.seconds
         self._free_space = free_space
         self._retention = retention
+        self._share_by = NONE
         self._disk = disk or Disk()
         self._lock = QueueLock(os.path.join(directory, "lock"))
         self._gathered: list[Operation] = []
@@ -236,14 +238,18 @@ class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
     ) -> "Deferred[list[QueueEntry]]":
         """Queued entries in order of due time, beyond ``after``."""
         pairs = list(skip)
-        return self._find(self._schedule, lambda connection: reading.window(connection, after, limit, pairs))
+        by = self._share_by
+        return self._find(
+            self._schedule, lambda connection: reading.window(connection, after, limit, pairs, by)
+        )
 
     def backlog(
         self, channel: str, host: str | None, after: tuple[float, str] | None, limit: int
     ) -> "Deferred[list[QueueEntry]]":
         """As :meth:`window`, of one channel and host (``None``: the whole channel)."""
+        by = self._share_by
         return self._find(
-            self._schedule, lambda connection: reading.backlog(connection, channel, host, after, limit)
+            self._schedule, lambda connection: reading.backlog(connection, channel, host, after, limit, by)
         )
 
     def directory(
@@ -303,6 +309,10 @@ class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
     def ledger(self, counted: bool = True) -> "Deferred[dict[str, dict[str, int]]]":
         """Recipients by channel and how they came and went."""
         return self._ask(self._accounts, lambda connection: reading.ledger(connection, counted))
+
+    def share_by(self, kind: str) -> None:
+        """How entries that are read from now on have their share."""
+        self._share_by = kind
 
     def keep_finished(self, seconds: float) -> None:
         """For how long finished recipients are remembered from now on; 0: not at all."""
@@ -389,6 +399,9 @@ class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
             entries, damaged = result
             if damaged:
                 self._submit(SetAside(damaged)).addErrback(seen)
+            for entry in entries:
+                if isinstance(entry, StoredEntry):
+                    entry.entry.share = share_of(self._share_by, entry.envelope, entry.source)
             return entries
 
         return self._ask(reader, query).addCallback(found)
