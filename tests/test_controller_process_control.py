@@ -6,7 +6,7 @@ import pytest
 
 from jobctl.control.requests import Restart, Shutdown
 from jobctl.controller.process_control import FAREWELL, Again
-from jobctl.errors import UsageError
+from jobctl.errors import StoreError, UsageError
 from tests.controller_case import World
 
 
@@ -16,14 +16,14 @@ def world() -> World:
 
 
 def restart(world, component=""):
-    return world.operate("restart", Restart(component=component))
+    return world.do(world.operate("restart", Restart(component=component)))
 
 
 def test_stop_answers_first(world):
     """Whoever asks for the end has his answer before it comes."""
     ends = []
     world.controller.process_control.end = lambda: ends.append(world.clock.seconds())
-    answer = world.operate("shutdown", Shutdown())
+    answer = world.do(world.operate("shutdown", Shutdown()))
     assert answer == {"pid": os.getpid(), "started": world.controller.started}
     world.turn()
     assert ends == []
@@ -81,3 +81,12 @@ def test_rights_given_up(monkeypatch):
     monkeypatch.setenv("LISTEN_FDS", "1")
     with pytest.raises(UsageError, match="as it was started"):
         Again()()
+
+
+def test_on_record(world):
+    """Who stopped or restarted what is on record; a store that fails keeps nobody from stopping."""
+    restart(world, "out")
+    acts = world.do(world.store.memory.acts(limit=10))
+    assert [(act.who, act.what, act.subject) for act in acts] == [("ann", "restart", "out")]
+    world.store.broken = {"write_act": StoreError("disk")}
+    assert world.do(world.operate("shutdown", Shutdown()))["pid"] == os.getpid()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from jobctl.control.requests import QmCancel, QmClean, QmHold, QmOperations, QmTop, Undo
+from jobctl.control.requests import QmCancel, QmClean, QmHold, QmOperations, QmTop, Top, Undo
 from jobctl.controller import searches
 from jobctl.errors import UsageError
 from jobctl.mail.entry import Lasting
@@ -190,3 +190,19 @@ def test_refused(world, operation, request_, why):
     with pytest.raises(UsageError, match=why):
         ask(world, operation, request_)
     assert "scan" not in world.store.calls
+
+
+def test_looking_changes_nothing(world):
+    """Counting, searching and comparing leave everything on the disk as it is."""
+    for n in range(7):
+        world.accept(f"u{n}@b.example", content=SPAM)
+    world.job(credit=3)
+    disk = world.store.memory.disk
+    before = msgspec.json.encode([list(disk.entries.values()), disk.lines])
+    for operation, request in (
+        ("qm_top", QmTop(parts={"content": Stretch(), "to": Stretch()})),
+        ("qm_clean", QmClean(texts={"content": "click"}, min_length=1, action="look")),
+        ("top", Top()),
+    ):
+        ask(world, operation, request)
+    assert msgspec.json.encode([list(disk.entries.values()), disk.lines]) == before

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from jobctl.control.operations import Caller
 from jobctl.control.requests import Restart, Shutdown
 from jobctl.control.selection import matching_channels
-from jobctl.errors import UsageError
+from jobctl.errors import StoreError, UsageError
 
 log = Logger()
 
@@ -33,22 +33,32 @@ class ProcessControl:
         self.end: Callable[[], None] = lambda: None
         self.again: Callable[[], None] = lambda: None
 
-    def shutdown(self, request: Shutdown, caller: Caller, stream: Any) -> dict[str, Any]:
+    async def shutdown(self, request: Shutdown, caller: Caller, stream: Any) -> dict[str, Any]:
+        await self._note(caller, "stop", "job_controller")
         log.info("stopped by {who}", who=caller.name)
         return self._over()
 
-    def restart(self, request: Restart, caller: Caller, stream: Any) -> dict[str, Any]:
+    async def restart(self, request: Restart, caller: Caller, stream: Any) -> dict[str, Any]:
         component = request.component.lower()
         if component in EVERYTHING:
             self.again()
+            await self._note(caller, "restart", "job_controller")
             log.info("restarted by {who}", who=caller.name)
             return {**self._over(), "replaced": []}
         channels = self._meant(component)
+        await self._note(caller, "restart", component)
         services = self._at.services.replace(channels)
         jobs = self._replace_masters(channels) if component != SERVERS else []
         log.info("{what} restarted by {who}", what=component, who=caller.name)
         self._at.dispatch.kick()
         return {"pid": os.getpid(), "replaced": [*services, *jobs]}
+
+    async def _note(self, caller: Caller, what: str, subject: str) -> None:
+        """On record; but a disk that is full must not keep the daemon from being stopped."""
+        try:
+            await self._at.acts.note(caller.name, what, subject, uid=caller.uid)
+        except StoreError as why:
+            log.error("{what} cannot be put on record: {why}", what=what, why=str(why))
 
     def _meant(self, component: str) -> list[str]:
         """Channels whose programs are meant by ``dispatcher``, a service, or a channel with wildcards."""
