@@ -82,9 +82,14 @@ def translate(parser: argparse.ArgumentParser, argv: list[str]) -> list[str]:
         if commands is not None and _is_mode(word):
             continue
         option, equals, value = _option(parser, word)
-        if not equals and left and _takes_value(parser, option):
-            # Joined, so that a value that begins with a dash is a value.
-            equals, value = "=", left.pop(0)
+        if not equals:
+            action = parser._option_string_actions.get(option)
+            if action is not None and action.nargs is None and left:
+                # Joined, so that a value that begins with a dash is a value.
+                equals, value = "=", left.pop(0)
+            elif action is not None and action.nargs == "?" and action.const is not None:
+                # Its value only ever comes with an equals sign: what follows is another word.
+                equals, value = "=", str(action.const)
         done.append(f"{option}{equals}{value}")
     return done + operands
 
@@ -162,8 +167,3 @@ def _named(parser: argparse.ArgumentParser, name: str) -> list[str]:
         if option.startswith(name)
     }
     return sorted(found.values())
-
-
-def _takes_value(parser: argparse.ArgumentParser, option: str) -> bool:
-    action = parser._option_string_actions.get(option)
-    return action is not None and action.nargs is None
