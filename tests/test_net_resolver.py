@@ -36,6 +36,11 @@ peer.example. 60 A 192.0.2.11
 later.example. 60 A 192.0.2.12
 mail.example.org. 60 A 192.0.2.13
 only.example. 60 MX 10 mail.example.org.
+inner.example. 60 A 10.1.2.3
+mixed.example. 60 A 169.254.1.1
+mixed.example. 60 A 198.51.100.1
+mixed.example. 60 AAAA 64:ff9b::7f00:1
+mixed.example. 60 AAAA fd00::1
 v6.example. 60 AAAA 2001:db8::6
 odd.example. 60 A 0.0.0.0
 odd.example. 60 A 224.0.0.1
@@ -72,7 +77,10 @@ class ResolverTests(TestCase):
         hosts = self.mktemp()
         with open(hosts, "w") as file:
             file.write("192.0.2.77 here.example here # a comment\nnonsense line\n2001:db8::77 here.example\n")
-        self.resolver = Resolver(reactor, (self.server.address,), (0.7,), HostsFile(hosts))
+        self.own: set[str] = set()
+        self.resolver = Resolver(
+            reactor, (self.server.address,), (0.7,), HostsFile(hosts), lambda address: address in self.own
+        )
 
     @inlineCallbacks
     def tearDown(self) -> Any:
@@ -137,6 +145,35 @@ class ResolverTests(TestCase):
             orders.add(tuple(addresses(hops)))
             self.assertEqual(sorted(addresses(hops)), sorted(addresses(first)))
         self.assertGreater(len(orders), 1)
+
+    @inlineCallbacks
+    def test_our_own_address_among_the_exchangers(self) -> Any:
+        """
+        Whatever an exchanger is called: when it is this host, only better ones are tried, and without
+        one the mail would come back here: it fails at once, and nothing is connected to.
+        """
+        self.own = {"192.0.2.2"}
+        hops = yield self.hops("two.example")
+        self.assertEqual(addresses(hops), ["192.0.2.1"])
+        self.own = {"192.0.2.1"}
+        yield self.fails("two.example", NoSuchHost, "5.4.6")
+        self.own = {"192.0.2.3"}
+        yield self.fails("plain.example", NoSuchHost, "5.4.6")
+        hops = yield self.hops("plain.example", port=26)
+        self.assertEqual(addresses(hops), ["192.0.2.3"])
+        hops = yield self.hops("plain.example", gateway="plain.example")
+        self.assertEqual(addresses(hops), ["192.0.2.3"])
+
+    @inlineCallbacks
+    def test_private_addresses(self) -> Any:
+        """Nobody's DNS leads our connections into our own network, unless the operator allows it."""
+        yield self.fails("inner.example", DnsTrouble, "4.4.4")
+        hops = yield self.hops("mixed.example")
+        self.assertEqual(addresses(hops), ["198.51.100.1"])
+        for how in ({"private": True}, {"port": 26}, {"gateway": "inner.example"}):
+            hops = yield self.hops("inner.example", **how)
+            self.assertEqual(addresses(hops), ["10.1.2.3"])
+        yield self.fails("inner.example", DnsTrouble, "4.4.4", port=26, private=False)
 
     @inlineCallbacks
     def test_null_mx(self) -> Any:
@@ -214,9 +251,9 @@ class ResolverTests(TestCase):
     @inlineCallbacks
     def test_thousand_addresses(self) -> Any:
         """A thousand addresses are a hundred at most, or MAX_A_RECORDS."""
-        hops = yield self.hops("many.example")
+        hops = yield self.hops("many.example", private=True)
         self.assertEqual(len(hops), 100)
-        hops = yield self.hops("many.example", options={"max_a_records": 2})
+        hops = yield self.hops("many.example", private=True, options={"max_a_records": 2})
         self.assertEqual(len(hops), 2)
 
     @inlineCallbacks

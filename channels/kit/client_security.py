@@ -40,17 +40,20 @@ class ClientSecurity:
             except ValueError as why:
                 raise CannotStart(str(why), EX_CONFIG) from None
 
-    def session(self, destination: str, name: str, address: str, port: int) -> ClientTlsSession:
+    def session(
+        self, destination: str, name: str, address: str, port: int, source: str = ""
+    ) -> ClientTlsSession:
         """
         For one connection; a former session with the very same peer is resumed where possible.
 
+        :param source: Our own address.
         :param destination: What was asked for; ``name``: the host connected to, whose certificate counts.
         """
         channel = self._channel
         assert self._tls is not None  # else TLS is not wanted
         name = channel.tls_server_name or name
         user = self.credentials.user if self.credentials is not None else ""
-        key = (destination, name, address, port, self.policy, user, channel.interfaceaddress)
+        key = (destination, name, address, port, self.policy, user, source)
         return self._tls.session(name, key)
 
     def keep(self, session: ClientTlsSession) -> None:

@@ -8,12 +8,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
 from twisted.internet.defer import ensureDeferred
 
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.tcp.assignment import Assignment, report
-from channels.tcp.stream import FULL, Connecting, Stream
+from channels.tcp.race import Race
+from channels.tcp.stream import FULL, Stream
 from jobctl.jobprotocol.frames import Ask, Event, Work
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
 from jobctl.smtp.client import ClientDialogue
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 # Pieces of a large message that may be on their way or in memory while it is sent.
 WINDOW = 4
-# RFC 5321 gives none; the same as Postfix's smtp_connect_timeout.
-CONNECT_TIMEOUT = 30.0
 # How long a connection without work is kept for what may come.
 KEEP_IDLE = 10.0
 # For the reply to QUIT: nothing depends on it.
@@ -52,10 +52,11 @@ class Connection:
         self.idle = False
         self.dialogue: ClientDialogue | None = None
         self._stream: Stream | None = None
-        self._connecting: Connecting | None = None
+        self._race: Race | None = None
         self._hops: deque[NextHop] = deque()
         self._hop: NextHop | None = None
         self._transport = ""
+        self._own_address = ""
         self._only_unconnected = True
         self._may_last_resort = self.pool.channel.lastresort is not None
         self._open: dict[str, Assignment] = {}
@@ -118,10 +119,14 @@ class Connection:
             else:
                 self._unreachable(reply, status)
             return
-        self._connect(self._hops.popleft())
+        # All addresses of the host at once: one that is dead costs no time.
+        hops = [self._hops.popleft()]
+        while self._hops and self._hops[0].name == hops[0].name:
+            hops.append(self._hops.popleft())
+        self._connect(hops)
 
-    def _connect(self, hop: NextHop, helo_only: bool = False, in_clear: bool = False) -> None:
-        self._hop = hop
+    def _connect(self, hops: list[NextHop], helo_only: bool = False, in_clear: bool = False) -> None:
+        self._hop = hops[0]
         self._touched = self.pool.now
         channel = self.pool.channel
         security = self.pool.security
@@ -136,21 +141,23 @@ class Connection:
             must_auth=security.must_auth,
         )
 
-        def connected(skt: socket.socket) -> None:
-            self._connecting = None
+        def connected(skt: socket.socket, answered: NextHop) -> None:
+            race, self._race = self._race, None
+            if race is not None:
+                self._hops.extendleft(reversed(race.left))
+            self._hop = answered
             self._greeted_by(skt, config)
 
         def failed(why: str) -> None:
-            self._connecting = None
+            self._race = None
             if not self._ended:
-                where = f"TCP|||{hop.address}|{hop.port}"
-                self.pool.link.send(Event(event="failed", transport=where, text=f"{hop.name}: {why}"))
-                self._next_hop(f"connect to {hop.name} [{hop.address}]:{hop.port}: {why}", "4.4.1")
+                self._next_hop(why, "4.4.1")
 
-        source = channel.interfaceaddress
-        if source is not None and (":" in source) != (":" in hop.address):
-            source = None
-        self._connecting = Connecting(self.pool.reactor, (hop.address, hop.port), source, connected, failed)
+        def lost(tried: NextHop, why: str) -> None:
+            where = f"TCP|||{tried.address}|{tried.port}"
+            self.pool.link.send(Event(event="failed", transport=where, text=f"{tried.name}: {why}"))
+
+        self._race = Race(self.pool.reactor, hops, self.pool.sources.towards, connected, failed, lost)
 
     def _greeted_by(self, skt: socket.socket, config: ClientConfig) -> None:
         self._only_unconnected = False
@@ -164,6 +171,9 @@ class Connection:
             name = self._hop.name
             self._transcript = Transcript(True, lambda line: say(f"{name} {line}"))
             self._transcript.note(f"connected: {self._transport}")
+        self._own_address = own[0]
+        if (called := self.pool.sources.helo.get(own[0])) is not None:
+            config = msgspec.structs.replace(config, helo=called)
         self.dialogue = ClientDialogue(config)
         self._stream = Stream(self.pool.reactor, skt, self)
         if self.pool.channel.implicit_tls:
@@ -172,7 +182,9 @@ class Connection:
     def _start_tls(self) -> None:
         stream, hop = self._stream, self._hop
         assert stream is not None and hop is not None
-        self._tls = self.pool.security.session(self.destination.name, hop.name, hop.address, hop.port)
+        self._tls = self.pool.security.session(
+            self.destination.name, hop.name, hop.address, hop.port, self._own_address
+        )
         stream.start_tls(self._tls)
 
     def stream_secured(self) -> None:
@@ -211,19 +223,13 @@ class Connection:
                 self.dialogue.tls_failed(why if why.startswith("TLS: ") else f"TLS: {why}")
             self.dialogue.lost(why)
             self.pump()
-            if (
-                not self._ended
-                and self._connecting is None
-                and self._stream is None
-                and self.since is not None
-            ):
+            if not self._ended and self._race is None and self._stream is None and self.since is not None:
                 self._end()
 
     def expire(self, now: float) -> None:
         """Called each sweep: end what has lasted too long."""
-        if self._connecting is not None:
-            if now - self._touched > CONNECT_TIMEOUT:
-                self._connecting.fail("timed out")
+        if self._race is not None:
+            self._race.expire()
             return
         if self.dialogue is None:
             return
@@ -335,11 +341,11 @@ class Connection:
         self.dialogue = None
         self._tell("rejected", text=event.reply)
         if event.retry_with_helo:
-            self._connect(hop, helo_only=True)
+            self._connect([hop], helo_only=True)
         elif event.retry_in_clear:
             # Once, and said: whoever reads the log may want to know who cannot do TLS.
             say(f"{hop.name} [{hop.address}]: {event.reply}; tls_policy may: sending in the clear")
-            self._connect(hop, in_clear=True)
+            self._connect([hop], in_clear=True)
         elif event.permanent:
             self._unreachable(event.reply, event.status, permanent=True)
         else:
@@ -422,9 +428,9 @@ class Connection:
         """The controller is gone: whatever has not been sent to the end never will be."""
         self._ended = True
         self._quitting = True
-        connecting, self._connecting = self._connecting, None
-        if connecting is not None:
-            connecting.fail("given up")
+        race, self._race = self._race, None
+        if race is not None:
+            race.give_up()
         stream, self._stream = self._stream, None
         if stream is not None:
             if all(assignment.dotted for assignment in self._open.values()):

@@ -11,6 +11,7 @@ from channels.kit.reactor_link import ReactorLink
 from channels.tcp.assignment import Assignment
 from channels.tcp.connection import Connection
 from channels.tcp.destination import Destination
+from channels.tcp.sources import Sources
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Ask, Message, Report
 from jobctl.net.resolver import Resolver
@@ -49,6 +50,7 @@ class Pool:
         self.channel = channel
         self.resolver = resolver
         self.security = security
+        self.sources = Sources(channel)
         self.loop = loop
         self._quiet = quiet
         self.now = time.monotonic()

@@ -74,6 +74,30 @@ PROTOCOL: tuple[Key, ...] = (
         field="interfaceaddress",
         default="any",
     ),
+    valued(
+        "sourceaddresses",
+        Kind.WORDS,
+        "Addresses that connections come from in turn, each with the name it greets with: "
+        "`192.0.2.1=out1.example.net`.",
+        field="sourceaddresses",
+        low=1,
+        default="interfaceaddress",
+    ),
+    flag(
+        "privateaddresses",
+        "Names in the DNS may lead to private addresses.",
+        field="private",
+        value=True,
+        groups=("private",),
+        default="off on port 25 without daemon, else on",
+    ),
+    flag(
+        "noprivateaddresses",
+        "Names in the DNS never lead to private addresses.",
+        field="private",
+        value=False,
+        groups=("private",),
+    ),
     *flags(
         "ehlo",
         "ehlo",
@@ -98,13 +122,15 @@ PROTOCOL: tuple[Key, ...] = (
         default="0",
         source="AG63",
     ),
-    *inert_flags(
-        "CHUNKING (BDAT) is not spoken yet",
-        {"chunkingclient": "Send content with BDAT.", "chunkingserver": "Offer CHUNKING."},
-        groups={"chunkingclient": ("chunkingclient",), "chunkingserver": ("chunkingserver",)},
+    flag(
+        "chunkingclient",
+        "Send with BDAT where CHUNKING is offered.",
+        groups=("chunkingclient",),
+        default="on",
     ),
-    flag("nochunkingclient", "Never send BDAT.", groups=("chunkingclient",), default="on"),
-    flag("nochunkingserver", "Do not offer CHUNKING.", groups=("chunkingserver",), default="on"),
+    flag("chunkingserver", "Offer CHUNKING.", groups=("chunkingserver",), default="on"),
+    flag("nochunkingclient", "Never send BDAT.", groups=("chunkingclient",)),
+    flag("nochunkingserver", "Do not offer CHUNKING.", groups=("chunkingserver",)),
     flag(
         "loopcheck",
         "A next hop whose XLOOP is our own is no next hop: mail goes back.",

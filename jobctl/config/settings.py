@@ -133,6 +133,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     mx: str = "defaultmx"  # nonrandommx, randommx, nomx, defaultmx, nodns
     nameservers: tuple[str, ...] = ()
     interfaceaddress: str | None = None
+    sourceaddresses: tuple[str, ...] = ()
+    private: bool | None = None  # whether names may lead to private addresses; None: not on port 25
     lastresort: str | None = None
     ehlo: str | None = None  # ehlo, checkehlo, noehlo
     refuseehlo: bool = False

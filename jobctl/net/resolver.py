@@ -3,7 +3,8 @@
 import ipaddress
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from jobctl.config.settings import ChannelSettings
 from jobctl.net.dns_errors import DnsTrouble, NoSuchHost
 from jobctl.net.dns_hosts import HostsFile, parse_server, system_servers
 from jobctl.net.dns_lookup import TIMEOUTS, DnsLookup, wire_name
+from jobctl.net.own_addresses import is_own, is_private
 
 # Addresses tried for one host in all, whatever its records say (Postfix: smtp_mx_address_limit).
 MAX_HOPS = 100
@@ -39,6 +41,7 @@ class Resolver:
     Find next hops by the ``mx`` keywords of a channel.
 
     :param nameservers: ``ip``, ``ip:port`` or ``[v6]:port``; none: those of resolv.conf.
+    :param own: Whether an address is this machine's.
     :raises ValueError: One of them is no address.
     """
 
@@ -48,11 +51,13 @@ class Resolver:
         nameservers: tuple[str, ...] = (),
         timeouts: Sequence[float] = TIMEOUTS,
         hosts: HostsFile | None = None,
+        own: Callable[[str], bool] = is_own,
     ) -> None:
         self._reactor = reactor
         self._lookup = DnsLookup(
             reactor, [parse_server(text) for text in nameservers] or system_servers(), timeouts
         )
+        self._own = own
         self._hosts = hosts if hosts is not None else HostsFile()
 
     async def next_hops(self, host: str, channel: ChannelSettings) -> list[NextHop]:
@@ -73,7 +78,10 @@ class Resolver:
         )
         exchangers = await self._exchangers(name, channel) if wants_mx else []
         if not exchangers:
-            return _hops([(name, await self._addresses(name))], channel)
+            found = await self._addresses(name)
+            if direct(name, channel) and any(self._own(address) for address in found):
+                raise NoSuchHost("5.4.6", f"mail for {name} loops back to this host")
+            return _public(name, _hops([(name, found)], channel), channel)
         return await self._exchanger_hops(name, exchangers, channel)
 
     async def reverse(self, address: str) -> str | None:
@@ -90,8 +98,8 @@ class Resolver:
         """Give up what is kept open between questions."""
         self._lookup.close()
 
-    async def _exchangers(self, name: str, channel: ChannelSettings) -> list[str]:
-        """Names of the mail exchangers in the order to try; empty when the host has no MX record."""
+    async def _exchangers(self, name: str, channel: ChannelSettings) -> list[tuple[int, str]]:
+        """Preferences and names of the mail exchangers in the order to try; empty when the host has no MX record."""
         try:
             records = await self._lookup.records(name, dns.MX)
         except (NoSuchHost, DnsTrouble):
@@ -110,22 +118,34 @@ class Resolver:
         return _better_than_us(name, found, channel)[: max(1, min(channel.options.max_mx_records, 32))]
 
     async def _exchanger_hops(
-        self, name: str, exchangers: list[str], channel: ChannelSettings
+        self, name: str, exchangers: list[tuple[int, str]], channel: ChannelSettings
     ) -> list[NextHop]:
         hops: list[NextHop] = []
+        looking = direct(name, channel)
         trouble: DnsTrouble | None = None
         for at in range(0, len(exchangers), _AT_A_TIME):
             group = exchangers[at : at + _AT_A_TIME]
-            asked = [ensureDeferred(self._addresses_or_why(target)) for target in group]
-            for target, found in zip(group, await gatherResults(asked), strict=True):
+            asked = [ensureDeferred(self._addresses_or_why(target)) for _, target in group]
+            answers = await gatherResults(asked)
+            ours = [
+                preference
+                for (preference, _), found in zip(group, answers, strict=True)
+                if looking and isinstance(found, list) and any(self._own(address) for address in found)
+            ]
+            for (preference, target), found in zip(group, answers, strict=True):
+                if ours and preference >= min(ours):
+                    # Ourselves, and whoever is not preferred to us (RFC 5321 section 5.1).
+                    continue
                 if isinstance(found, list):
                     hops += _hops([(target, found)], channel)
                 elif isinstance(found, DnsTrouble):
                     trouble = found
-            if len(hops) >= MAX_HOPS:
+            if ours and not hops and trouble is None:
+                raise NoSuchHost("5.4.6", f"mail for {name} loops back to this host")
+            if ours or len(hops) >= MAX_HOPS:
                 break
         if hops:
-            return hops[:MAX_HOPS]
+            return _public(name, hops[:MAX_HOPS], channel)
         # The domain exists and names exchangers: that none has an address may well be mended.
         raise trouble or DnsTrouble(f"no mail exchanger of {name} has an address", "4.4.4")
 
@@ -137,25 +157,28 @@ class Resolver:
 
     async def _addresses(self, name: str) -> list[str]:
         """
-        Addresses by the hosts file, then A and AAAA records, IPv4 first.
+        Addresses by the hosts file, then A and AAAA records, in turn and IPv4 first.
 
-        IPv4 first, because where IPv6 leads nowhere each try would cost a connect timeout.
+        In turn, so that where one family leads nowhere the other is tried next (RFC 8305 section 4).
         """
         if known := self._hosts.addresses(name):
             return known
         v4 = ensureDeferred(self._records_or_why(name, dns.A))
         v6 = ensureDeferred(self._records_or_why(name, dns.AAAA))
-        found: list[str] = []
+        families: list[list[str]] = []
         whys: list[NoSuchHost | DnsTrouble] = []
         for answer in await gatherResults([v4, v6]):
             if isinstance(answer, tuple):
-                found += [
-                    text
-                    for record in answer
-                    if (text := _usable(socket.inet_ntop(_family(record), record.address)))
-                ]
+                families.append(
+                    [
+                        text
+                        for record in answer
+                        if (text := _usable(socket.inet_ntop(_family(record), record.address)))
+                    ]
+                )
             else:
                 whys.append(answer)
+        found = [text for row in zip_longest(*families) for text in row if text is not None]
         if found:
             return list(dict.fromkeys(found))
         for why in sorted(whys, key=lambda why: isinstance(why, NoSuchHost)):
@@ -193,7 +216,30 @@ class Resolver:
         return list(found)
 
 
-def _better_than_us(name: str, found: list[tuple[int, str]], channel: ChannelSettings) -> list[str]:
+def direct(name: str, channel: ChannelSettings) -> bool:
+    """Whether a name is a recipient's host on the Internet's port, not one that the operator has named."""
+    named = {host.lower() for host in (channel.gateway, channel.lastresort) if host}
+    return channel.port == 25 and name not in named
+
+
+def _public(name: str, hops: list[NextHop], channel: ChannelSettings) -> list[NextHop]:
+    """
+    Without private addresses, where names must not lead to any: whoever has a domain could reach our own hosts.
+
+    :raises DnsTrouble: There are no others; it may well be mended.
+    """
+    allowed = channel.private if channel.private is not None else not direct(name, channel)
+    if allowed:
+        return hops
+    public = [hop for hop in hops if not is_private(hop.address)]
+    if not public:
+        raise DnsTrouble(f"{name} leads to private addresses only (privateaddresses allows them)", "4.4.4")
+    return public
+
+
+def _better_than_us(
+    name: str, found: list[tuple[int, str]], channel: ChannelSettings
+) -> list[tuple[int, str]]:
     """
     Leave out ourselves and whatever is not preferred to us (RFC 5321 section 5.1).
 
@@ -201,8 +247,8 @@ def _better_than_us(name: str, found: list[tuple[int, str]], channel: ChannelSet
     """
     own = [preference for preference, target in found if target == channel.local_host.lower()]
     if not own or channel.port != 25:
-        return [target for _, target in found]
-    better = [target for preference, target in found if preference < min(own)]
+        return found
+    better = [(preference, target) for preference, target in found if preference < min(own)]
     if not better:
         raise NoSuchHost("5.4.6", f"mail for {name} loops back to this host")
     return better
