@@ -42,14 +42,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def race(clock: Clock, told: list[Any], hops: list[NextHop] = HOPS) -> Race:
-    return Race(
-        clock,
-        hops,
-        lambda address: None,
-        lambda skt, hop: told.append((skt, hop.address)),
-        told.append,
-        lambda hop, why: None,
-    )
+    def connected(skt: Any, hop: NextHop) -> None:
+        told.append((skt, hop.address))
+
+    return Race(clock, hops, lambda address: None, connected, told.append, lambda hop, why: None)
 
 
 def test_a_silent_address_is_not_waited_for(told: list[Any]) -> None:
