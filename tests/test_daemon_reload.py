@@ -166,3 +166,30 @@ def test_a_port_that_comes_and_goes(tmp_path):
             assert smtp.noop()[0] == 250, "the session goes on"
             with pytest.raises(ConnectionRefusedError):
                 smtplib.SMTP("127.0.0.1", port)
+
+
+def test_a_service_of_a_generic_channel(tmp_path):
+    """It accepts by the new settings; its sessions, a program each, go on when it is no more."""
+    with Daemon(tmp_path, CONFIGURATION) as daemon:
+        text = daemon.config.read_text()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        service = (
+            '\n[channel.test_smtp_in]\nofficial_host_name = "generic"\nsmtp = true\n'
+            f'[dispatcher.service.GENERIC]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n'
+            'channel = "test_smtp_in"\nmax_conns = 1\n'
+        )
+        daemon.config.write_text(text + service)
+        assert daemon.command("reload").returncode == 0
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as first:
+            with pytest.raises(smtplib.SMTPConnectError):
+                smtplib.SMTP("127.0.0.1", port, timeout=60)
+            daemon.config.write_text(text + service.replace("max_conns = 1", "max_conns = 2"))
+            assert daemon.command("reload").returncode == 0
+            with smtplib.SMTP("127.0.0.1", port, timeout=60) as second:
+                daemon.config.write_text(text)
+                assert daemon.command("reload").returncode == 0
+                with pytest.raises(ConnectionRefusedError):
+                    smtplib.SMTP("127.0.0.1", port)
+                assert (first.noop()[0], second.noop()[0]) == (250, 250)
