@@ -116,7 +116,8 @@ class Reloads:
 
     async def _reload(self, who: str, dry_run: bool) -> Outcome:
         path: str = self._at.settings.path
-        self.tell(True)
+        if not dry_run:
+            self.tell(True)
         try:
             read: Settings = await maybeDeferred(self.read)
             self._go_on()
@@ -141,7 +142,8 @@ class Reloads:
             )
             return Outcome(path, applied=False, problems=why.problems)
         finally:
-            self.tell(False)
+            if not dry_run:
+                self.tell(False)
         self._tell(who, path, found)
         await self._put_on_record(who, path, found)
         return Outcome(path, applied=True, changes=rows)
