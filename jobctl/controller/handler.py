@@ -95,6 +95,17 @@ class JobHandler:
             self._greeted(job, frame)
         elif kind is Event:
             self._books.event(job, frame)
+            # Generic programs have one connection each: a line costs nothing beside the program.
+            if job.spec.channel.transport is not None:
+                log.info(
+                    "{job}: {channel} connection {event} {transport} {application} {text}",
+                    job=job.id,
+                    channel=job.spec.channel.name,
+                    event=frame.event,
+                    transport=frame.transport,
+                    application=frame.application,
+                    text=frame.text,
+                )
         elif kind is Alive:
             self.work_told(job, frame.work)
 
