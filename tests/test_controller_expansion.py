@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobctl.control.requests import QmRelease, QmStart, QmStop
+from jobctl.control.requests import Explain, QmRelease, QmStart, QmStop
 from jobctl.errors import StoreError
 from jobctl.jobprotocol.frames import Accepted, Submit
 from jobctl.mail.entry import Lasting
@@ -73,6 +73,16 @@ def test_a_crash_before_it_is_routed(world):
     world.close()
 
 
+def test_only_where_it_ends_a_mailbox_has_had_it(world):
+    """Delivered-To is looked at when it is known where the recipients go."""
+    content = b"Delivered-To: a@b.example\r\n" + CONTENT
+    send(world, *FOUR, content=content)
+    world.turn(1)
+    assert places(world) == EXPANDED
+    assert all(stored.state is Lasting.QUEUED for stored in world.queued())
+    world.close()
+
+
 def test_who_leads_nowhere_is_told(world):
     """The others get it, the sender is told of the one, in the same commit."""
     send(world, *FOUR, "x@nowhere.test")
@@ -94,9 +104,11 @@ def test_nobody_leads_anywhere(world):
 def test_the_channel_can_be_stopped(world):
     """As any other; started again it goes on."""
     world.do(world.operate("qm_stop", QmStop(channel="reprocess")))
-    send(world, *FOUR)
+    (id,) = send(world, *FOUR)
     world.turn(100)
     assert places(world) == [("reprocess", "", 4)]
+    causes = world.do(world.operate("explain", Explain(message=id)))["causes"]
+    assert [cause["code"] for cause in causes] == ["stopped"]
     world.do(world.operate("qm_start", QmStart(channel="reprocess")))
     world.turn(1)
     assert places(world) == EXPANDED

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from jobctl.config.places import Place, of_channel, of_pool, of_program, of_rule, place_of
+from jobctl.config.settings import REPROCESS
 from jobctl.explaining.facts import Cause, Facts
 from jobctl.mail.envelope import Priority
 
@@ -51,7 +52,7 @@ def _gone(facts: Facts) -> Cause | None:
 
 def _no_program(facts: Facts) -> Cause | None:
     name = facts.entry.channel
-    if facts.channel.master_command or name not in facts.settings.channels:
+    if facts.channel.master_command or name not in facts.settings.channels or name == REPROCESS:
         return None
     place = of_program(facts.settings, name, "master_command")
     return Cause("no_program", f"channel {name} has no master program", place=place)

@@ -1,6 +1,6 @@
 """With what priority, from when on, and whether at all for now, new mail is tried."""
 
-from jobctl.config.settings import ChannelSettings
+from jobctl.config.settings import REPROCESS, ChannelSettings
 from jobctl.mail.entry import Lasting, NewEntry
 from jobctl.mail.envelope import Priority, Recipient
 from jobctl.mail.hints import Hints
@@ -54,6 +54,8 @@ def new_entry(
 
 def delivers_finally(channel: ChannelSettings) -> bool:
     """Whether what the channel takes has arrived: mailboxes and programs, but not the next hop's SMTP server."""
+    if channel.name == REPROCESS:
+        return False
     return channel.maildir is not None or channel.lmtp or channel.smtp == "nosmtp"
 
 
