@@ -618,6 +618,24 @@ def test_completion(jobctl, shell):
     assert status == 0 and any("summarize" in line for line in out)
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("jobctl qm directory --where rcpt.d", "rcpt.domain"),
+        ("jobctl qm delete --where 'age>1h_and_send", "age>1h and sender|age>1h and sender.domain"),
+        ("jobctl hold where sou", "source|source.ip"),
+    ],
+)
+def test_a_shell_completes_selectors(jobctl, tmp_path, line, found):
+    """Fields, in a quoted selector too, by a real shell."""
+    script = tmp_path / "completion.bash"
+    script.write_text("\n".join(jobctl("completion", "bash")[1]))
+    words = " ".join('"' + word.replace("_", " ") + '"' for word in line.split())
+    ask = f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _shtab_jobctl"
+    shell = ["bash", "-c", f'. {script}; {ask}; IFS="|"; echo "${{COMPREPLY[*]}}"']
+    assert subprocess.run(shell, capture_output=True, text=True).stdout.startswith(found)
+
+
 # What goes wrong -> exit status and a word of the one line that is said.
 TROUBLE = [
     (("qm", "hold", "nosuch"), exits.NO_INPUT, "no message nosuch"),

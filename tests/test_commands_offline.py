@@ -87,6 +87,9 @@ class FakeQueue:
     def overdue(self, hosts):
         return [0] * len(hosts)
 
+    def note(self, who, uid, what, subject, text):
+        self.noted = [what, subject, text]
+
     def set_stopped(self, channel, stopped, author):
         if stopped:
             self.marked[channel] = (author, NOW)
@@ -200,6 +203,9 @@ def test_real_queue(place, capsys):
     assert run(capsys, "qm", "stop", "tcp_local")[0] == 0
     rows = json.loads("".join(run(capsys, "qm", "summarize", "--json")[1]))
     assert [row["stopped"] for row in rows] == [False, True]
+    rows = json.loads("".join(run(capsys, "qm", "audit", "--json")[1]))
+    assert (rows[0]["what"], rows[0]["subject"], rows[0]["text"]) == ("stop", "tcp_local", "tcp_local")
+    assert run(capsys, "qm", "audit", "--json", "--who", "nobody-else")[1] == ["[]"]
     with OfflineQueue(str(place / "queue"), lambda: NOW):
         status, _, err = run(capsys, "qm", "start", "tcp_local")
         assert status == exits.TEMPORARY and "another process has the queue open" in err[-1]

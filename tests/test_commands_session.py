@@ -205,6 +205,11 @@ COMPLETIONS = [
     (["nosuch"], "", []),
     (["date"], "", []),
     (["hold"], "-reason=t", []),
+    (["hold", "-where='age>1h"], "an", ["and "]),
+    (["hold", "-where='age>1h", "and"], "rcpt.d", ["rcpt.domain"]),
+    (["hold", "--where", "'age>1h", "and"], "state=h", ["state=held "]),
+    (["hold"], "-where='sender.l", ["-where='sender.local"]),
+    (["hold", "-where='age>1h'"], "Q2", ["Q2 "]),
 ]
 
 

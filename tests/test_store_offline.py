@@ -51,10 +51,15 @@ class OfflineQueueTests(SynchronousTestCase):
         with self.queue() as queue:
             queue.set_stopped("tcp_local", True, "ann")
             queue.set_stopped("l", False, "ann")
+            queue.note("ann", 1000, "stop", "tcp_*", "tcp_local")
+            queue.note("ann", 1000, "start", "l", "l")
+            self.assertEqual([act.number for act in queue.acts()], [2, 1])
             self.assertEqual(queue.stopped(), {"tcp_local": ("ann", NOW + 5)})
         self.store.open()
         self.assertEqual(self.reactor.wait(self.store.stopped()), {"tcp_local": ("ann", NOW + 5)})
         self.assertEqual(self.reactor.wait(self.store.fetch([self.first]))[0].envelope.recipients, (ANN,))
+        acts = [(act.who, act.what, act.subject, act.text) for act in self.reactor.wait(self.store.acts())]
+        self.assertEqual(acts, [("ann", "start", "l", "l"), ("ann", "stop", "tcp_*", "tcp_local")])
         self.reactor.wait(self.store.close())
 
     def test_refused_while_the_daemon_runs(self) -> None:

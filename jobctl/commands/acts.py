@@ -1,10 +1,13 @@
 """``jobctl undo``, ``jobctl qm operations|cancel|audit``: what operators have done, and taking it back."""
 
+from typing import Any
+
 from jobctl.commands import exits
 from jobctl.commands.bulk import carry_out
 from jobctl.commands.context import Context
 from jobctl.commands.output import Column, count, text, when, write, write_json, write_table
 from jobctl.commands.parser import Commands, command
+from jobctl.commands.without_daemon import ask_or_read
 
 _ACT = (
     Column("Number", "number", count, right=True),
@@ -26,6 +29,8 @@ _AUDIT = (
     Column("State", "stage"),
     Column("Done", "done", count, right=True),
 )
+# More acts than are kept.
+_ALL = 1_000_000
 # Keys of an act that are left out where they have their usual value.
 _USUAL = {
     "subject": "",
@@ -120,7 +125,19 @@ def cancel(context: Context) -> int:
 def audit(context: Context) -> int:
     """Who did what."""
     args = context.args
-    rows = [_USUAL | row for row in context.call("qm.audit", who=args.who, what=args.what, limit=args.limit)]
+
+    def read(store: Any) -> list[dict[str, Any]]:
+        import msgspec
+
+        rows = [
+            msgspec.to_builtins(act)
+            for act in store.acts(limit=_ALL)
+            if args.who in (None, act.who) and args.what in (None, act.what)
+        ]
+        return rows[: args.limit] if args.limit else rows
+
+    keys = {"who": args.who, "what": args.what, "limit": args.limit}
+    rows = [_USUAL | row for row in ask_or_read(context, "qm.audit", keys, read)]
     if context.json:
         write_json(rows)
     else:

@@ -9,6 +9,23 @@ _EXAMPLES = """\
   eval "$(jobctl completion bash)"
   jobctl completion zsh > ~/.zfunc/_jobctl"""
 
+# Completes the last word of a selector, which is one word of the shell when it is in quotes.
+_SELECTORS = {
+    "bash": """\
+_jobctl_selector() {
+  local text="${1#[\\'\\"]}"
+  local word="${text##*[ (]}"
+  compgen -P "${text%"$word"}" -W "WORDS" -- "$word"
+}
+""",
+    "zsh": """\
+_jobctl_selector() {
+  compset -P '*[ (]'
+  compadd -S '' -- WORDS
+}
+""",
+}
+
 
 def register(commands: Commands) -> None:
     """Make the command known."""
@@ -21,6 +38,10 @@ def completion(context: Context) -> int:
     import shtab
 
     from jobctl.commands.main import build_parser
+    from jobctl.selection.fields import FIELDS
 
-    write(shtab.complete(build_parser("jobctl"), shell=context.args.shell))
+    words = " ".join([*(field.name for field in FIELDS), "and", "or", "not"])
+    shell = context.args.shell
+    preamble = _SELECTORS[shell].replace("WORDS", words)
+    write(shtab.complete(build_parser("jobctl"), shell=shell, preamble=preamble))
     return exits.OK

@@ -6,7 +6,7 @@ from jobctl.commands import exits
 from jobctl.commands.bulk import report, tell_failures, watched
 from jobctl.commands.context import Context
 from jobctl.commands.output import Column, count, text, when, write, write_json, write_table, yes
-from jobctl.commands.parser import Commands, command, family
+from jobctl.commands.parser import Commands, command, complete_selector, family
 from jobctl.errors import UsageError
 
 _RULES = (
@@ -37,7 +37,9 @@ def register(commands: Commands) -> None:
         description="Hold new mail that a selector means as it comes in, until the rule expires or is removed, "
         "over restarts too. 'qm held' shows what is held and by which rule.",
     )
-    parser.add_argument("where", metavar="SELECTOR", help="what is meant (docs/selectors.md)")
+    complete_selector(
+        parser.add_argument("where", metavar="SELECTOR", help="what is meant (docs/selectors.md)")
+    )
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for lists and the record")
     parser.add_argument("--expires", metavar="DURATION", help="end of the rule from now: 90m, 2h, PT2H")
     parser.add_argument(

@@ -81,8 +81,14 @@ def add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
 
 def add_where(parser: Any) -> None:
     """The option that says which messages are meant."""
-    parser.add_argument(
+    option = parser.add_argument(
         "--where",
         metavar="SELECTOR",
         help="only messages that this means, such as 'rcpt.domain=example.com and age>1h' (docs/selectors.md)",
     )
+    complete_selector(option)
+
+
+def complete_selector(option: Any) -> None:
+    """What the shell completes an argument with, see :mod:`jobctl.commands.completion`."""
+    option.complete = dict.fromkeys(("bash", "zsh"), "_jobctl_selector")

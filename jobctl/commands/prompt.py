@@ -11,6 +11,7 @@ from jobctl.commands import exits
 from jobctl.commands.context import Context
 from jobctl.commands.session import Leave, Session
 from jobctl.errors import JobctlError
+from jobctl.selection.words import continued
 
 PROMPT = "qm.maint> "
 # Lines kept in the history file.
@@ -127,6 +128,9 @@ def candidates(
     command = commands.get(before[0].lower()) or (commands[meant[0]] if len(meant) == 1 else None)
     if command is None:
         return []
+    selector = _selector_begun(before)
+    if selector is not None:
+        return [found[len(selector) :] for found in continued(selector + text)]
     if text.startswith("-"):
         return _options(command, text, channels)
     if before[-1] in ("-channel", "--channel"):
@@ -138,10 +142,22 @@ def candidates(
     return [word + " " for word in known if word.startswith(text)]
 
 
+def _selector_begun(before: list[str]) -> str | None:
+    """What stands before the word in a selector whose quotes are not closed yet."""
+    line = " ".join([*before, ""])
+    for option in ("-where=", "--where ", "-where "):
+        _, found, value = line.rpartition(option)
+        if found and value[:1] in ("'", '"') and value[0] not in value[1:]:
+            return value[1:]
+    return None
+
+
 def _options(command: argparse.ArgumentParser, text: str, channels: list[str]) -> list[str]:
     """Options in the spelling that was begun: ``-noenvelope`` or ``--no-envelope``, ``-channel=NAME``."""
     name, equals, value = text.partition("=")
     if equals:
+        if name.lstrip("-") == "where" and value[:1] in ("'", '"'):
+            return [f"{name}={value[0]}{found}" for found in continued(value[1:])]
         if name.lstrip("-") != "channel":
             return []
         return [f"{name}={channel} " for channel in channels if channel.startswith(value)]

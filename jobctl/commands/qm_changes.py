@@ -34,12 +34,16 @@ def start_or_stop(context: Context) -> int:
 
     def write_down(store: Any) -> dict[str, list[str]]:
         import getpass
+        import os
 
         names = channels_meant(context, pattern)
         marked = set(store.stopped())
         changed = names if stop else [name for name in names if name in marked]
+        author = getpass.getuser()
+        if changed:
+            store.note(author, os.getuid(), verb, pattern, " ".join(changed))
         for name in changed:
-            store.set_stopped(name, stop, getpass.getuser())
+            store.set_stopped(name, stop, author)
         return {"channels": changed}
 
     result = ask_or_read(context, f"qm.{verb}", {"channel": pattern}, write_down)

@@ -8,9 +8,10 @@ from typing import Self, TypeVar
 
 from jobctl.accounts.history import Search
 from jobctl.errors import StoreError
+from jobctl.mail.acts import Act
 from jobctl.mail.entry import Attempt, Finished, StoredEntry
 from jobctl.mail.remains import Remains
-from jobctl.store import reading
+from jobctl.store import reading, reading_acts
 from jobctl.store.changes import Changes
 from jobctl.store.content import ContentFiles
 from jobctl.store.disk import Disk
@@ -118,11 +119,30 @@ class OfflineQueue:
     def remembered(self, topic: str) -> dict[str, str]:
         return self._ask(lambda connection: reading.remembered(connection, topic))
 
+    def acts(self, before: int | None = None, limit: int = 100) -> list[Act]:
+        return self._ask(lambda connection: reading_acts.acts(connection, before, limit))
+
+    def note(self, who: str, uid: int, what: str, subject: str, text: str) -> None:
+        """
+        Put on record what is done next.
+
+        :raises StoreError: It cannot be recorded.
+        """
+        newest = self.acts(limit=1)
+        now = self._clock()
+        act = Act(newest[0].number + 1 if newest else 1, now, who, what, subject, text, uid=uid, ended=now)
+        changes = Changes()
+        changes.act(act.number, microseconds(now), encode(act).decode(), 0)
+        self._apply(changes)
+
     def set_stopped(self, channel: str, stopped: bool, author: str) -> None:
         """:raises StoreError: It could not be made durable; nothing changed."""
         changes = Changes()
         record = encode((name(channel), name(author), microseconds(self._clock())))
         changes.stop(channel, record if stopped else None)
+        self._apply(changes)
+
+    def _apply(self, changes: Changes) -> None:
         try:
             changes.apply(self._connection)
         except sqlite3.Error as why:
