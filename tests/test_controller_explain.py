@@ -416,7 +416,8 @@ def test_others_go_before_it():
     (id,) = world.accept("last@y.example", priority=Priority.NONURGENT)
     row = explain(world, id)
     (cause,) = [cause for cause in row["causes"] if cause["code"] == "behind"]
-    assert cause["text"].startswith("3 messages of y.example go before it, and 1 of other hosts")
+    assert cause["text"].startswith("3 messages of a.example to y.example go before it, and 1 of other")
+    assert cause["where"] == "job_controller.fair_share (default)"
     assert any("nonurgent" in note for note in row["notes"])
     world.close()
 

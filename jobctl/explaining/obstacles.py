@@ -191,14 +191,17 @@ def _behind(facts: Facts) -> Cause | None:
     insight = facts.insight
     if not _ready(facts):
         return None
-    others = insight.channel.ready - insight.host.ready
-    if insight.ahead == 0 and others <= 0:
+    if insight.ahead == 0 and not insight.others:
         return None
     ahead = "very many" if insight.ahead is None else str(insight.ahead)
-    text = f"{ahead} messages of {facts.host} go before it"
-    if others > 0:
-        text += f", and {others} of other hosts have their turns in between"
-    return Cause("behind", text)
+    whose = f"{insight.share} to {facts.host}" if insight.share else facts.host
+    text = f"{ahead} messages of {whose} go before it"
+    if insight.others:
+        text += f", and {insight.others} of other senders and hosts have their turns in between"
+    place = place_of(facts.settings, ("job_controller", "share", insight.share, "weight"))
+    if not place.line:
+        place = place_of(facts.settings, ("job_controller", "fair_share"))
+    return Cause("behind", text, place=place)
 
 
 def _in_store(facts: Facts) -> Cause | None:

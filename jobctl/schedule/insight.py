@@ -82,7 +82,9 @@ class Insight(msgspec.Struct, frozen=True):
     :ivar due: When its own time comes, or came.
     :ivar opening: When the delivery window of its priority opens; in the past: it is open.
     :ivar changing: An operator has taken it away and something is still to happen.
-    :ivar ahead: Ready entries of its host that go before it; ``None``: very many.
+    :ivar share: Of whose part of the channel it is.
+    :ivar ahead: Ready entries of its host and share that go before it; ``None``: very many.
+    :ivar others: Ready entries of other hosts and shares, whose turns are in between.
     :ivar complete: Memory has all there is.
     """
 
@@ -94,7 +96,9 @@ class Insight(msgspec.Struct, frozen=True):
     changing: bool
     run: str | None
     job: str | None
+    share: str
     ahead: int | None
+    others: int
     complete: bool
     host: HostInsight
     channel: ChannelInsight
@@ -110,6 +114,7 @@ def insight(memory: Memory, pools: Pools, complete: bool, entry: QueueEntry, now
     queue = memory.channels.get(entry.channel)
     host = None if queue is None else queue.hosts.get(entry.host)
     view = outlook(memory, entry, now)
+    ahead, lane = _ahead(item, host)
     return Insight(
         place="" if item is None else _PLACES.get(item.state, ""),
         state=view.state,
@@ -119,7 +124,9 @@ def insight(memory: Memory, pools: Pools, complete: bool, entry: QueueEntry, now
         changing=item is not None and item.removed,
         run=None if item is None else item.run,
         job=item.job.id if item is not None and item.job is not None else None,
-        ahead=_ahead(item, host),
+        share=entry.share if item is None else item.entry.share,
+        ahead=ahead,
+        others=max((0 if queue is None else queue.ready) - lane, 0),
         complete=complete,
         host=HostInsight() if host is None else _host(host),
         channel=_channel(memory, pools, queue or ChannelQueue(_unknown(entry.channel))),
@@ -130,14 +137,16 @@ def _unknown(name: str) -> ChannelSettings:
     return ChannelSettings(name=name, official_host_name=name, local_host="")
 
 
-def _ahead(item: Item | None, host: HostQueue | None) -> int | None:
-    if item is None or host is None or item.state != READY:
-        return 0
-    if host.ready > MOST_COUNTED:
-        return None
-    records = host.records()
-    mine = next((rank for rank, other in records if other is item), 0)
-    return sum(1 for rank, _ in records if rank < mine)
+def _ahead(item: Item | None, host: HostQueue | None) -> tuple[int | None, int]:
+    """How many of its share and host go before it, and how many there are."""
+    lane = None if item is None or host is None else host.lanes.get(item.entry.share)
+    if item is None or lane is None or item.state != READY:
+        return 0, 0
+    if len(lane.heap) > MOST_COUNTED:
+        return None, len(lane.heap)
+    ranks = [rank for rank, other in lane.heap if other.state == READY]
+    mine = next((rank for rank, other in lane.heap if other is item), 0)
+    return sum(rank < mine for rank in ranks), len(ranks)
 
 
 def _host(host: HostQueue) -> HostInsight:
