@@ -87,19 +87,21 @@ def test_much_in_one_turn_does_not_fill_memory(tmp_path: Path) -> None:
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No half line stays; what is lost is told once and counted; when there is room the log goes on."""
-    reactor = clock()
-    file = LogFile(str(tmp_path / "x"), reactor)
+    reactor, now = clock(), [0.0]
+    file = LogFile(str(tmp_path / "x"), reactor, monotonic=lambda: now[0])
     file.append("before")
     turn(reactor)
-    monkeypatch.setattr(os, "write", FullDisk(3))
     with capturedLogs() as events:
-        for _ in range(5):
-            file.append("there is no room for this")
+        # A short line fits now and then, which is no end of the trouble.
+        for text in ("there is no room for this", "yes") * 5:
+            monkeypatch.setattr(os, "write", FullDisk(4))
+            file.append(text)
             turn(reactor)
-        monkeypatch.undo()
+            monkeypatch.undo()
+        now[0] += log_file.CALM
         file.append("after")
         turn(reactor)
-    assert (tmp_path / "x").read_text() == "before\nafter\n"
+    assert (tmp_path / "x").read_text() == "before\n" + "yes\n" * 5 + "after\n"
     assert file.lost == 5
     assert [event["log_level"] for event in events] == [LogLevel.error, LogLevel.info]
     assert events[1]["count"] == 5

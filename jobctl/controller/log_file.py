@@ -12,6 +12,8 @@ log = Logger()
 
 # Seconds between looks whether the file is still where it was.
 LOOK = 1.0
+# Seconds without a failure after which it is written again.
+CALM = 60.0
 # Octets that may wait for one turn's end; more are written at once.
 MOST = 1024 * 1024
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -44,6 +46,7 @@ class LogFile:
         self._descriptor = -1
         self._looked = 0.0
         self._failing = 0
+        self._failed = 0.0
 
     def append(self, line: str) -> None:
         """Have a line written at the end of this turn; it has no line end."""
@@ -70,7 +73,8 @@ class LogFile:
         except OSError as why:
             self._cannot(why, len(lines) - 1)
         else:
-            if self._failing:
+            # A disk that is nearly full takes a line now and then: that is no end of the trouble.
+            if self._failing and self._monotonic() - self._failed >= CALM:
                 log.info(
                     "{path} is written again; {count} lines are lost", path=self.path, count=self._failing
                 )
@@ -108,6 +112,7 @@ class LogFile:
 
     def _cannot(self, why: OSError, count: int) -> None:
         self.lost += count
+        self._failed = self._monotonic()
         if not self._failing:
             log.error(
                 "{path} cannot be written, its lines are lost until it can: {why}",
