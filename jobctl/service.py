@@ -44,7 +44,8 @@ class Options(usage.Options):
             "c",
             None,
             "The configuration file (else JOBCTL_CONFIG, ./jobctl.toml, or the built-in default)",
-        ]
+        ],
+        ["json-log", None, None, "Write the log as JSON lines into this file, too (else json_log)"],
     ]
     optFlags = [
         ["first-message", None, "When ready, send one message through the generic channel and show it"]
@@ -77,6 +78,7 @@ class JobctlService(Service):
     background is told that it runs.
 
     :param terminal: A descriptor of ours to complain to while starting, -1: standard error.
+    :param json_log: File for events as JSON lines, before what the settings say.
     :param background: Whoever started it waits for a word, and is told by an exception.
     """
 
@@ -86,11 +88,13 @@ class JobctlService(Service):
         first_message: bool = False,
         terminal: int = -1,
         background: bool = False,
+        json_log: str = "",
     ) -> None:
         self.settings = settings
         self._first_message = first_message
         self._terminal = terminal
         self._background = background
+        self._json_log = json_log
         self._failed = False
         self.controller: Controller | None = None
         self._control: ControlFactory | None = None
@@ -126,6 +130,7 @@ class JobctlService(Service):
         self._clock = SteadyClock(reactor)
         self._clock.install()
         controller = self.controller = Controller(reactor, self.settings, monotonic=time.monotonic)
+        controller.json_log_file = self._json_log
         path = os.path.abspath(self.settings.path)
         reloads = controller.reloads
         # In a thread: a file of hundreds of channels takes a tenth of a second, and mail goes on.
@@ -264,7 +269,14 @@ def makeService(options: Options) -> JobctlService:
     background = bool(twistd) and not (twistd["nodaemon"] or twistd["debug"])
     # In the background twistd takes standard error away; until the daemon has started, what is wrong is said here.
     terminal = os.dup(2) if background else -1
-    service = JobctlService(settings, options["first-message"], terminal, background)
+    json_log = options["json-log"]
+    service = JobctlService(
+        settings,
+        options["first-message"],
+        terminal,
+        background,
+        os.path.abspath(json_log) if json_log else "",
+    )
     watch_hang_up(service)
     return service
 

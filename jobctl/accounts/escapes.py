@@ -52,3 +52,15 @@ def _character(one: str) -> str:
     if number < 0x100:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def one_line(line: str) -> str:
+    """What JSON leaves as it is, and a terminal or a reader of lines does not: only in texts can it be."""
+    return line if line.isprintable() else "".join(map(_json_escaped, line))
+
+
+def _json_escaped(one: str) -> str:
+    if one.isprintable():
+        return one
+    octets = one.encode("utf-16-be")
+    return "".join(f"\\u{octets[at]:02x}{octets[at + 1]:02x}" for at in range(0, len(octets), 2))

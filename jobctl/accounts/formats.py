@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from jobctl.accounts.escapes import MOST, field, text, xml
+from jobctl.accounts.escapes import MOST, field, one_line, text, xml
 from jobctl.accounts.records import ConnectionRecord, MailRecord, blocks
 from jobctl.config.log_options import APPLICATION, SYSTEM, TRANSPORT, LogSettings
 
@@ -249,23 +249,11 @@ def _bounded(value: str) -> str:
 
 
 def _json(element: str, values: list[str | int], selected: list[tuple[str, bool]]) -> str:
-    return _one_line(_encode({element: _object(values, selected)}).decode())
+    return one_line(_encode({element: _object(values, selected)}).decode())
 
 
 def _flat_json(element: str, values: list[str | int], selected: list[tuple[str, bool]]) -> str:
-    return _one_line(_encode({"el": element, **_object(values, selected)}).decode())
-
-
-def _one_line(line: str) -> str:
-    """What JSON leaves as it is, and a terminal or a reader of lines does not: only in texts can it be."""
-    return line if line.isprintable() else "".join(map(_escaped, line))
-
-
-def _escaped(one: str) -> str:
-    if one.isprintable():
-        return one
-    octets = one.encode("utf-16-be")
-    return "".join(f"\\u{octets[at]:02x}{octets[at + 1]:02x}" for at in range(0, len(octets), 2))
+    return one_line(_encode({"el": element, **_object(values, selected)}).decode())
 
 
 _WRITERS: dict[int, Callable[[str, list[str | int], list[tuple[str, bool]]], str]] = {

@@ -189,8 +189,9 @@ def _controller(given: Table, directory: str, weights: dict[str, int]) -> JobCon
     }
     known = JobControllerSettings.__struct_fields__
     fields.update({name: found.value for name, found in given.items() if name in known})
-    for name in ("queue_directory", "control_socket", "log_directory"):
-        fields[name] = absolute(directory, fields[name])
+    for name in ("queue_directory", "control_socket", "log_directory", "json_log"):
+        if name in fields:
+            fields[name] = absolute(directory, fields[name])
     fields["share"] = weights
     return JobControllerSettings(**fields)
 

@@ -48,6 +48,7 @@ CONTROLLER = KeyTable(
         _key("queue_directory", Kind.TEXT, "Where the queue lies, relative to this file.", "var/queue"),
         _key("control_socket", Kind.TEXT, "The socket that commands use.", "var/control.sock"),
         _key("log_directory", Kind.TEXT, "Where logs are written.", "var/log"),
+        _key("json_log", Kind.TEXT, "File for the daemon's log as JSON lines, too, relative to this file."),
         _key(
             "max_cache_messages",
             Kind.INTEGER,

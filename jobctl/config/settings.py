@@ -284,6 +284,7 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar audit_keep: Seconds for which it is remembered what operators did.
     :ivar free_space: Octets that must stay free on the queue's disk for new mail to be accepted.
     :ivar fair_share: One of :data:`jobctl.mail.share.KINDS`; ``share``: weights by the name of the share.
+    :ivar json_log: Path of the daemon's log as JSON lines, ``""``: none.
     :ivar log_rollover: Minutes after midnight, local time; -1: never.
     :ivar history_retention: Seconds for which finished messages can be looked up.
     """
@@ -299,6 +300,7 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float = 30
     fair_share: str = "sender_domain"
     share: dict[str, int] = {}
+    json_log: str = ""
     log_rollover: int = 30
     history_retention: float = 30 * 86400
     undo_window: float = 600

@@ -24,6 +24,7 @@ from jobctl.controller.handler import JobHandler
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.hot import HotMessages
 from jobctl.controller.intake import Intake
+from jobctl.controller.json_log import JsonLog
 from jobctl.controller.judging import Judging
 from jobctl.controller.live_changes import LiveChanges
 from jobctl.controller.notices import Notices
@@ -63,6 +64,7 @@ class Controller:
     :ivar jobs: Running jobs by id, attached ones included.
     :ivar starting: Master jobs asked for and not yet running, by id.
     :ivar started: Epoch seconds.
+    :ivar json_log_file: Where the command line wants events as JSON, before what the settings say.
     :ivar configured: The settings as the configuration has them; ``settings``: with the operators' changes.
     :ivar gone: Names of channels that are not configured (any more) and may have mail.
     :param store: jobctl.interfaces.IMessageStore; ``None``: SQLite in the settings' queue directory.
@@ -92,6 +94,8 @@ class Controller:
         self.dispatch = Dispatch(
             reactor, settings, self.store, self.scheduler, self.hot, self.jobs, self.start_job
         )
+        self.json_log = JsonLog(reactor)
+        self.json_log_file = ""
         self.books = Books(reactor.seconds)
         self.transaction_log = TransactionLog(settings, reactor)
         self.books.books.append(self.transaction_log)
@@ -190,7 +194,11 @@ class Controller:
 
         :raises jobctl.errors.StoreError: It cannot be had.
         """
+        self._write_events()
         self.store.open()
+
+    def _write_events(self) -> None:
+        self.json_log.write_to(self.json_log_file or self.settings.controller.json_log)
 
     async def start(self) -> None:
         """
@@ -365,6 +373,7 @@ class Controller:
             lambda: self.store.keep_free(settings.controller.free_space),
             lambda: self.store.share_by(settings.controller.fair_share),
             lambda: self.store.keep_finished(settings.controller.history_retention),
+            self._write_events,
             lambda: self.transaction_log.reconfigure(settings),
             self.transaction_log.reopen,
             lambda: self.supervisor.reconfigure(self._supervision(), resolver),
@@ -413,3 +422,4 @@ class Controller:
         self.transaction_log.stop()
         await self.counters.stop()
         await self.store.close()
+        self.json_log.stop()
