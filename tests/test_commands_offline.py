@@ -1,5 +1,6 @@
 """The commands that work on the queue itself while no daemon runs."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -180,7 +181,6 @@ def test_what_needs_the_daemon(fake, capsys):
     """Commands that need the daemon say that it does not run."""
     for words in (
         ("qm", "hold", "a1"),
-        ("qm", "read", "a1"),
         ("qm", "jobs"),
         ("cache", "view"),
         ("process",),
@@ -231,6 +231,33 @@ def test_explain_without_a_daemon(place, capsys):
     assert row["next"] == "when the Job Controller runs again" and row["next_attempt"] is None
     assert "421 refused" in row["causes"][3]["text"]
     assert run(capsys, "explain", "Q99")[0] == exits.NO_INPUT
+
+
+def test_contents_without_a_daemon(place, capsys):
+    """What is in the messages can be counted and read from the queue itself, large messages too."""
+    reactor = PumpReactor()
+    store = SQLiteStore(reactor, str(place / "queue"), free_space=0)
+    store.open()
+    large = b"Subject: large one\r\n\r\n" + b"x" * 200_000 + b"\r\n"
+    (small,) = reactor.wait(store.enqueue(submission(source=Source("tcp_local", user="ann"))))
+    (id,) = reactor.wait(store.enqueue(submission(content=large)))
+    reactor.wait(store.close())
+    status, out, err = run(capsys, "qtop", "-min_count=1", "--json")
+    assert status == 0 and "from the queue itself" in err[0]
+    values = json.loads(out[0])["parts"][0]["values"]
+    assert values == [{"count": 1, "value": "large one"}, {"count": 1, "value": "x"}]
+    assert run(capsys, "qtop", "-directory_tree", "tcp_local")[2] == []
+    status, out, err = run(capsys, "qm", "read", id)
+    assert status == 0 and "from the queue itself" in err[0] and "Subject: large one" in out
+    row = json.loads("".join(run(capsys, "qm", "read", "-content", "--json", id)[1]))
+    assert base64.b64decode(row["content_base64"]) == large
+    assert len(run(capsys, "qm", "read", "-channel=*", "-all", "--json")[1]) == 2
+    assert run(capsys, "qm", "read", "Q99")[0] == exits.NO_INPUT
+    rows = json.loads("".join(run(capsys, "qm", "dir", "-owner=ann", "-match=AND", "--json")[1]))
+    assert [row["id"] for row in rows] == [small]
+    words = ("qm", "dir", '-owner=a"n*', "--where", "age>1h or age<1h", "--json")
+    assert run(capsys, *words)[1] == ["[]"]
+    assert run(capsys, "qclean", "-from=<>")[0] == exits.UNAVAILABLE
 
 
 def test_rows():

@@ -15,6 +15,7 @@ from jobctl.commands import exits
 from jobctl.commands.listing import Listing
 from jobctl.commands.main import build_parser, main
 from jobctl.commands.prompt import candidates, history_path
+from jobctl.control.refusals import unknown_id
 from jobctl.errors import UsageError
 from tests.test_commands_main import ROOT, daemon  # noqa: F401
 
@@ -176,8 +177,30 @@ def test_small_commands(script):
     assert script("", "qm", "date")[1].endswith("00\n")
     assert "usage: jobctl qm directory" in script("help dir\n")[1]
     assert "COMMAND" in script("help\n")[1]
+    assert "usage: jobctl explain" in script("help explain\n")[1]
     assert script("quit\nhold a1\n") == (0, "", "")
     assert script("", "qm", "exit") == (0, "", "")
+
+
+def test_commands_beside(script):
+    """What is of use beside the commands of qm is there, too; numbers count for it as well."""
+    status, out, err = script("dir\nexplain 1\ncache -sync\n")
+    assert (status, err) == (0, "")
+    assert "nothing needs to be synchronised" in out
+
+
+def test_numbers_alone(script):
+    """A number that no listing gave a meaning is told apart from an id."""
+    status, _, err = script("", "qm", "read", "nosuch")
+    assert status == exits.NO_INPUT and "numbers" not in err
+    assert "count at the prompt alone" in str(unknown_id("1,3"))
+
+
+def test_confirm_looking(script):
+    """``read -confirm`` asks; where nobody can be asked it shows nothing."""
+    status, out, err = script("", "qm", "read", "-confirm", "a1")
+    assert (status, out) == (exits.USAGE, "") and "show a1" in err
+    assert script("", "qm", "history", "-noconfirm", "a1")[0] == 0
 
 
 def test_json_for_all(script):
@@ -189,7 +212,7 @@ def test_json_for_all(script):
 COMPLETIONS = [
     ([], "di", ["directory "]),
     ([], "H", ["held ", "help ", "history ", "hold "]),
-    (["help"], "su", ["summarize "]),
+    (["help"], "su", ["submit ", "summarize "]),
     (["dir"], "tc", ["tcp_local "]),
     (["directory"], "", ["l ", "tcp_local "]),
     (["dir"], "-noenv", ["-noenvelope "]),
@@ -200,6 +223,8 @@ COMPLETIONS = [
     (["hold"], "-channel=t", ["-channel=tcp_local "]),
     (["hold", "-channel"], "l", ["l "]),
     (["hold"], "Q", ["Q1 ", "Q2 "]),
+    (["explain"], "Q2", ["Q2 "]),
+    ([], "und", ["undo "]),
     (["hold", "1"], "Q2", ["Q2 "]),
     (["h"], "x", []),
     (["nosuch"], "", []),

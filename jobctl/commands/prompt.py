@@ -9,7 +9,7 @@ from typing import Any
 
 from jobctl.commands import exits
 from jobctl.commands.context import Context
-from jobctl.commands.session import Leave, Session
+from jobctl.commands.session import BESIDE, Leave, Session
 from jobctl.errors import JobctlError
 from jobctl.selection.words import continued
 
@@ -121,7 +121,8 @@ def candidates(
     :param before: The words before it.
     :param channels: Names of channels; ``ids``: of the latest listing.
     """
-    commands = _choices(_choices(parser)["qm"])
+    top = _choices(parser)
+    commands = {**_choices(top["qm"]), **{name: top[name] for name in BESIDE}}
     if not before:
         return [name + " " for name in sorted(commands) if name.startswith(text.lower())]
     meant = [name for name in commands if name.startswith(before[0].lower().lstrip("-"))]
@@ -138,7 +139,7 @@ def candidates(
     if before[0].lower() == "help":
         return [name + " " for name in sorted(commands) if name.startswith(text.lower())]
     positional = {action.dest for action in command._actions if not action.option_strings}
-    known = channels if "channel" in positional else ids if "ids" in positional else []
+    known = channels if "channel" in positional else ids if positional & {"ids", "id"} else []
     return [word + " " for word in known if word.startswith(text)]
 
 

@@ -176,7 +176,7 @@ def _list(context: Context, op: str, only_held: bool | None) -> int:
         "sender": args.sender,
         "recipient": args.recipient,
         "match": args.match,
-        "where": args.where,
+        "where": _where(args),
         "limit": args.limit,
     }
 
@@ -271,6 +271,15 @@ def _write_job(row: dict[str, Any]) -> None:
     write(f"    processed messages: {row['processed']}, failed processing attempts: {row['failed']}")
 
 
+def _where(args: argparse.Namespace) -> str | None:
+    """The selector, with ``--owner`` as a part of it."""
+    if args.owner is None:
+        return str(args.where) if args.where is not None else None
+    name = args.owner.replace("\\", "\\\\").replace('"', '\\"').replace("*", "\\*").replace("?", "\\?")
+    owned = f'user="{name}"'
+    return owned if args.where is None else f"({args.where}) and {owned}"
+
+
 def _listing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "channel", nargs="?", metavar="CHANNEL", help="only of this channel; wildcards * and ?"
@@ -279,7 +288,14 @@ def _listing(parser: argparse.ArgumentParser) -> None:
         "--from", dest="sender", metavar="TEXT", help="part of the sender, or wildcards; <> for none"
     )
     parser.add_argument("--to", dest="recipient", metavar="TEXT", help="part of a recipient, or wildcards")
-    parser.add_argument("--match", choices=("and", "or"), default="or", help="with both --from and --to (or)")
+    parser.add_argument(
+        "--match",
+        type=str.lower,
+        choices=("and", "or"),
+        default="or",
+        help="with both --from and --to (or)",
+    )
+    parser.add_argument("--owner", metavar="USER", help="only what this authenticated user has sent")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="no more than N messages")
     add_where(parser)
     _toggle(parser, "--envelope", "sender and recipients")

@@ -1,6 +1,7 @@
 """``jobctl qm history|read``: one message looked at closely."""
 
 import argparse
+import io
 import sys
 import time
 from typing import IO, Any
@@ -11,8 +12,9 @@ from jobctl.commands import exits
 from jobctl.commands.context import Context
 from jobctl.commands.output import Column, printable, sender, text, when, write, write_json, write_table
 from jobctl.commands.parser import Commands, add_where, command
-from jobctl.commands.without_daemon import ask_or_read
-from jobctl.control.refusals import unknown_id
+from jobctl.commands.session import confirm
+from jobctl.commands.without_daemon import ask_or_read, read_the_queue
+from jobctl.control.refusals import NoDaemon, unknown_id
 from jobctl.control.selection import channel_matches
 from jobctl.errors import UsageError
 
@@ -61,6 +63,7 @@ def history(context: Context) -> int:
     """The delivery attempts."""
     args = context.args
     check_chosen(args)
+    _asked(args)
 
     def look(store: Any) -> list[dict[str, Any]]:
         from jobctl.commands.queue_rows import history_rows, selected
@@ -94,21 +97,50 @@ def read(context: Context) -> int:
 
     args = context.args
     check_chosen(args)
-    with context.client() as client:
-        ids = args.ids
-        if args.all or args.where is not None:
-            ids = [row["id"] for row in client.call("qm.directory", channel=args.channel, where=args.where)]
-        for entry in ids:
-            # A pager that is not read on must not keep the daemon waiting.
-            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
-                row: dict[str, Any] = {}
-                for answer, octets in client.stream("qm.read", message=entry, content=args.content):
-                    content.write(octets)
-                    if answer.item is not msgspec.UNSET:
-                        row = answer.item
-                content.seek(0)
-                _show(context, row, content)
+    _asked(args)
+    try:
+        with context.client() as client:
+            keys = {"channel": args.channel, "where": args.where}
+            ids = args.ids or [row["id"] for row in client.call("qm.directory", **keys)]
+            for entry in ids:
+                # A pager that is not read on must not keep the daemon waiting.
+                with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
+                    row: dict[str, Any] = {}
+                    for answer, octets in client.stream("qm.read", message=entry, content=args.content):
+                        content.write(octets)
+                        if answer.item is not msgspec.UNSET:
+                            row = answer.item
+                    content.seek(0)
+                    _show(context, row, content)
+    except NoDaemon:
+        return _read_the_queue(context)
     return exits.OK
+
+
+def _read_the_queue(context: Context) -> int:
+    """
+    While no daemon runs.
+
+    :raises NoDaemon: There is no queue of ours either.
+    """
+    from jobctl.commands.queue_rows import backoffs_of, directory_rows
+    from jobctl.control.requests import QmDirectory
+    from jobctl.mail.header import header_of
+
+    args = context.args
+
+    def show(store: Any) -> int:
+        request = QmDirectory(channel=args.channel, where=args.where)
+        backoffs = backoffs_of(store.host_backoffs())
+        rows = {row["id"]: row for row in directory_rows(store.directory(), request, time.time(), backoffs)}
+        for entry in args.ids or rows:
+            if entry not in rows:
+                raise unknown_id(entry)
+            octets = store.content(entry)
+            _show(context, rows[entry], io.BytesIO(octets if args.content else header_of(octets)))
+        return exits.OK
+
+    return read_the_queue(context, show)
 
 
 def _show(context: Context, row: dict[str, Any], content: IO[bytes]) -> None:
@@ -142,6 +174,16 @@ def _chosen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", metavar="NAME", help="with --all: which channel's; wildcards * and ?")
     parser.add_argument("--all", action="store_true", help="every message of the channel")
     add_where(parser)
+    parser.add_argument(
+        "--confirm", action=argparse.BooleanOptionalAction, help="ask before (without it, never)"
+    )
+
+
+def _asked(args: argparse.Namespace) -> None:
+    """:raises UsageError: It was to be confirmed, and was not."""
+    if args.confirm:
+        what = " ".join(args.ids) or args.where or f"all messages of channel {args.channel}"
+        confirm(f"show {what}")
 
 
 def chosen_keys(args: argparse.Namespace) -> dict[str, Any]:

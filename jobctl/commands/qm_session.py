@@ -8,7 +8,7 @@ from jobctl.commands import exits
 from jobctl.commands.context import Context
 from jobctl.commands.output import write
 from jobctl.commands.parser import Commands, command
-from jobctl.commands.session import Leave, Session
+from jobctl.commands.session import BESIDE, Leave, Session
 from jobctl.errors import UsageError
 
 
@@ -113,8 +113,8 @@ def show_help(context: Context) -> int:
 
     parser = build_parser("jobctl")
     topic = context.args.topic
-    words = ["qm", topic, "--help"] if topic else ["qm", "--help"]
-    parser.parse_args(translate(parser, words))
+    words = [topic] if topic in BESIDE else ["qm", topic] if topic else ["qm"]
+    parser.parse_args(translate(parser, [*words, "--help"]))
     return exits.OK
 
 

@@ -11,6 +11,9 @@ from jobctl.commands.listing import Listing
 from jobctl.commands.spelling import translate
 from jobctl.errors import ConfigError, UsageError
 
+# Commands that can be given at the prompt although they are not of ``qm``.
+BESIDE = ("explain", "undo", "cache", "process", "version", "ledger", "submit", "reload")
+
 
 class Leave(Exception):
     """The session is to end."""
@@ -56,7 +59,7 @@ class Session:
         except ValueError as why:
             return complain([f"{str(why).lower()}: {line.strip()}"], exits.USAGE)
         try:
-            args = self.parser.parse_args(translate(self.parser, ["qm", *words]))
+            args = self.parser.parse_args(translate(self.parser, self._command(words)))
             self._complete(args)
             status: int = args.run(Context(args, self))
             return status
@@ -73,6 +76,10 @@ class Session:
         except SystemExit as end:  # argparse has shown its help
             return end.code if isinstance(end.code, int) else exits.OK
 
+    def _command(self, words: list[str]) -> list[str]:
+        """Commands of ``qm``; others that are of use beside them by their whole name."""
+        return words if words[0].lower() in BESIDE else ["qm", *words]
+
     def _complete(self, args: Any) -> None:
         """What the session knows and the command does not: source, socket, and which messages are meant."""
         for name in ("config", "socket"):
@@ -84,6 +91,8 @@ class Session:
             setattr(args, self.source, True)
         if hasattr(args, "ids"):
             self._choose(args)
+        elif isinstance(getattr(args, "id", None), str):
+            args.id = (self.listing.meant([args.id], None) or [""])[0]
 
     def _choose(self, args: Any) -> None:
         if args.all and args.ids:

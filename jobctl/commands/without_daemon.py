@@ -33,9 +33,23 @@ def ask_or_read(
             answer: T = (ask or context.call)(op, **keys)
             return answer
         except NoDaemon:
-            if getattr(context.args, "database", False) or not _has_queue(context):
-                raise
-            print("jobctl: no Job Controller runs; this is from the queue itself", file=sys.stderr)
+            return read_the_queue(context, read)
+    return _read(context, read)
+
+
+def read_the_queue(context: Context, read: Callable[[Any], T]) -> T:
+    """
+    To be called when there is no daemon: what ``read`` makes of the queue, and a word about it.
+
+    :raises NoDaemon: The daemon was wanted, or there is no queue of ours; what is being handled.
+    """
+    if getattr(context.args, "database", False) or not _has_queue(context):
+        raise
+    print("jobctl: no Job Controller runs; this is from the queue itself", file=sys.stderr)
+    return _read(context, read)
+
+
+def _read(context: Context, read: Callable[[Any], T]) -> T:
     try:
         with context.offline() as store:
             return read(store)

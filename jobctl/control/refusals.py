@@ -36,6 +36,11 @@ def unknown_channel(name: str, known: Iterable[str]) -> UsageError:
 
 def unknown_id(entry: str) -> UsageError:
     """No message has this id, or it has left the queue."""
+    if entry[:1].isdigit():
+        return UsageError(
+            f"{entry} is no id: numbers of a listing count at the prompt alone ('jobctl qm'); ids begin with Q",
+            os.EX_NOINPUT,
+        )
     return UsageError(
         f"there is no message {entry} in the queue: it has left it or never was; see 'jobctl qm directory'",
         os.EX_NOINPUT,

@@ -21,7 +21,7 @@ from jobctl.store.lock import QueueLock
 from jobctl.store.mending import remains
 from jobctl.store.records import encode, microseconds, name
 from jobctl.store.recovery import open_database
-from jobctl.store.scanning import Look, Scanned, scan
+from jobctl.store.scanning import Look, Scanned, beginning, scan
 
 T = TypeVar("T")
 
@@ -97,6 +97,15 @@ class OfflineQueue:
     def inspect(self, id: str) -> reading.Inspected | None:
         found, _ = self._ask(lambda connection: reading.inspect(connection, id))
         return found[0] if found else None
+
+    def content(self, id: str) -> bytes:
+        """Of one entry, as far as it can be read; ``b""``: it is gone."""
+
+        def query(connection: sqlite3.Connection) -> bytes:
+            found, _ = reading.fetch(connection, [id])
+            return beginning(connection, self._files, found[0].message, found[0].entry.size) if found else b""
+
+        return self._ask(query)
 
     def history(self, id: str) -> list[Attempt]:
         return self._ask(lambda connection: reading.history(connection, id))

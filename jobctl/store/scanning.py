@@ -52,14 +52,14 @@ def _beginning(connection: sqlite3.Connection, files: ContentFiles, message: int
     def head(octets: int) -> bytes:
         nonlocal kept
         if len(kept) < octets:
-            kept = _read(connection, files, message, octets)
+            kept = beginning(connection, files, message, octets)
         return kept[:octets]
 
     return head
 
 
-def _read(connection: sqlite3.Connection, files: ContentFiles, message: int, octets: int) -> bytes:
-    """What can be had of it: a file that is gone or cannot be read is the delivery's trouble, not ours."""
+def beginning(connection: sqlite3.Connection, files: ContentFiles, message: int, octets: int) -> bytes:
+    """What can be had of it from its start: a file that cannot be read is the delivery's trouble, not ours."""
     row = connection.execute(
         "SELECT file, substr(content, 1, ?) FROM messages WHERE id = ?", (octets, message)
     ).fetchone()
@@ -73,7 +73,11 @@ def _read(connection: sqlite3.Connection, files: ContentFiles, message: int, oct
     except OSError:
         return b""
     try:
-        return os.read(descriptor, octets)
+        pieces = []
+        while octets and (piece := os.read(descriptor, octets)):
+            pieces.append(piece)
+            octets -= len(piece)
+        return b"".join(pieces)
     except OSError:
         return b""
     finally:
