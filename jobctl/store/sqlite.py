@@ -29,11 +29,8 @@ from jobctl.store.operations import (
     Enqueue,
     Move,
     Operation,
-    Remember,
     Reprioritize,
     SetAside,
-    SetBackoff,
-    SetStopped,
     Settle,
     Swept,
 )
@@ -43,6 +40,7 @@ from jobctl.store.recovery import open_database, recover
 from jobctl.store.scanning import Look, Scanned, scan
 from jobctl.store.set_aside import SetAsideRecords
 from jobctl.store.space import Space
+from jobctl.store.standing import StandingRecords
 from jobctl.store.worker import Outcome, Worker
 from jobctl.store.writer import Writer
 
@@ -55,7 +53,7 @@ _ENOUGH = 100
 
 
 @implementer(IMessageStore)
-class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
+class SQLiteStore(OperatorRecords, StandingRecords, Contents, SetAsideRecords):
     """
     One queue directory, owned by one process.
 
@@ -324,38 +322,12 @@ class SQLiteStore(OperatorRecords, Contents, SetAsideRecords):
         """Finished recipients in the order they left, and where to go on."""
         return self._ask(self._accounts, lambda connection: finished(connection, search, after, limit))
 
-    def set_stopped(self, channel: str, stopped: bool, author: str) -> "Deferred[None]":
-        """Remember that an operator stopped (or started) a channel."""
-        return self._submit(SetStopped(channel, stopped, author, self._clock()))
-
-    def stopped(self) -> "Deferred[dict[str, tuple[str, float]]]":
-        """Stopped channel to (author, since)."""
-        return self._ask(self._schedule, reading.stopped)
-
-    def set_host_backoff(
-        self, channel: str, host: str, failures: int, until: float, reply: str
-    ) -> "Deferred[None]":
-        """Remember a destination's connection failures; ``failures`` 0 forgets."""
-        return self._submit(SetBackoff(channel, host, failures, until, reply))
-
-    def remember(self, topic: str, key: str, value: str | None) -> "Deferred[None]":
-        """Keep JSON text under a topic and a key; ``None`` forgets it."""
-        return self._submit(Remember(topic, key, value))
-
-    def remembered(self, topic: str) -> "Deferred[dict[str, str]]":
-        """Key to JSON text."""
-        return self._ask(self._schedule, lambda connection: reading.remembered(connection, topic))
-
     def inspect(self, id: str) -> "Deferred[reading.Inspected | None]":
         """All that is known of one entry."""
         found: Deferred[list[reading.Inspected]] = self._find(
             self._deliveries, lambda connection: reading.inspect(connection, id)
         )
         return found.addCallback(lambda looks: looks[0] if looks else None)
-
-    def host_backoffs(self) -> "Deferred[list[tuple[str, str, int, float, str]]]":
-        """Channel, host, failures, until, reply."""
-        return self._ask(self._schedule, reading.host_backoffs)
 
     def _submit(self, operation: Operation) -> "Deferred[Any]":
         """
