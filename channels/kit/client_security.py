@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 from channels.kit.startup import EX_CONFIG, CannotStart
 from jobctl.config.settings import ChannelSettings
-from jobctl.sasl.client import Credentials
+from jobctl.net.credentials import read_credentials
 
 if TYPE_CHECKING:
     from jobctl.net.tls_client import ClientTls, ClientTlsSession
-
-# A password is one line; whatever else was named by mistake is not to be sent anywhere.
-_LONGEST_SECRET = 16 * 1024
 
 
 class ClientSecurity:
@@ -28,7 +25,10 @@ class ClientSecurity:
         if channel.implicit_tls and self.policy in ("none", "may"):
             # There is no clear text to fall back to.
             self.policy = "must"
-        self.credentials = read_credentials(channel)
+        try:
+            self.credentials = read_credentials(channel)
+        except ValueError as why:
+            raise CannotStart(str(why), EX_CONFIG) from None
         self.must_auth = channel.sasl_client == "must"
         self._tls: ClientTls | None = None
         if self.policy != "none":
@@ -60,25 +60,3 @@ class ClientSecurity:
         """Its connection is over."""
         if self._tls is not None:
             self._tls.keep(session)
-
-
-def read_credentials(channel: ChannelSettings) -> Credentials | None:
-    """
-    Who we are at the next hop, by ``auth_username`` and ``auth_password_file``.
-
-    :raises CannotStart: The file cannot be read, or is empty.
-    """
-    if channel.auth_username is None or channel.auth_password_file is None or channel.sasl_client == "none":
-        return None
-    path = channel.auth_password_file
-    try:
-        with open(path, encoding="utf-8") as file:
-            secret = file.read(_LONGEST_SECRET).split("\n")[0].strip("\r")
-    except (OSError, UnicodeDecodeError) as why:
-        raise CannotStart(
-            f"auth_password_file {path}: {getattr(why, 'strerror', None) or why}", EX_CONFIG
-        ) from None
-    if not secret:
-        raise CannotStart(f"auth_password_file {path}: its first line is empty", EX_CONFIG)
-    mechanism = channel.auth_mechanism
-    return Credentials(channel.auth_username, secret, mechanism if mechanism == "auto" else mechanism.upper())

@@ -1,6 +1,6 @@
 """``jobctl test``: try the configuration without touching the queue."""
 
-from jobctl.commands import exits, former, mapping_probe, matching, notification_sample, rewriting
+from jobctl.commands import exits, former, mapping_probe, matching, notification_sample, probing, rewriting
 from jobctl.commands.context import Context
 from jobctl.commands.output import printable, write, write_json
 from jobctl.commands.parser import Commands, command, family
@@ -30,6 +30,7 @@ def register(commands: Commands) -> None:
     rewriting.register(subcommands)
     matching.register(subcommands)
     mapping_probe.register(subcommands)
+    probing.register(subcommands)
     notification_sample.register(subcommands)
     former.register_tests(subcommands)
 
