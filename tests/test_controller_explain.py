@@ -615,6 +615,26 @@ def test_who_is_told_in_the_end(world, envelope, text):
     assert text in explain(world, id)["at_expiry"]
 
 
+@pytest.mark.parametrize(
+    ("keyword", "sender", "copied"),
+    [
+        ("sendpost", "ann@a.example", True),
+        ("sendpost", "", True),
+        ("copysendpost", "ann@a.example", True),
+        ("copysendpost", "", False),
+        ("errsendpost", "ann@a.example", False),
+        ("errsendpost", "", True),
+        ("nosendpost", "ann@a.example", False),
+    ],
+)
+def test_whether_the_postmaster_is_told_in_the_end(keyword, sender, copied):
+    """As the channel says."""
+    world = World(configuration=limited(f"{keyword} = true"))
+    (id,) = world.accept("bob@x.example", sender=sender)
+    assert ("postmaster gets a copy" in explain(world, id)["at_expiry"]) is copied
+    world.close()
+
+
 def test_it_may_have_been_delivered_before(world):
     """A final dot went out and no verdict came."""
     (id,) = world.accept("bob@x.example")

@@ -154,6 +154,8 @@ def _ending(facts: Facts) -> Ending:
         text = "it is removed; its sender asked not to be told"
     else:
         text = f"it is returned to {stored.envelope.sender}"
+    if _copied(facts):
+        text += ", and the postmaster gets a copy"
     rule = facts.rule
     life = life_of(facts.channel, entry.priority, rule)
     place = of_channel(facts.settings, entry.channel, f"{word}notices", "notices")
@@ -168,6 +170,13 @@ def _ending(facts: Facts) -> Ending:
         place=place,
         warnings=tuple(entry.born + age for age in life.ages[:-1] if age > entry.warned) if warned else (),
     )
+
+
+def _copied(facts: Facts) -> bool:
+    """Whether the postmaster is told of its end, too (the ``sendpost`` family)."""
+    word = facts.channel.sendpost
+    # Who has no address cannot be told, which is what errsendpost is for.
+    return word == "sendpost" or word == ("copysendpost" if facts.stored.envelope.sender else "errsendpost")
 
 
 def _notes(facts: Facts) -> tuple[str, ...]:
