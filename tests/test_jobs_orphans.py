@@ -1,6 +1,7 @@
 """What programs leave behind outside of their session: it ends with its job, and nothing stays defunct."""
 
 import os
+import subprocess
 from typing import Any
 
 from twisted.internet import process, reactor
@@ -19,6 +20,26 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_children_where_the_kernel_has_no_list_of_them(monkeypatch):
+    """They are found among all processes then."""
+    child = subprocess.Popen(["sleep", "1000"])
+    try:
+        assert child.pid in children()
+        real = os.listdir
+
+        def without(path):
+            if path == "/proc/self/task":
+                raise FileNotFoundError(path)
+            return real(path)
+
+        monkeypatch.setattr(os, "listdir", without)
+        assert child.pid in children()
+        assert os.getpid() not in children()
+    finally:
+        child.kill()
+        child.wait()
 
 
 class OrphanTests(SupervisionCase):
