@@ -281,6 +281,7 @@ def _sample(kind: Kind, key: object) -> str:
         Kind.SECONDS: "3",
         Kind.MOMENT: "3",
         Kind.HOURS: "'08:00-20:00'",
+        Kind.RATE: "'100/PT1M'",
         Kind.DURATIONS: "'PT3M'",
         Kind.AGES: "3",
         Kind.COMMAND: "'x'",
@@ -359,3 +360,19 @@ def test_honoured_means_that_somebody_reads_it() -> None:
         if key.field and key.status is Status.HONOURED and not key.inert and key.name[:2] != "no"
     }
     assert claimed - _words_used() == set()
+
+
+@pytest.mark.parametrize("text", ["100", "0/PT1M", "x/PT1M", "100/", "100/PT0S", "-5/PT1M", "100/x"])
+def test_rates_that_are_none(text: str) -> None:
+    """A rate is a count and a duration greater than nothing; what is not is refused with its place."""
+    assert "rate_per_host" in problem(f'[channel.tcp_local]\nrate_per_host = "{text}"')
+    assert channel('rate_per_host = "100/PT1M"').rate_per_host == (100, 60.0)
+
+
+def test_shares_have_weights() -> None:
+    """A share's weight is for the domain as mail has it, in small letters; nonsense is refused."""
+    given = load('[job_controller]\nfair_share = "user"\n[job_controller.share."Example.COM"]\nweight = 3\n')
+    assert (given.controller.fair_share, given.controller.share) == ("user", {"example.com": 3})
+    assert load("").controller.fair_share == "sender_domain"
+    assert "weight" in problem('[job_controller.share."a.example"]\nweight = 0')
+    assert "fair_share" in problem('[job_controller]\nfair_share = "colour"')

@@ -40,6 +40,10 @@ def check_books(scheduler: Scheduler) -> None:
             assert not host.probing or host.failures
         assert queue.active == sum(host.active for host in queue.hosts.values())
         assert queue.delayed == sum(host.delayed for host in queue.hosts.values())
+        for site in {host.site for host in queue.hosts.values()}:
+            them = [host for host in queue.hosts.values() if host.site is site]
+            assert (site.hosts, site.active) == (len(them), sum(host.active for host in them))
+            assert set(site.busy) == {host for host in them if host.active}
         for share in queue.shares.known.values():
             lanes = [host.lanes[share.name] for host in queue.hosts.values() if share.name in host.lanes]
             mine = Counter(item.state for item in items if item.entry.share == share.name)
@@ -251,6 +255,10 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         else:
             del self.world.store.entries[id]
 
+    @stateful.rule(name=st.sampled_from(CHANNELS), host=st.sampled_from(HOSTS), site=st.sampled_from("pq"))
+    def program_tells_a_site(self, name: str, host: str, site: str) -> None:
+        self.scheduler.host_at(name, host, site)
+
     @stateful.rule(name=st.sampled_from(CHANNELS))
     def operator_retries(self, name: str) -> None:
         self.scheduler.retry_now(name, self.world.now)
@@ -267,11 +275,23 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         self.runs += 1
         self.scheduler.run(name, f"run-{self.runs}", self.world.now)
 
-    @stateful.rule(limit=st.integers(1, 20), depth=st.integers(1, 4))
-    def operator_configures(self, limit: int, depth: int) -> None:
+    @stateful.rule(
+        limit=st.integers(1, 20),
+        depth=st.integers(1, 4),
+        most=st.sampled_from((None, 1, 2)),
+        group=st.booleans(),
+    )
+    def operator_configures(self, limit: int, depth: int, most: int | None, group: bool) -> None:
         self.limit = limit
         changed = self.configuration()
-        changed.channels["tcp_local"] = channel("tcp_local", threaddepth=depth, maxjobs=3)
+        changed.channels["tcp_local"] = channel(
+            "tcp_local",
+            threaddepth=depth,
+            maxjobs=3,
+            max_connections_per_host=most,
+            rate_per_host=None if most is None else (30, 60.0),
+            group_by_mx=group,
+        )
         self.scheduler.reconfigure(changed, self.world.now)
 
     @stateful.rule(seconds=st.sampled_from((0.5, 5, 60, 700, 86400)))

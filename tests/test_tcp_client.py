@@ -332,6 +332,43 @@ def test_last_resort() -> None:
         assert report.verdict is Verdict.DEFERRED and peer.count == 0
 
 
+def test_connections_of_a_host_are_limited() -> None:
+    """With max_connections_per_host a host has no more, however much is in hand, and none is kept idle."""
+    open_now, most, lock = 0, 0, threading.Lock()
+
+    def script(wire: Wire, number: int) -> None:
+        nonlocal open_now, most
+        with lock:
+            open_now += 1
+            most = max(most, open_now)
+        try:
+            serve()(wire, number)
+        finally:
+            with lock:
+                open_now -= 1
+
+    with Peer(script) as peer:
+        with client(peer.port, threaddepth=1, max_connections_per_host=2) as program:
+            for at in range(30):
+                program.send(message(f"E{at}"), BODY)
+            for _ in range(30):
+                assert program.expect(Report).verdict is Verdict.DELIVERED
+            assert program.stop() == 0
+        assert most == 2
+
+
+def test_site_is_told() -> None:
+    """Where mail of a host goes is told with the first report of a connection, if the channel wants to know."""
+    with Peer(serve()) as peer:
+        with client(peer.port, group_by_mx=True) as program:
+            for at in range(3):
+                program.send(message(f"E{at}"), BODY)
+            sites = [program.expect(Report).site for _ in range(3)]
+            assert program.stop() == 0
+        assert sites == ["[127.0.0.1]", "", ""]
+        assert {report.site for report in deliver(peer.port, 2)} == {""}
+
+
 def test_hosts_share_the_connections() -> None:
     """With one connection in all, a host with much mail lets the others have their turn."""
     peers = [Peer(serve(), "127.0.0.1")]

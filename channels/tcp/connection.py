@@ -57,6 +57,7 @@ class Connection:
         self._hop: NextHop | None = None
         self._transport = ""
         self._own_address = ""
+        self._site = ""
         self._only_unconnected = True
         self._may_last_resort = self.pool.channel.lastresort is not None
         self._open: dict[str, Assignment] = {}
@@ -104,6 +105,8 @@ class Connection:
             raise
         else:
             self._hops = deque(hops)
+            if self.pool.channel.group_by_mx:
+                self._site = ",".join(sorted({hop.name.lower() for hop in hops}))
             if not self._ended:
                 self._next_hop("no next hop", "4.4.1")
 
@@ -327,9 +330,10 @@ class Connection:
             self.destination.put_back(assignment)
             return
         remote = self._hop.name if self._hop is not None else ""
-        self.pool.report(
-            report(event.id, event.dispositions, event.scope, event.connection, remote, self._transport)
-        )
+        told = report(event.id, event.dispositions, event.scope, event.connection, remote, self._transport)
+        # Once for each connection.
+        told.site, self._site = self._site, ""
+        self.pool.report(told)
 
     def _session_failed(self, event: SessionFailed) -> None:
         stream, self._stream = self._stream, None

@@ -62,6 +62,9 @@ class Destination:
             return True
         if self._not_before > self.pool.now:
             return False
+        most = self.pool.channel.max_connections_per_host
+        if most is not None and len(self.connections) >= most:
+            return False
         in_hand = len(self.queue) + sum(connection.busy for connection in self.connections)
         return in_hand > self.pool.channel.threaddepth * len(self.connections)
 
@@ -69,7 +72,8 @@ class Destination:
         """A connection has run out of work, or found some again."""
         if connection.idle:
             self.idle.add(connection)
-            self.pool.note_idle(connection)
+            # Where connections are counted, none is kept for what may come: another job may want it.
+            self.pool.note_idle(connection, self.pool.channel.max_connections_per_host is not None)
         else:
             self.idle.discard(connection)
 

@@ -151,9 +151,9 @@ class Pool:
             bool(self._waiting) and connection.since is not None and self.now - connection.since >= FAIR_USE
         )
 
-    def note_idle(self, connection: Connection) -> None:
-        """An idle connection makes room at once for a destination that waits."""
-        if self._waiting:
+    def note_idle(self, connection: Connection, scarce: bool) -> None:
+        """An idle connection makes room at once for a destination that waits, and where they are scarce."""
+        if self._waiting or scarce:
             self.reactor.callLater(0, connection.quit)
 
     def slot_freed(self) -> None:

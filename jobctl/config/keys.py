@@ -36,6 +36,7 @@ class Kind(StrEnum):
     HOURS = "hours of the day"
     TIME_OF_DAY = "HH:MM or never"
     DURATIONS = "durations"
+    RATE = "count/duration"
     AGES = "ages"
     COMMAND = "command"
     PIECES = "texts separated by |"

@@ -130,6 +130,27 @@ QUEUE: tuple[Key, ...] = (
         source="SIMS",
     ),
     valued(
+        "max_connections_per_host",
+        Kind.INTEGER,
+        "Most connections at a time to one destination, by all programs of the channel.",
+        field="max_connections_per_host",
+        low=1,
+        default="as many as it earns by answering",
+    ),
+    valued(
+        "rate_per_host",
+        Kind.RATE,
+        "Most messages to one destination in a time.",
+        field="rate_per_host",
+    ),
+    valued(
+        "group_by_mx",
+        Kind.SWITCH,
+        "Domains whose mail goes to the same mail exchangers count as one destination.",
+        field="group_by_mx",
+        default="false",
+    ),
+    valued(
         "filesperjob",
         Kind.INTEGER,
         "A further job per so many entries, for programs that do one thing at a time; 0: by threaddepth.",

@@ -112,6 +112,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
         own section gives.
     :ivar transport: ``tcp``, ``command:...`` or ``channel:NAME`` for programs that speak on stdio; ``None``
         for programs with sockets of their own.
+    :ivar rate_per_host: Messages in so many seconds.
     :ivar notices: Ages in seconds by priority name; the last one ends the message's life.
     :ivar max_attempts: Counted attempts that end it, ``None``: any number.
     :ivar jitter: Up to this part of a retry interval is added to it.
@@ -160,6 +161,9 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = "DEFAULT"
     maxjobs: int = 100
     threaddepth: int = 10
+    max_connections_per_host: int | None = None
+    rate_per_host: tuple[int, float] | None = None
+    group_by_mx: bool = False
     filesperjob: int = 0
     anon_host: bool = False
     user: str | None = None

@@ -262,6 +262,17 @@ def _durations(key: Key, raw: object) -> object:
     return tuple(durations)
 
 
+def _rate(key: Key, raw: object) -> object:
+    """So many in so many seconds."""
+    count, slash, duration = raw.partition("/") if isinstance(raw, str) else ("", "", "")
+    if not slash or not count.strip().isdecimal() or len(count) > 9 or not int(count):
+        raise ValueError(f"{raw!r} is not a rate such as 100/PT1M")
+    seconds = parse_duration(duration.strip())
+    if seconds <= 0:
+        raise ValueError(f"{raw!r}: in no time")
+    return int(count), seconds
+
+
 def _ages(key: Key, raw: object) -> object:
     ages = []
     for word in raw.split() if isinstance(raw, str) else raw if isinstance(raw, list) else [raw]:
@@ -326,6 +337,7 @@ _CONVERTERS: dict[Kind, Callable[[Key, object], object]] = {
     Kind.TIME_OF_DAY: _time_of_day,
     Kind.DURATIONS: _durations,
     Kind.AGES: _ages,
+    Kind.RATE: _rate,
     Kind.COMMAND: _command,
     Kind.PIECES: _pieces,
     Kind.TABLE: _table,

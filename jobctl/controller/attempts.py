@@ -22,6 +22,8 @@ from jobctl.notification.notice import Original
 
 log = Logger()
 
+# Characters of the name of a site.
+LONGEST_SITE = 512
 # Entries remembered that were given back without a word.
 MOST_GIVEN_BACK = 10_000
 
@@ -141,6 +143,8 @@ class Attempts:
         if frame.scope == "host":
             self._hosts.failed(entry.channel, entry.host, frame.reply, self._seconds())
         elif frame.scope == "recipient":
+            if frame.site:
+                self._scheduler.host_at(entry.channel, entry.host, frame.site[:LONGEST_SITE])
             self._hosts.answered(entry.channel, entry.host, self._seconds())
         elif frame.retry is None:
             return self._pause(entry.id, dispositions)

@@ -121,6 +121,8 @@ class Report(_Frame, tag="report"):
         host is backed off.  ``local``: our own trouble (stopping, no memory); neither.
     :ivar retry: Seconds after which to try again, a hint.
     :ivar connection: Whether the connection can be used again.
+    :ivar site: Where the mail of this host goes, in any words: hosts with the same are one destination
+        (``group_by_mx``).  Once in a while is enough.
     """
 
     id: str
@@ -133,6 +135,7 @@ class Report(_Frame, tag="report"):
     scope: str = "recipient"
     retry: float | None = None
     connection: bool = True
+    site: str = ""
 
 
 class Sent(_Frame, tag="sent"):

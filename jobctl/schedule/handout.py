@@ -63,12 +63,25 @@ class HandOut:
         def take(lane: Lane, job: Job, cls: int, count: int) -> tuple[int, int]:
             return self._take(lane, job, cls, count, now, out)
 
-        Decision(channel, jobs, take).make()
+        Decision(channel, jobs, take, self._memory.steady, self.pace).make()
+
+    def pace(self, host: HostQueue) -> None:
+        """Look again when a host may get more by its rate."""
+        channel = host.channel
+        assert channel.rate is not None
+        at, known = host.site.next_at(channel.rate), self._memory.paces.of(channel)
+        if known is None or at < known:
+            self._memory.paces.set(channel, at)
 
     def _serve_bound(self, channel: ChannelQueue, job: Job, room: int, now: float, out: Handouts) -> None:
         host = channel.hosts.get(job.host or "")
         while host is not None and room > 0 and not host.blocked and (lane := host.next_lane()) is not None:
             most = room if len(host.lanes) == 1 else min(room, channel.turn)
+            if channel.rate is not None:
+                most = min(most, host.site.may_send(channel.rate, self._memory.steady))
+                if most <= 0:
+                    self.pace(host)
+                    break
             given, units = self._take(lane, job, lane.head_class(), 1 if host.failures else most, now, out)
             lane.served += units / lane.share.weight
             room -= given
@@ -157,5 +170,8 @@ class HandOut:
             held[item.entry.id] = item
         host.active += len(items)
         host.channel.active += len(items)
+        host.site.took(host, len(items))
+        if host.channel.rate is not None:
+            host.site.sent(host.channel.rate, len(items), self._memory.steady)
         job.took(host, len(items), self._memory.steady)
         out.append((job.id, [item.entry.id for item in items]))

@@ -25,8 +25,7 @@ class HostQueue:
     :ivar size: Entries in memory; of them ``ready`` in the heap, ``active`` in jobs, ``delayed``.
     :ivar jobs: Bound jobs that serve it, those being started included.
     :ivar serving: The jobs that have its active entries.
-    :ivar window: Entries that jobs may have of it: one connection's worth, and that much more for each
-        answer while half of it is in use, so a host that says nothing keeps one connection.
+    :ivar site: What it may have at a time, perhaps with others.
     :ivar lanes: By the name of their share; those that have something, or take part in turns.
     :ivar cursor: Where the store has more of it than memory; ``None``: nothing special.
     :ivar lapsed: Its backoff is over and it waits to be probed; ``probing``: it is, or may be now.
@@ -47,9 +46,9 @@ class HostQueue:
         "probing",
         "ready",
         "serving",
+        "site",
         "size",
         "until",
-        "window",
     )
 
     def __init__(self, channel: ChannelQueue, name: str) -> None:
@@ -59,7 +58,7 @@ class HostQueue:
         self.jobs = 0
         self.lanes: dict[str, Lane] = {}
         self.serving: dict[Job, Stay] = {}
-        self.window = channel.depth
+        self.site = channel.sites.of(name, channel.depth)
         self.cursor: Cursor | None = None
         self.failures = 0
         self.until = 0.0
@@ -164,7 +163,7 @@ class HostQueue:
     def failed(self, until: float) -> None:
         """It could not be talked to: leave it alone for a while."""
         self.failures += 1
-        self.window = self.channel.depth
+        self.site.window = self.channel.depth
         self.until = until
         self.lapsed = False
         self._probed()
@@ -190,18 +189,16 @@ class HostQueue:
         self.channel.probing += 1
         self.unblock()
 
-    def answered(self) -> None:
-        """It has talked about a message."""
-        if self.active * 2 >= self.window:
-            self.window += self.channel.depth
-
     def wants(self) -> int:
         """Further connections that its ready mail deserves and that it may have."""
-        depth = self.channel.depth
+        channel, site = self.channel, self.site
+        depth = channel.depth
         wanted = -(-self.ready // depth)
-        if not self.name:
-            return wanted
-        return min(wanted, max((self.window - self.active) // depth, 0 if self.active else 1))
+        if channel.most_connections is not None:
+            wanted = min(wanted, channel.most_connections - site.connections(depth))
+        if self.name:
+            wanted = min(wanted, max((site.window - site.active) // depth, 0 if site.active else 1))
+        return max(wanted, 0)
 
     def recovered(self) -> None:
         """It has answered."""

@@ -158,7 +158,7 @@ def _host(host: HostQueue) -> HostInsight:
         probed=host.probing and host.active > 0,
         ready=host.ready,
         active=host.active,
-        window=host.window,
+        window=host.site.window,
         served=bool(host.serving),
     )
 

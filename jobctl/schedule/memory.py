@@ -37,6 +37,7 @@ class Memory:
     :ivar weights: Of shares, by name; 1 where there is none.
     :ivar blame: What is to be tried alone.
     :ivar steady: Seconds of a clock that does not jump, at the last decision.
+    :ivar paces: When a site of a channel may get more by its rate (steady seconds).
     :ivar gates: When delivery windows open or close.
     :ivar wall: When hosts may be probed, throttles end and expiry is looked at (epoch seconds).
     """
@@ -56,6 +57,7 @@ class Memory:
         self.blame = Blame()
         self.weights: Mapping[str, int] = {}
         self.wall: Timers[HostQueue | ChannelQueue | str] = Timers()
+        self.paces: Timers[ChannelQueue] = Timers()
         self.gates: Timers[ChannelQueue] = Timers()
         # When to look, order, entry, due time: a warning or expiry may come first.
         self._delayed: list[tuple[float, int, Item, float]] = []
@@ -251,6 +253,7 @@ class Memory:
         host.active -= 1
         channel.active -= 1
         channel.shares.known[item.entry.share].active -= 1
+        host.site.finished(host)
         job = item.job
         if job is not None:
             item.job = None

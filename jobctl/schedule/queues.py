@@ -14,6 +14,7 @@ from jobctl.schedule.gates import gate_of
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.jobs import Job, Starting
 from jobctl.schedule.shares import Flow, Lane, Shares
+from jobctl.schedule.sites import Sites
 from jobctl.schedule.throttle import Throttle
 from jobctl.schedule.tracked import Item
 
@@ -23,7 +24,15 @@ TURN = 10
 # What only the schedule and the notifications look at: a change needs no new programs.
 _OURS = frozenset(
     {
-        *("maxjobs", "threaddepth", "filesperjob", "pool", "max_life_time", "max_life_askwork"),
+        *(
+            "maxjobs",
+            "threaddepth",
+            "filesperjob",
+            "pool",
+            "rate_per_host",
+            "max_life_time",
+            "max_life_askwork",
+        ),
         *("backoff", "notices", "max_attempts", "jitter", "after", "deferred", "delivery", "demotion"),
         *("sendpost", "warnpost", "posthead", "addresses", "notificationchannel"),
         *("returnaddress", "returnpersonal"),
@@ -67,6 +76,7 @@ class ChannelQueue:
     :ivar trials: Hosts whose backoff is over; ``probing``: how many of them are being probed.
     :ivar slots: Of its pool in use: jobs, also those being started; an operator's runs use none.
     :ivar shares: Whose turn it is.
+    :ivar sites: Which hosts are one; ``most_connections`` and ``rate`` of each, ``None``: no limit.
     :ivar behind: Since when its jobs have not been equal to the backlog (steady seconds).
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
@@ -84,6 +94,7 @@ class ChannelQueue:
         self.name = settings.name
         self.hosts: dict[str, HostQueue] = {}
         self.shares = Shares(weights)
+        self.sites = Sites()
         self.trials: deque[HostQueue] = deque()
         self.ready = self.wanted = self.slots = 0
         self.size = self.active = self.delayed = self.probing = 0
@@ -109,6 +120,10 @@ class ChannelQueue:
         one_at_a_time = settings.transport is not None or settings.smtp == "nosmtp"
         self.depth = max(settings.filesperjob if one_at_a_time else 0, 0) or max(settings.threaddepth, 1)
         self.turn = min(self.depth, TURN)
+        self.most_connections = settings.max_connections_per_host
+        self.rate = settings.rate_per_host
+        if not settings.group_by_mx:
+            self.sites.clear(self.hosts, self.depth)
         self.bound = (
             settings.transport is not None and settings.gateway is None and settings.copies != "multiple"
         )
@@ -153,6 +168,7 @@ class ChannelQueue:
         """Hosts come and go; what knows nothing is not kept."""
         if host.idle and self.hosts.get(host.name) is host:
             del self.hosts[host.name]
+            self.sites.forget(host.site)
 
     def probe(self, most: int) -> None:
         """Let hosts be probed, ``most`` at a time."""

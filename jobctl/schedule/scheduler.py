@@ -152,10 +152,17 @@ class Scheduler:
         """A host has answered; ``True``: it was backed off, and that is over."""
         queue = self._memory.channels.get(channel)
         known = queue.hosts.get(host) if queue is not None else None
-        if known is None:
+        if queue is None or known is None:
             return False
-        known.answered()
+        known.site.answered(queue.depth)
         return self._reach.answered(known)
+
+    def host_at(self, channel: str, host: str, site: str) -> None:
+        """Mail for a host goes to this site (``group_by_mx``): with others that do it counts as one."""
+        queue = self._memory.channels.get(channel)
+        known = queue.hosts.get(host) if queue is not None else None
+        if queue is not None and known is not None and queue.settings.group_by_mx:
+            queue.sites.told(known, site)
 
     def host_backoffs(self) -> list[tuple[str, str, int, float]]:
         """Channel, host, failures, until: what :meth:`restore_host` takes after a restart."""
@@ -231,6 +238,8 @@ class Scheduler:
         steady = memory.steady = self._clock.time
         for channel in self._staffing.checks.due(steady):
             memory.dirty[channel] = None
+        for channel in memory.paces.due(steady):
+            memory.dirty[channel] = None
         # A channel may make others think again (a slot that it wants): bounded, the rest is next.
         for _ in range(3):
             if not memory.dirty:
@@ -282,12 +291,9 @@ class Scheduler:
         waiting = memory.dirty or memory.expired or memory.warn or memory.judge or self._window.postponed
         if waiting or self._stop:
             return self._now
-        check = self._staffing.checks.next()
-        times = [
-            memory.next_due(),
-            self._window.next_due(self._now),
-            None if check is None else self._now + check - self._clock.time,
-        ]
+        steady = (self._staffing.checks.next(), memory.paces.next())
+        times = [memory.next_due(), self._window.next_due(self._now)]
+        times += [self._now + at - self._clock.time for at in steady if at is not None]
         return min((at for at in times if at is not None), default=None)
 
     # Loading.

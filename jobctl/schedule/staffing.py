@@ -220,7 +220,8 @@ class Staffing:
             if host is not None
             and host.jobs
             and not host.failures
-            and host.window > channel.depth * host.jobs
+            and host.site.window > channel.depth * host.jobs
+            and (channel.most_connections is None or host.jobs < channel.most_connections)
             and host.ready + host.active > channel.depth * host.jobs
         ]
         return max(pressed, key=lambda host: (host.ready + host.active) / host.jobs, default=None)

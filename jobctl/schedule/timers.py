@@ -35,6 +35,11 @@ class Timers(Generic[T]):
             self._heap = [(at, serial, thing) for thing, (at, serial) in self._times.items()]
             heapify(self._heap)
 
+    def of(self, thing: T) -> float | None:
+        """When it is to be looked at."""
+        known = self._times.get(thing)
+        return None if known is None else known[0]
+
     def clear(self, thing: T) -> None:
         """Do not look at it."""
         self._times.pop(thing, None)

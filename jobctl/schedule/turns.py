@@ -51,12 +51,23 @@ class Decision:
     Hands out, class by class: the share first (deficit round robin), then its host (in turns), then the job.
 
     :param jobs: Those that have room.
+    :param steady: Seconds of a clock that does not jump.
+    :param pace: Called with a host that may get nothing by its rate now.
     """
 
-    def __init__(self, channel: ChannelQueue, jobs: list[Free], take: Take) -> None:
+    def __init__(
+        self,
+        channel: ChannelQueue,
+        jobs: list[Free],
+        take: Take,
+        steady: float,
+        pace: Callable[[HostQueue], None],
+    ) -> None:
         self._channel = channel
         self._jobs = jobs
         self._take = take
+        self._steady = steady
+        self._pace = pace
         self._credit = sum(free.room for free in jobs)
         self._kept = (self._credit + channel.active) // KEPT
         # The host whose turn it is has no connection to come to.
@@ -109,6 +120,9 @@ class Decision:
             host = lane.host
             room = self._room(lane)
             free = choose(host, self._jobs) if room > 0 else None
+            if free is not None and self._channel.most_connections is not None:
+                room = min(room, self._allowance(host, free))
+                free = free if room > 0 else None
             if free is None:
                 if room > 0 and not host.serving:
                     self._full = True
@@ -136,15 +150,27 @@ class Decision:
         host, credit = lane.host, self._credit
         if host.failures:
             return 1
-        # A program with one connection waits for a slow host whatever else it holds.
-        if self._channel.connections == 1:
-            return credit
         share = lane.share
         room = credit - self._kept if share.name and share.active else credit
-        if host.name:
+        # A program with one connection waits for a slow host whatever else it holds.
+        alone = self._channel.connections == 1
+        if alone:
+            room = credit
+        elif host.name:
             part = (HOST_PART * credit - host.active) // (HOST_PART + 1)
-            room = min(room, max(part, 0 if host.active else 1), host.window - host.active)
+            room = min(room, max(part, 0 if host.active else 1), host.site.window - host.site.active)
+        rate = self._channel.rate
+        if rate is not None and room > 0:
+            room = min(room, host.site.may_send(rate, self._steady))
+            if room <= 0:
+                self._pace(host)
         return room
+
+    def _allowance(self, host: HostQueue, free: Free) -> int:
+        """What ``max_connections_per_host`` leaves."""
+        most = self._channel.most_connections
+        assert most is not None
+        return host.site.allowance(host, free.job, most, self._channel.depth)
 
 
 def choose(host: HostQueue, jobs: list[Free]) -> Free | None:
