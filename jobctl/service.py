@@ -201,6 +201,7 @@ class JobctlService(Service):
         reactor.callWhenRunning(reactor.stop)
 
     def _new_rights(self, settings: Settings, rights: Rights) -> None:
+        self.settings = settings
         if self._control is not None:
             self._control.reconfigure(rights)
             try:

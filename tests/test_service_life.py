@@ -145,6 +145,7 @@ class Life(TestCase):
             outcome = await deferToThread(client.call, "reload")
             assert outcome["applied"] and len(outcome["changes"]) == 2
             assert service._control.rights.group == os.getegid()
+            assert service.settings is service.controller.settings
             (connection,) = service._control._connections
             assert connection.caller.rights == service._control.identify(connection.transport).rights
             assert os.stat(place).st_gid == os.getegid()
