@@ -472,8 +472,10 @@ def test_a_port_that_cannot_be_had_refuses_the_whole(world):
             f'"tcp:{port}:interface=127.0.0.1"]\nchannel = "in"\n'
         )
         outcome = world.reload(text)
-    assert not outcome.applied and str(port) in outcome.problems[0]
-    assert outcome.problems[0].startswith("jobctl.toml:")
+    (problem,) = outcome.problems
+    line = next(number for number, line in enumerate(text.splitlines(), 1) if line.startswith("listen"))
+    assert not outcome.applied and str(port) in problem
+    assert problem.startswith(f"jobctl.toml:{line}: dispatcher.service.A.listen: cannot listen on")
     assert world.controller.settings is world.settings and not accepts(other)
 
 

@@ -16,7 +16,7 @@ from jobctl.config.settings import Settings
 from jobctl.control.peer import Rights, daemon_rights
 from jobctl.controller.reload_effects import effects, shown
 from jobctl.errors import ConfigError, StoreError, UsageError
-from jobctl.net.sockets import Sockets, close_all
+from jobctl.net.sockets import CannotListen, Sockets, close_all
 
 log = Logger()
 
@@ -173,11 +173,10 @@ class Reloads:
             raise ConfigError([_placed(settings, problem) for problem in why.problems]) from None
         try:
             return self._at.services.prepare(settings), rights
-        except OSError as why:
-            line = settings.lines.get("dispatcher.service", 0)
-            raise ConfigError(
-                [f"{settings.path}:{line}: dispatcher.service: {why.strerror or why}"]
-            ) from None
+        except CannotListen as why:
+            key = f"dispatcher.service.{why.service}.listen"
+            line = settings.lines.get(key.lower(), settings.lines.get("dispatcher.service", 0))
+            raise ConfigError([f"{settings.path}:{line}: {key}: {why.strerror}"]) from None
 
     def _undo(self, checked: tuple[Sockets, Rights]) -> None:
         close_all(checked[0])

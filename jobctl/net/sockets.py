@@ -13,6 +13,14 @@ Place = tuple[str, ...]
 Sockets = dict[Place, socket.socket]
 
 
+class CannotListen(OSError):
+    """A socket of a service cannot be had; the text names the endpoint."""
+
+    def __init__(self, why: OSError, service: str) -> None:
+        super().__init__(why.errno, why.strerror or str(why))
+        self.service = service
+
+
 class ListeningSockets:
     """
     Sockets by where they listen; one that stays is never closed in between.
@@ -31,7 +39,7 @@ class ListeningSockets:
         """
         Open what is not open yet, all of it or nothing; :meth:`keep` makes it count.
 
-        :raises OSError: One cannot be had; nothing has changed.
+        :raises CannotListen: One cannot be had; nothing has changed.
         """
         opened: Sockets = {}
         try:
@@ -40,9 +48,9 @@ class ListeningSockets:
                     where = place(service.name, endpoint)
                     if where not in self.sockets and where not in opened:
                         opened[where] = open_listener(endpoint, service.backlog)
-        except BaseException:
+        except OSError as why:
             close_all(opened)
-            raise
+            raise CannotListen(why, service.name) from None
         return opened
 
     def keep(self, services: Iterable[ServiceSettings], opened: Sockets) -> None:
