@@ -90,7 +90,7 @@ def test_lmtp_has_no_helo() -> None:
     client = Client(None, config={"lmtp": True})
     client.hear("220 mx")
     client.hear("500 5.5.1 what?")
-    assert client.events == [SessionFailed("500 5.5.1 what?", "5.5.1", False)]
+    assert client.events == [SessionFailed("500 5.5.1 what?", "4.5.1", False)]
 
 
 @pytest.mark.parametrize(

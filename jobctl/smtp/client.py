@@ -11,6 +11,7 @@ from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_opening import Opening
 from jobctl.smtp.client_states import Phase, Step, reply_seconds
 from jobctl.smtp.client_transaction import Transaction
+from jobctl.smtp.client_verdicts import temporary
 from jobctl.smtp.content import DotStuffer
 from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed, StartTls
 from jobctl.smtp.reply_reader import ReplyReader
@@ -241,7 +242,7 @@ class ClientDialogue:
 
     def _replied(self, reply: Reply) -> None:
         if reply.code == 421:
-            self._over(reply.enhanced or "4.4.2", str(reply))
+            self._over(temporary(reply.enhanced or "4.4.2"), str(reply), refused=True)
             return
         if self._phase is Phase.GREETING:
             self._open_session(reply)
@@ -290,7 +291,7 @@ class ClientDialogue:
     def _sender_refused(self, reply: Reply, transaction: Transaction, _n: int) -> None:
         if reply.code == 503 and not transaction.first:
             # The two sides have lost step; that is nothing a message could be blamed for.
-            self._over("4.5.1", str(reply))
+            self._over("4.5.1", str(reply), refused=True)
             return
         transaction.answered = True
         transaction.mail_refused = True
@@ -392,8 +393,12 @@ class ClientDialogue:
         if self._phase is Phase.ENDING and not self._open:
             self._say(b"QUIT\r\n", Step.QUIT)
 
-    def _over(self, status: str, why: str, dropped: bool = False) -> None:
-        """The session has ended by itself: whoever has no verdict is deferred."""
+    def _over(self, status: str, why: str, dropped: bool = False, refused: bool = False) -> None:
+        """
+        The session has ended by itself: whoever has no verdict is deferred.
+
+        :param refused: The peer has said that it goes no further: what it has not answered it has not taken.
+        """
         if self._phase is _CLOSED:
             return
         if self._phase is Phase.GREETING:
@@ -403,8 +408,8 @@ class ClientDialogue:
         while self._open:
             transaction = self._open.popleft()
             transaction.defer_rest(status, why)
-            # What has been sent to the end may have been taken, whatever was answered.
-            known = transaction.answered or transaction.first or transaction.ended
+            # What has been sent to the end may have been taken, though nothing was answered.
+            known = transaction.answered or transaction.first or (transaction.ended and not refused)
             scope = "recipient" if known else "local"
             verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
             self._events.append(Done(transaction.id, verdicts, scope, False))

@@ -9,6 +9,7 @@ from jobctl.mail.reply import Reply
 from jobctl.sasl.client import Binding, Exchange, Failed, choose
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_states import Step
+from jobctl.smtp.client_verdicts import temporary
 from jobctl.smtp.events import SessionFailed
 
 # Replies that refuse HELO because of how it was said, not because of who says it.
@@ -75,7 +76,7 @@ class Opening:
 
     def _try_helo(self, reply: Reply) -> bytes:
         if self._config.lmtp:
-            self.failure = SessionFailed(str(reply), reply.enhanced or "5.5.1")
+            self.failure = SessionFailed(str(reply), temporary(reply.enhanced or "4.5.1"))
             return b"QUIT\r\n"
         self.step = Step.HELO
         return self._line("HELO")
@@ -190,8 +191,8 @@ class Opening:
 
     def _refused(self, reply: Reply) -> bytes:
         permanent = reply.code >= 500 and reply.code not in _SYNTAX
-        default = "5.3.2" if permanent else "4.3.2"
-        self.failure = SessionFailed(str(reply), reply.enhanced or default, permanent)
+        status = reply.enhanced or "5.3.2"
+        self.failure = SessionFailed(str(reply), status if permanent else temporary(status), permanent)
         return b"QUIT\r\n"
 
     def _line(self, verb: str) -> bytes:

@@ -35,6 +35,11 @@ def unanswered(recipient: str, status: str, why: str) -> Disposition:
     return Disposition(recipient, Verdict.DEFERRED, status, why)
 
 
+def temporary(status: str) -> str:
+    """A status of what is tried again, whatever class the peer named: a 421 may come with 5.7.1."""
+    return f"4{status[1:]}"
+
+
 def _default_detail(step: Step, reply: Reply) -> str:
     if reply.code == 552:
         return "2.3" if step is Step.RCPT else "3.4"
