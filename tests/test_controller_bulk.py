@@ -241,6 +241,23 @@ def test_progress_background_and_cancel(world):
     assert acts(world, what="delete")[0].done == 150
 
 
+def test_mail_comes_first(world):
+    """After some messages a change rests for as long as they took, however many are left."""
+    many(world, 120)
+    world.store.slow = frozenset({"settle"})
+    doing = ensureDeferred(world.operate("qm_hold", QmHold(where="sender=ann@*"), Watcher()))
+    world.clock.advance(0.4)
+    world.store.commit()
+    assert not world.store.waiting
+    world.clock.advance(0.39)
+    assert not world.store.waiting
+    world.clock.advance(0.02)
+    assert len(world.store.waiting) == 50
+    while world.store.commit():
+        pass
+    assert world.do(doing)["count"] == 120
+
+
 def test_in_the_background_the_answer_comes_at_once(world):
     """Whoever does not want to wait gets the number, and finds the end under it."""
     (one,) = world.accept()
