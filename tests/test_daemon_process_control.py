@@ -40,17 +40,25 @@ def test_life(tmp_path):
         ids = daemon.command("enqueue", "--from=a@b.example", "--to=x@mail.example.org", "-", input="hi\n")
         assert ids.returncode == 0
 
+        changed = daemon.json("cache", "change", "--channel=maildir", "--job-limit=2", "--persistent")
+        assert changed[0]["value"] == "2"
+        assert daemon.json("qtop", "-to", "-min_count=1")["parts"][0]["values"][0]["value"].startswith("x@")
+
         before = daemon.json("version")["daemon"]
         assert daemon.json("restart")["pid"]
         after = daemon.json("version")["daemon"]
         pid = after["pid"]
         assert after["started"] > before["started"]
         assert daemon.summary()["maildir"]["messages"] == 1
+        assert [one["option"] for one in daemon.json("cache", "view", "--changes")] == ["job_limit"]
+        assert daemon.json("cache", "-sync") == {"stored": 1, "memory": 1, "differences": []}
 
         daemon.await_listening()
         with smtplib.SMTP("127.0.0.1", daemon.port, timeout=30) as client:
             client.ehlo()
             server = _server(daemon)
+            sessions = [work for job in daemon.json("top")["jobs"] for work in job["work"]]
+            assert [(one["phase"], one["remote"]) for one in sessions] == [("ready", "127.0.0.1")]
             assert daemon.json("restart", "smtp")["replaced"] == ["SMTP"]
             until(lambda: _server(daemon) not in (None, server), 60, "a new server")
             assert client.docmd("NOOP")[0] == 250, "the old server still serves its client"

@@ -14,7 +14,7 @@ NO_INPUT = os.EX_NOINPUT  # 66: no such file, or no such message in the queue
 NO_USER = os.EX_NOUSER  # 67: nobody has this address
 NO_HOST = os.EX_NOHOST  # 68: mail for this domain goes nowhere
 UNAVAILABLE = os.EX_UNAVAILABLE  # 69: no daemon runs; `run`: something failed for ever
-SOFTWARE = os.EX_SOFTWARE  # 70: a bug of ours; `ledger`: it does not balance
+SOFTWARE = os.EX_SOFTWARE  # 70: a bug of ours; `ledger`, `cache sync`: what must agree does not
 IO = os.EX_IOERR  # 74: a file could not be read or written
 TEMPORARY = os.EX_TEMPFAIL  # 75: try again later; `run`: something was deferred
 PROTOCOL = os.EX_PROTOCOL  # 76: what answers at the control socket is something else
@@ -30,7 +30,7 @@ MEANINGS = {
     NO_USER: "nobody has this address",
     NO_HOST: "mail for this domain goes nowhere",
     UNAVAILABLE: "no Job Controller runs; of run: something failed",
-    SOFTWARE: "a bug in jobctl; of ledger: it does not balance",
+    SOFTWARE: "a bug in jobctl; of ledger: it does not balance; of cache synchronize: memory was wrong",
     IO: "a file could not be read or written",
     TEMPORARY: "try again later (full disk, daemon does not answer); of run: something was deferred",
     PROTOCOL: "what answers at the control socket is not a Job Controller",

@@ -148,7 +148,11 @@ def clean(context: Context) -> int:
         elif args.verbose:
             write(f"{'deleted' if args.delete else 'held'} {_shown(row)}")
 
-    result = search(context, "qm.clean", {**keys, "action": action}, "cleaning", found)
+    try:
+        result = search(context, "qm.clean", {**keys, "action": action}, "cleaning", found)
+    except KeyboardInterrupt:
+        print("jobctl: it ends here; what is done stays done: see 'jobctl qm operations'", file=sys.stderr)
+        raise
     if context.json:
         write_json(rows)
     else:

@@ -296,14 +296,16 @@ def why_not(path: str, code: int) -> ControlError:
     try:
         there = stat.S_ISSOCK(os.stat(path).st_mode)
     except OSError:
-        return NoDaemon(f"no Job Controller runs at {path}; start it with 'twistd jobctl --config FILE'")
+        return NoDaemon(
+            f"no Job Controller runs at {path}; start it with 'jobctl start' or 'twistd jobctl --config FILE'"
+        )
     if not there:
         return ControlError(
             f"{path} is not a socket; look at control_socket in the configuration", os.EX_CONFIG
         )
     if code == errno.ECONNREFUSED:
         return NoDaemon(
-            f"no Job Controller answers at {path} any more; start it with 'twistd jobctl --config FILE'"
+            f"no Job Controller answers at {path} any more; start it with 'jobctl start' or 'twistd jobctl --config FILE'"
         )
     if code == errno.EAGAIN:
         return NoAnswer(

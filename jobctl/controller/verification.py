@@ -23,7 +23,7 @@ MOST = 1000
 
 class Verification:
     """
-    Compares page by page, while deliveries go on.
+    Compares page by page, while deliveries go on, and rests after each.
 
     :ivar differences: Entries found different since the start: with a correct controller none.
     """
@@ -54,7 +54,11 @@ class Verification:
         """Every queued entry of the store: is memory right about it?"""
         seen, after = 0, None
         total = sum(row[0] for row in (await self._at.store.summarize()).values())
-        while page := await self._at.store.directory(held=False, limit=PAGE, after=after):
+        while True:
+            start = self._at.reactor.seconds()
+            page = await self._at.store.directory(held=False, limit=PAGE, after=after)
+            if not page:
+                break
             for stored in page:
                 self._note(suspects, stored.entry.id, self._at.scheduler.compare(stored.entry))
             seen += len(page)
@@ -62,7 +66,7 @@ class Verification:
             stream.progress({"done": min(seen, total), "of": total})
             if stream.cancelled:
                 break
-            await self._rest(0)
+            await self._rest(self._at.reactor.seconds() - start)
         return seen
 
     async def _from_memory(self, suspects: dict[str, str], stream: Any) -> int:
@@ -71,12 +75,13 @@ class Verification:
         for at in range(0, len(ids), PAGE):
             if stream.cancelled:
                 break
+            start = self._at.reactor.seconds()
             page = ids[at : at + PAGE]
             queued = await self._queued(page)
             for entry_id in page:
                 if entry_id not in queued and self._in_memory(entry_id):
                     self._note(suspects, entry_id, "is in memory and not queued in the store")
-            await self._rest(0)
+            await self._rest(self._at.reactor.seconds() - start)
         return len(ids)
 
     async def _again(self, ids: list[str]) -> dict[str, str]:
@@ -126,8 +131,9 @@ class Verification:
             suspects[entry_id] = text
 
     async def _rest(self, seconds: float) -> None:
+        """As long as a page took: half of one core at most."""
         pause: Deferred[None] = Deferred()
-        self._at.reactor.callLater(seconds, pause.callback, None)
+        self._at.reactor.callLater(min(max(seconds, 0.0), PAUSE), pause.callback, None)
         await pause
 
     async def cache_walk(self, request: CacheWalk, caller: Caller, stream: Any) -> dict[str, int]:
