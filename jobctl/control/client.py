@@ -36,6 +36,7 @@ CONNECT = 5.0
 SILENCE = 30.0
 PIECE = 256 * 1024
 _READ = 256 * 1024
+_START = "start it with 'jobctl start' or 'twistd jobctl --config FILE'"
 
 
 class Client:
@@ -304,9 +305,7 @@ def why_not(path: str, code: int) -> ControlError:
             f"{path} is not a socket; look at control_socket in the configuration", os.EX_CONFIG
         )
     if code == errno.ECONNREFUSED:
-        return NoDaemon(
-            f"no Job Controller answers at {path} any more; start it with 'jobctl start' or 'twistd jobctl --config FILE'"
-        )
+        return NoDaemon(f"no Job Controller answers at {path} any more; {_START}")
     if code == errno.EAGAIN:
         return NoAnswer(
             f"the Job Controller at {path} takes no connections; look whether it is stopped or stuck"
