@@ -12,10 +12,10 @@ from zope.interface import implementer
 
 from jobctl.accounts.balance import COUNTS, ledger_rows
 from jobctl.accounts.counting import ChannelCounts, Volume, counter_row
+from jobctl.control.change_requests import HoldAdd
 from jobctl.control.envelopes import envelope_of, priority_of
 from jobctl.control.operations import IOperations, IReceiver
 from jobctl.control.refusals import unknown_channel, unknown_hold_rule, unknown_id, unknown_operation
-from jobctl.control.requests import HoldAdd
 from jobctl.control.selection import in_list
 from jobctl.errors import ConfigError, JobctlError, StoreError, StoreFull, UsageError
 from jobctl.mail.acts import Act, Stage

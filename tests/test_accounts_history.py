@@ -7,7 +7,8 @@ import pytest
 
 from jobctl.commands import exits
 from jobctl.control.account_requests import History
-from jobctl.control.requests import QmDelete, QmHistory, QmHold
+from jobctl.control.change_requests import QmDelete, QmHold
+from jobctl.control.requests import QmHistory
 from jobctl.errors import UsageError
 from jobctl.jobprotocol.frames import Ask
 from jobctl.mail.disposition import Disposition, Verdict

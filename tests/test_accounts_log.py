@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from twisted.logger import capturedLogs
 
-from jobctl.control.requests import QmDelete, QmHold, QmReturn
+from jobctl.control.change_requests import QmDelete, QmHold, QmReturn
 from jobctl.jobprotocol.frames import Event, Submit
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from tests.controller_case import CONFIGURATION, World

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from jobctl.control.requests import (
+from jobctl.control.change_requests import (
     QmDelete,
     QmHold,
     QmMove,
@@ -17,11 +17,9 @@ from jobctl.control.requests import (
     QmReroute,
     QmRetry,
     QmReturn,
-    QmStart,
-    QmStop,
-    Run,
     Undo,
 )
+from jobctl.control.requests import QmStart, QmStop, Run
 from jobctl.errors import JobctlError, StoreError, StoreFull
 from jobctl.jobprotocol.frames import Accepted, Ask, Message, Report, Submit
 from jobctl.jobs.environment import CannotStart

@@ -5,30 +5,32 @@ import os
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from jobctl.control.requests import (
+from jobctl.control.change_requests import (
     QmAudit,
     QmCancel,
     QmDelete,
-    QmDirectory,
-    QmHeld,
-    QmHistory,
     QmHold,
-    QmMessages,
     QmMove,
     QmOperations,
     QmPreview,
     QmPriority,
-    QmRead,
     QmRedirect,
     QmRelease,
     QmReroute,
     QmRetry,
     QmReturn,
+    QmWatch,
+    Undo,
+)
+from jobctl.control.requests import (
+    QmDirectory,
+    QmHeld,
+    QmHistory,
+    QmMessages,
+    QmRead,
     QmStart,
     QmStop,
     QmSummarize,
-    QmWatch,
-    Undo,
 )
 from jobctl.errors import StoreError, UsageError
 from jobctl.mail.acts import Stage

@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobctl.control.requests import Explain, QmRelease, QmStart, QmStop
+from jobctl.control.change_requests import QmRelease
+from jobctl.control.requests import Explain, QmStart, QmStop
 from jobctl.errors import StoreError
 from jobctl.jobprotocol.frames import Accepted, Submit
 from jobctl.mail.entry import Lasting

@@ -6,17 +6,8 @@ from typing import Any
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from jobctl.control.requests import (
-    CacheChange,
-    Explain,
-    HoldAdd,
-    HoldList,
-    HoldRemove,
-    QmDelete,
-    QmHold,
-    QmStop,
-    Run,
-)
+from jobctl.control.change_requests import HoldAdd, HoldList, HoldRemove, QmDelete, QmHold
+from jobctl.control.requests import CacheChange, Explain, QmStop, Run
 from jobctl.errors import StoreError, UsageError
 from jobctl.jobprotocol.frames import Alive, Ask, HelloProgram, Sent, Work
 from jobctl.jobs.environment import CannotStart

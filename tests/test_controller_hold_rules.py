@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobctl.control.requests import HoldAdd, HoldList, HoldRemove, QmAudit, QmDelete, QmReturn
+from jobctl.control.change_requests import HoldAdd, HoldList, HoldRemove, QmAudit, QmDelete, QmReturn
 from jobctl.errors import StoreError, UsageError
 from jobctl.mail.entry import Lasting
 from jobctl.store.memory import MemoryStore

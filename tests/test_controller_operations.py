@@ -6,21 +6,18 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from jobctl.control.account_requests import QmShares
+from jobctl.control.change_requests import QmDelete, QmHold, QmRelease, QmReturn
 from jobctl.control.requests import (
     Attach,
     CacheView,
     Ping,
     Process,
-    QmDelete,
     QmDirectory,
     QmHeld,
     QmHistory,
-    QmHold,
     QmJobs,
     QmMessages,
     QmRead,
-    QmRelease,
-    QmReturn,
     QmStart,
     QmStop,
     QmSummarize,

@@ -11,7 +11,8 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import capturedLogs
 
-from jobctl.control.requests import CacheChange, Explain, QmDelete, QmDirectory, Run
+from jobctl.control.change_requests import QmDelete
+from jobctl.control.requests import CacheChange, Explain, QmDirectory, Run
 from jobctl.errors import StoreError, UsageError
 from jobctl.jobprotocol.frames import Route, Stop, VerdictFrame
 from jobctl.mail.envelope import Source

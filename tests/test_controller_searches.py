@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from jobctl.control.requests import QmCancel, QmClean, QmHold, QmOperations, QmTop, Top, Undo
+from jobctl.control.change_requests import QmCancel, QmHold, QmOperations, Undo
+from jobctl.control.requests import QmClean, QmTop, Top
 from jobctl.controller import searches
 from jobctl.errors import UsageError
 from jobctl.mail.entry import Lasting

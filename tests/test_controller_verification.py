@@ -4,7 +4,8 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import LogLevel, capturedLogs
 
-from jobctl.control.requests import CacheSync, CacheWalk, QmHold
+from jobctl.control.change_requests import QmHold
+from jobctl.control.requests import CacheSync, CacheWalk
 from jobctl.controller import verification
 from tests.controller_case import CONFIGURATION, Terminal, World
 

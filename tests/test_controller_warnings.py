@@ -4,7 +4,8 @@ from email import message_from_bytes
 
 import pytest
 
-from jobctl.control.requests import QmHold, QmRelease, QmStop
+from jobctl.control.change_requests import QmHold, QmRelease
+from jobctl.control.requests import QmStop
 from jobctl.mail.entry import Lasting
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from tests.controller_case import CONFIGURATION, CONTENT, DISK_FULL, START, World

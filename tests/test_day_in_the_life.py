@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from jobctl.control.requests import Explain, QmHold, QmRelease, QmReturn
+from jobctl.control.change_requests import QmHold, QmRelease, QmReturn
+from jobctl.control.requests import Explain
 from jobctl.jobprotocol.frames import Accepted, Report, Submit
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient

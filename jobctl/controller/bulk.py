@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from jobctl.control.change_requests import QmPreview
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_id
-from jobctl.control.requests import QmPreview
 from jobctl.controller.acts import Acts, Course
 from jobctl.controller.looks import Looks
 from jobctl.controller.piecemeal import Piecemeal

@@ -4,12 +4,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from jobctl.control.operations import Caller
-from jobctl.control.refusals import unknown_operation
-from jobctl.control.requests import (
+from jobctl.control.change_requests import (
     QmAudit,
     QmCancel,
-    QmClean,
     QmDelete,
     QmHold,
     QmMove,
@@ -21,11 +18,12 @@ from jobctl.control.requests import (
     QmReroute,
     QmRetry,
     QmReturn,
-    QmStart,
-    QmStop,
     QmWatch,
     Undo,
 )
+from jobctl.control.operations import Caller
+from jobctl.control.refusals import unknown_operation
+from jobctl.control.requests import QmClean, QmStart, QmStop
 from jobctl.controller.bulk import Bulk
 from jobctl.controller.hold_rules import HoldRules
 from jobctl.controller.looks import Looks

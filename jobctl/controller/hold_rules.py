@@ -7,9 +7,9 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from jobctl.control.change_requests import HoldAdd, HoldList, HoldRemove, QmRelease
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_hold_rule
-from jobctl.control.requests import HoldAdd, HoldList, HoldRemove, QmRelease
 from jobctl.controller.bulk import Bulk
 from jobctl.controller.verbs import Verbs
 from jobctl.errors import StoreError

@@ -5,8 +5,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from jobctl.control.change_requests import QmAbandon, QmSalvage
 from jobctl.control.operations import Caller
-from jobctl.control.requests import QmAbandon, QmDamaged, QmSalvage
+from jobctl.control.requests import QmDamaged
 from jobctl.controller.refusals import Refusal
 from jobctl.errors import StoreError
 from jobctl.mail.envelope import Envelope, Recipient, Source
