@@ -301,6 +301,8 @@ class Conversation(ABC):
             self._handler.job_frame(self, report, b"")
             # It does not know that it was given a message: its credit is as it was.
             self._handler.job_frame(self, Ask(n=1), b"")
+            if not self.held:
+                self._has_finished()
 
     def _drained(self) -> None:
         """The pipe took all that was pending."""
