@@ -396,6 +396,16 @@ def test_jobs_have_all_they_can_take(world):
     assert codes(world, id)[0] == "no_credit"
 
 
+def test_its_host_has_as_much_as_it_keeps_up_with(world):
+    """Its window opens with its answers; jobs have room for others."""
+    ids = [world.accept(f"b{number}@x.example")[0] for number in range(25)]
+    job = world.job(credit=100, connections=10)
+    assert ids[-1] not in [frame.id for frame in job.assigned]
+    row = explain(world, ids[-1])
+    assert row["causes"][0]["code"] == "host_window"
+    assert row["next"] == "as soon as its host has answered to one of those"
+
+
 def test_others_go_before_it():
     """How many of its host, and how many of others."""
     world = World(configuration=limited("maxjobs = 1"))
