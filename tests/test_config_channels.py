@@ -306,6 +306,7 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
         "limit_open_files": "64",
         "notificationchannel": "'tcp_x'",
         "tls_ca_file": "'/dev/null'",
+        "recipients_file": "'/dev/null'",
         "auth_username": "'ann'\nauth_password_file = '/dev/null'",
         "auth_password_file": "'/dev/null'\nauth_username = 'ann'",
         "auth_mechanism": "'plain'",

@@ -10,7 +10,8 @@ RELAY = service(relay_from=("127.0.0.0/8",))
 
 
 def with_tables(handle: Any = None, **tables: str) -> Server:
-    return Server(handle, RELAY, mta={"mappings": tables}, logging=True)
+    asks_all = "SEND_ACCESS" in tables
+    return Server(handle, RELAY, mta={"mappings": tables, "asks_all": asks_all}, logging=True)
 
 
 def test_port_access_closes_the_connection() -> None:

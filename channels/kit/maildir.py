@@ -14,12 +14,11 @@ import time
 from collections import OrderedDict
 
 from jobctl.jobprotocol.frames import Message
-from jobctl.mail.address import normal_domain, split_address
+from jobctl.mail.maildir_path import maildir_path
 
 _KEPT = 256
 # A directory's time stamp is this coarse: a listing younger than its change by less proves nothing.
 _COARSE = 50_000_000
-_SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_+=@.")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
@@ -78,12 +77,7 @@ class Maildirs:
 
     def path_of(self, address: str) -> str:
         """Where mail for an address goes; no address leads out of the pattern's directories."""
-        if "{" not in self._pattern:
-            return self._pattern
-        local, domain = split_address(address)
-        return self._pattern.replace("{local}", _part(local)).replace(
-            "{domain}", _part(normal_domain(domain))
-        )
+        return maildir_path(self._pattern, address)
 
     def get(self, path: str) -> Maildir:
         """:raises OSError: It is not there and cannot be made."""
@@ -194,15 +188,6 @@ def _make(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     sync_directory(above)
-
-
-def _part(text: str) -> str:
-    """One name of a path: lower case, everything unusual as %XX, never ``.``, ``..`` or empty."""
-    name = "".join(
-        character if character in _SAFE else "".join(f"%{octet:02X}" for octet in character.encode("utf-8"))
-        for character in text.lower()
-    )
-    return name.replace(".", "%2E", 1) if name.startswith(".") else name or "%"
 
 
 def _host(host: str) -> str:

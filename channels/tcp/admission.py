@@ -9,7 +9,6 @@ from jobctl.mapping.access import (
     ALLOWED,
     FROM_ACCESS,
     PORT_ACCESS,
-    RECIPIENT_TABLES,
     Permission,
     from_access,
     port_access,
@@ -59,6 +58,7 @@ class Admission:
         self._most_of_one = service.max_conns_per_address
         self._connected: dict[str, int] = {}
         self._tables = compiled(mta.mappings)
+        self._asks_all = mta.asks_all
 
     @property
     def asks(self) -> frozenset[str]:
@@ -67,10 +67,8 @@ class Admission:
 
     @property
     def asks_trusted(self) -> frozenset[str]:
-        """The same for those who may relay: their recipients count only where a table may forbid one."""
-        if any(name in self._tables for name in RECIPIENT_TABLES):
-            return self.asks
-        return self.asks - {"recipient"}
+        """The same for those who may relay: their recipients count only where one may be forbidden or unknown."""
+        return self.asks if self._asks_all else self.asks - {"recipient"}
 
     def count(self, client: str) -> bool:
         """A client has connected; ``False``: it has more connections than an address may have."""

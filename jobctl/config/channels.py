@@ -164,7 +164,7 @@ def _channel(
         fields["master_command"] = ()
     if "maildir" in merged:
         fields["maildir"] = absolute(around.directory, str(fields["maildir"]))
-    for word in ("tls_ca_file", "auth_password_file"):
+    for word in ("tls_ca_file", "auth_password_file", "recipients_file"):
         if word in merged:
             fields[word] = absolute(around.directory, str(fields[word]))
             if not around.exists(fields[word]):

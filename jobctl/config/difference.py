@@ -23,7 +23,7 @@ _NO_SETTINGS = frozenset({"path", "notes", "lines"})
 # What cannot change under a running daemon: its queue and its sockets' names are how others know it.
 FIXED = ("queue_directory", "control_socket", "log_directory")
 # What nobody gives: made of other keys.
-_DERIVED = frozenset({("mta", "loop")})
+_DERIVED = frozenset({("mta", "loop"), ("mta", "asks_all")})
 
 
 class Difference(msgspec.Struct, frozen=True):

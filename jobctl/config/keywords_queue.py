@@ -67,6 +67,20 @@ NAMES: tuple[Key, ...] = (
         "Directory where a Maildir channel delivers, relative to this file.",
         field="maildir",
     ),
+    flag(
+        "existingmaildirs",
+        "Only recipients whose Maildir is there can be written to; others are refused at RCPT TO.",
+        field="existingmaildirs",
+        value=True,
+    ),
+    valued(
+        "recipients_file",
+        Kind.TEXT,
+        "Who can be written to: an address, a local part or `@domain` a line; others are refused at RCPT TO. "
+        "Relative to this file; changes count at once.",
+        field="recipients_file",
+        default="everybody",
+    ),
     valued("user", Kind.TEXT, "Account that the channel's programs run as.", field="user"),
     valued(
         "limit_memory",

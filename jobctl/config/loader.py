@@ -25,6 +25,7 @@ from jobctl.config.services import read_services
 from jobctl.config.settings import JobControllerSettings, MtaSettings, Settings
 from jobctl.config.shares import read_shares
 from jobctl.errors import ConfigError
+from jobctl.mapping.access import RECIPIENT_TABLES
 
 DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "default.toml")
 BLOCK = 1024
@@ -140,12 +141,15 @@ def _settings(
     )
     where = ("job_controller", "share")
     weights = read_shares(controller["share"].value if "share" in controller else {}, where, findings)
+    mappings = read_mappings(sections["mapping"], findings)
+    checked = any(one.recipients_file or one.existingmaildirs for one in channels.values())
+    asks_all = checked or any(name in mappings for name in RECIPIENT_TABLES)
     places = _controller(controller, directory, weights)
     host = channels["l"].local_host if "l" in channels else ""
     return Settings(
         path=findings.path,
         controller=places,
-        mta=_mta(mta, read_mappings(sections["mapping"], findings), f"{places.queue_directory}|{host}"),
+        mta=_mta(mta, mappings, asks_all, f"{places.queue_directory}|{host}"),
         log=_log(mta),
         pools=around.pools,
         channels=channels,
@@ -201,7 +205,7 @@ def _log(given: Table) -> LogSettings:
     return LogSettings(**{name: found.value for name, found in given.items() if name in known})  # type: ignore[arg-type]
 
 
-def _mta(given: Table, mappings: dict[str, str], ourselves: str) -> MtaSettings:
+def _mta(given: Table, mappings: dict[str, str], asks_all: bool, ourselves: str) -> MtaSettings:
     """:param ourselves: Text that no other installation has, for XLOOP."""
     log = LogSettings.__struct_fields__
     fields: dict[str, Any] = {
@@ -213,5 +217,6 @@ def _mta(given: Table, mappings: dict[str, str], ourselves: str) -> MtaSettings:
     limit = fields.pop("content_return_block_limit", RETURN_LIMIT)
     fields["content_return_limit"] = (limit or MOST_RETURNED) * BLOCK
     fields["mappings"] = mappings
+    fields["asks_all"] = asks_all
     fields["loop"] = hashlib.sha256(ourselves.encode()).hexdigest()[:32].upper()
     return MtaSettings(**fields)

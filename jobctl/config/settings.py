@@ -149,6 +149,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_username: str | None = None
     auth_password_file: str | None = None
     auth_mechanism: str = "auto"
+    recipients_file: str | None = None  # who can be written to, if not anybody
+    existingmaildirs: bool = False  # only who has a Maildir
     maildir: str | None = None  # where a maildir channel delivers
     # programs
     channel_class: str = "*"
@@ -317,6 +319,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     The ``[mta]`` section: what applies to all channels.
 
     :ivar block_limit: Octets here, 0 = none.
+    :ivar asks_all: Also clients that may relay are asked about each recipient: some can be forbidden or unknown.
     :ivar postmaster: Sender of notifications in their header, and who gets copies; ``""``: postmaster@ this host.
     :ivar content_return_limit: Octets; larger messages are returned by their header alone.
     """
@@ -326,6 +329,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     received_domain: str | None = None
     loop: str = ""
     mappings: dict[str, str] = {}
+    asks_all: bool = False
     postmaster: str = ""
     return_personal: str = ""
     return_delivery_history: bool = True

@@ -200,6 +200,13 @@ class Arrivals:
             return trouble.code, trouble.status, trouble.text, "", ""
         if not ours:
             return 550, "5.7.1", f"Relaying not allowed: {frame.recipient}", "", ""
+        try:
+            known = self._intake.knows(frame.recipient, source_channel)
+        except OSError as why:
+            trouble = refusal_for(why)
+            return trouble.code, trouble.status, trouble.text, "", ""
+        if not known:
+            return 550, "5.1.1", f"unknown or illegal alias: {frame.recipient}", "", ""
         if self._intake.access:
             source = frame.source or Source(source_channel)
             permission = self._intake.permission(frame.sender, frame.recipient, source, None)

@@ -11,7 +11,8 @@ from twisted.python.failure import Failure
 
 from jobctl.config.settings import REPROCESS, Settings
 from jobctl.controller.hot import HotMessage, HotMessages
-from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
+from jobctl.controller.recipients import KnownRecipients
+from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large, unknown_recipient
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
@@ -58,6 +59,7 @@ class Intake:
         self._seconds = seconds
         self.queued: list[Callable[[list[str], Submission], None]] = []
         self.hold_rules: Any = None
+        self._recipients = KnownRecipients(seconds)
         self.reconfigure(settings, router)
 
     def reconfigure(self, settings: Settings, router: Router) -> None:
@@ -156,6 +158,9 @@ class Intake:
         cause = ""
         # What was let in, and held for such a cause, has been released since.
         if not expanding:
+            # Whoever came by SMTP was asked about each.
+            if accepted and channel is None and self.settings.mta.asks_all and not source.application:
+                self._find(envelope, source)
             held = self._allow(envelope, source, channel) if accepted and self.access else ""
             cause = held or self._cause_to_hold(source.channel, len(envelope.recipients), hints)
         entries = []
@@ -207,6 +212,22 @@ class Intake:
             if permission.hold:
                 cause = f"held by an access table: {recipient.address}"
         return cause
+
+    def _find(self, envelope: Envelope, source: Source) -> None:
+        """:raises Refusal: A recipient is known to be unknown."""
+        for recipient in envelope.recipients:
+            if not self.knows(recipient.address, source.channel):
+                raise unknown_recipient(recipient.address)
+
+    def knows(self, recipient: str, source_channel: str) -> bool:
+        """
+        Whether a recipient can be written to.
+
+        :raises NoRoute: It leads nowhere.
+        :raises OSError: Nobody can tell now.
+        """
+        route = self.router.route(recipient, source_channel)
+        return self._recipients.knows(self.settings.channel(route.channel), route.address)
 
     def permission(self, sender: str, recipient: str, source: Source, channel: str | None) -> Permission:
         """

@@ -43,3 +43,8 @@ def refused(reply: Reply) -> Refusal:
     """The same with the words of an access table."""
     status = reply.enhanced or f"{reply.code // 100}.7.1"
     return Refusal(reply.code, status, reply.text.removeprefix(status).strip())
+
+
+def unknown_recipient(address: str) -> Refusal:
+    """RFC 3463 X.1.1, in the words of the original."""
+    return Refusal(550, "5.1.1", f"unknown or illegal alias: {address}")
