@@ -55,7 +55,8 @@ class ReplyReader:
             code = line[:3]
             mark = line[3:4]
             if (
-                not code.isdigit()
+                len(code) != 3
+                or not code.isdigit()
                 or not b"200" <= code <= b"599"
                 or mark not in b"- "
                 or len(line) > MAX_LINE

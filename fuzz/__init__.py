@@ -1,0 +1,1 @@
+"""Fuzzing of every parser: a function of octets for each, and octets that were interesting."""
