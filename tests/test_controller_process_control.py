@@ -1,6 +1,8 @@
 """``restart`` and ``stop`` over the control socket."""
 
+import atexit
 import os
+import sys
 
 import pytest
 
@@ -90,3 +92,19 @@ def test_on_record(world):
     assert [(act.who, act.what, act.subject) for act in acts] == [("ann", "restart", "out")]
     world.store.broken = {"write_act": StoreError("disk")}
     assert world.do(world.operate("shutdown", Shutdown()))["pid"] == os.getpid()
+
+
+def test_begins_as_it_was_started(monkeypatch, tmp_path):
+    """The same words from the same directory, but the first message is only sent once."""
+    done = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(atexit, "register", lambda call, command: done.append((call, command)))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "twistd", "-n", "jobctl", "--first-message"])
+    monkeypatch.setattr(os, "execv", lambda *words: done.append((os.getcwd(), *words)))
+    again = Again()
+    monkeypatch.chdir("/")
+    again()
+    call, command = done.pop()
+    assert command == [sys.executable, "twistd", "-n", "jobctl"]
+    call(command)
+    assert done == [(str(tmp_path), sys.executable, command)]

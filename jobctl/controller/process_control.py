@@ -19,6 +19,8 @@ log = Logger()
 FAREWELL = 0.2
 EVERYTHING = ("", "job_controller")
 SERVERS = "dispatcher"
+# What a daemon is told that begins for the first time.
+_ONCE = ("--first-message",)
 
 
 class ProcessControl:
@@ -110,9 +112,10 @@ class Again:
                 "the Job Controller gave up rights or sockets that it was started with and could not start "
                 "itself again: restart it as it was started (systemctl restart ...)"
             )
-        atexit.register(self._execute, [sys.executable, *sys.orig_argv[1:]])
+        words = [word for word in sys.orig_argv[1:] if word not in _ONCE]
+        atexit.register(self.execute, [sys.executable, *words])
 
-    def _execute(self, command: list[str]) -> None:
+    def execute(self, command: list[str]) -> None:
         """The same process, so that whoever watches it goes on watching it."""
         os.chdir(self._directory)
         os.execv(command[0], command)
