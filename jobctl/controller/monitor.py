@@ -2,6 +2,9 @@
 
 import os
 import socket
+from collections import Counter
+from heapq import nlargest, nsmallest
+from operator import itemgetter
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,6 +20,8 @@ PATIENCE = 0.3
 # A count of the queue is shown again for a second, and for so many times as long as it took.
 FRESH = 1.0
 SHARE = 20.0
+_BUSY = itemgetter(0, 1)
+_LONGEST = itemgetter(0, 1, 2)
 
 
 class Monitor:
@@ -43,13 +48,14 @@ class Monitor:
         counts = await self._count()
         await self._ask()
         now = self._at.reactor.seconds()
+        jobs = Counter(job.spec.channel.name for job in self._at.jobs.values())
         return {
             "now": now,
             "started": self._at.started,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "version": __version__,
-            "channels": [self._channel(row) for row in counts],
+            "channels": [self._channel(row, jobs[row["channel"]]) for row in counts],
             "hosts": self._hosts(request.hosts),
             "jobs": [self._job(job) for job in self._at.jobs.values()],
             "messages": self._messages(request.messages),
@@ -125,10 +131,8 @@ class Monitor:
         for answered in waiting:
             answered.callback(None)
 
-    def _channel(self, row: dict[str, Any]) -> dict[str, Any]:
-        name = row["channel"]
-        jobs = sum(job.spec.channel.name == name for job in self._at.jobs.values())
-        flow = self._at.tally.flow(name)
+    def _channel(self, row: dict[str, Any], jobs: int) -> dict[str, Any]:
+        flow = self._at.tally.flow(row["channel"])
         return {
             **row,
             "jobs": jobs,
@@ -140,7 +144,13 @@ class Monitor:
         }
 
     def _hosts(self, most: int) -> list[dict[str, Any]]:
-        rows = [
+        """The busiest; there may be a hundred thousand, so only those are made rows of."""
+        every = (
+            (active, ready + delayed, channel, host, ready, delayed, until)
+            for channel in self._at.settings.channels
+            for host, active, ready, delayed, until in self._at.scheduler.hosts(channel)
+        )
+        return [
             {
                 "channel": channel,
                 "host": host,
@@ -149,11 +159,8 @@ class Monitor:
                 "delayed": delayed,
                 "until": until,
             }
-            for channel in self._at.settings.channels
-            for host, active, ready, delayed, until in self._at.scheduler.hosts(channel)
+            for active, _, channel, host, ready, delayed, until in nlargest(most, every, key=_BUSY)
         ]
-        rows.sort(key=lambda row: (row["active"], row["ready"] + row["delayed"]), reverse=True)
-        return rows[:most]
 
     def _job(self, job: Any) -> dict[str, Any]:
         tally = self._at.tally.of(job.id)
@@ -177,21 +184,27 @@ class Monitor:
 
     def _messages(self, most: int) -> list[dict[str, Any]]:
         """What jobs have in hand; those in a transaction first, then those that wait longest."""
-        rows = []
+        every = []
         for job in self._at.jobs.values():
             told = {one.id: one for one in self._work.get(job.id, ()) if one.id}
-            for entry_id, assignment in job.held.items():
-                rows.append(self._message(job, entry_id, assignment, told.get(entry_id)))
-        rows.sort(key=lambda row: (row["phase"] == "waiting", row["since"]))
-        return rows[:most]
+            for place, (entry_id, assignment) in enumerate(job.held.items()):
+                under_way = self._at.attempts.get(entry_id)
+                since = under_way.since if under_way is not None else job.started
+                waits = entry_id not in told and not assignment.sent
+                every.append((waits, since, place, job, assignment, told.get(entry_id), under_way))
+        return [
+            self._message(job, assignment, work, under_way, since)
+            for _, since, _, job, assignment, work, under_way in nsmallest(most, every, key=_LONGEST)
+        ]
 
-    def _message(self, job: Any, entry_id: str, assignment: Any, work: Work | None) -> dict[str, Any]:
-        under_way = self._at.attempts.get(entry_id)
+    def _message(
+        self, job: Any, assignment: Any, work: Work | None, under_way: Any, since: float
+    ) -> dict[str, Any]:
         stored = under_way.stored if under_way is not None else None
         recipients = [one.address for one in stored.envelope.recipients] if stored is not None else []
         phase = work.phase if work is not None else "dot" if assignment.sent else "waiting"
         return {
-            "id": entry_id,
+            "id": assignment.frame.id,
             "job": job.id,
             "channel": job.spec.channel.name,
             "host": assignment.frame.host,
@@ -202,5 +215,5 @@ class Monitor:
             "octets": work.octets if work is not None else 0,
             "phase": phase,
             "remote": work.remote if work is not None else "",
-            "since": under_way.since if under_way is not None else job.started,
+            "since": since,
         }
