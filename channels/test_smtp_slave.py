@@ -15,7 +15,7 @@ import msgspec
 
 import jobctl
 from channels.kit.arrival import Arrival, Reception
-from channels.kit.events import noted, told
+from channels.kit.events import aborted, noted, told
 from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
@@ -297,6 +297,9 @@ class SmtpSlave:
     def _close(self) -> None:
         dialogue = self._dialogue
         if not dialogue.closing:
+            if self._arrival is None:
+                for event in aborted(dialogue, self._run.start.transport.text, "end of input"):
+                    self._run.link.send(event)
             dialogue.lost("end of input")
         # What was begun and will not end is dropped.
         while (question := dialogue.next_question()) is not None:

@@ -1,5 +1,6 @@
 """Both stores remember what became of recipients, for as long as they were told to."""
 
+import errno
 import random
 import sqlite3
 from typing import Any
@@ -13,6 +14,7 @@ from jobctl.mail.envelope import Recipient
 from jobctl.store.memory import MemoryDisk, MemoryStore
 from jobctl.store.sqlite import SQLiteStore
 from tests.store_contract import ANN, BOB, NOW, PumpReactor, delivered, new_entry, submission
+from tests.test_store_failures import FaultyDisk
 
 DAY = 86400.0
 
@@ -258,6 +260,21 @@ class SQLiteFinishedTests(FinishedContract, SynchronousTestCase):
         for left in (19, 18, 17):
             self.settle(delivered(self.enqueue()[0]))
             self.assertEqual(self.rows("finished"), left)
+
+    def test_a_full_disk_costs_history_not_results(self) -> None:
+        """No room even with the reserve given up: the result is recorded without its history."""
+        self.reactor.wait(self.store.close())
+        disk = FaultyDisk()
+        self.store = SQLiteStore(self.reactor, self.directory, free_space=0, disk=disk, retention=DAY)
+        self.store.open()
+        (one, two) = (self.enqueue()[0], self.enqueue()[0])
+        disk.statements = [("INSERT INTO batch", sqlite3.SQLITE_FULL, 1)]
+        disk.fail["reserve"] = errno.ENOSPC
+        self.settle(delivered(one))
+        self.assertEqual(self.find(), [])
+        self.assertEqual([e.entry.id for e in self.reactor.wait(self.store.directory())], [two])
+        self.settle(delivered(two))
+        self.assertEqual([one.id for one in self.find()], [two])
 
     def test_a_damaged_record_is_left_out(self) -> None:
         """The others are still found."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from twisted.trial.unittest import SynchronousTestCase
 
+from jobctl.accounts.history import Search
 from jobctl.mail.entry import Attempt, Lasting, Loss, Origin, Settlement
 from jobctl.mail.envelope import Priority
 from jobctl.store.memory import MemoryStore
@@ -49,9 +50,9 @@ class StoreLife(RuleBasedStateMachine):
         self.top = tempfile.mkdtemp()
         self.directory = os.path.join(self.top, "0")
         self.reactor = PumpReactor()
-        self.model = MemoryStore(self.reactor.seconds)
+        self.model = MemoryStore(self.reactor.seconds, retention=1e9)
         self.model.open()
-        self.store = SQLiteStore(self.reactor, self.directory, free_space=0)
+        self.store = SQLiteStore(self.reactor, self.directory, free_space=0, retention=1e9)
         self.store.open()
         self.theirs: dict[str, str] = {}
         self.used: set[str] = set()
@@ -126,7 +127,7 @@ class StoreLife(RuleBasedStateMachine):
         shutil.copytree(self.directory, copy)
         self.wait(self.store.close())
         self.directory = copy
-        self.store = SQLiteStore(self.reactor, self.directory, free_space=0)
+        self.store = SQLiteStore(self.reactor, self.directory, free_space=0, retention=1e9)
         self.store.open()
 
     def listed(self, store: Any) -> list[Any]:
@@ -145,6 +146,14 @@ class StoreLife(RuleBasedStateMachine):
         assert imbalances(ledger) == {}
         assert ledger == self.wait(self.model.ledger())
         assert self.wait(self.store.summarize()) == self.wait(self.model.summarize())
+
+    @invariant()
+    def remembers_what_became_of_recipients(self) -> None:
+        ours, theirs = (
+            self.wait(store.finished(Search(), 0, 10_000))[0] for store in (self.store, self.model)
+        )
+        mine = sorted((self.theirs[one.id], one.what, one.recipient) for one in ours)
+        assert mine == sorted((one.id, one.what, one.recipient) for one in theirs)
 
     @invariant()
     def schedule_sees_the_same(self) -> None:

@@ -4,6 +4,8 @@ from jobctl.jobprotocol.frames import Event
 from jobctl.smtp.questions import BadCommand, Refusal
 from jobctl.smtp.server import ServerDialogue
 
+# Recipients of one message that breaks off that are told of.
+MOST_ABORTED = 100
 # Replies to AUTH that are about who asked, not about how (RFC 4954 section 6).
 _NOT_AUTHENTICATED = (454, 534, 535, 538)
 
@@ -29,3 +31,14 @@ def noted(dialogue: ServerDialogue, transport: str, what: BadCommand | Refusal) 
     if what.line.startswith("AUTH") and what.reply.code in _NOT_AUTHENTICATED:
         return told(dialogue, transport, "auth", text=reply, user=dialogue.failed_user)
     return told(dialogue, transport, "bad_command", recipient=what.line, text=reply)
+
+
+def aborted(dialogue: ServerDialogue, transport: str, why: str) -> list[Event]:
+    """Of a message that breaks off before the controller has heard of it: one for each recipient."""
+    envelope = dialogue.envelope
+    if envelope is None or not dialogue.receiving:
+        return []
+    return [
+        told(dialogue, transport, "aborted", sender=envelope.sender, recipient=one.address, text=why)
+        for one in envelope.recipients[:MOST_ABORTED]
+    ]

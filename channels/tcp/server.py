@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 import jobctl
-from channels.kit.events import noted, told
+from channels.kit.events import aborted, noted, told
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.admission import Admission
@@ -278,6 +278,11 @@ class Server:
         """A client has proved who it is."""
         self.security.succeeded(session)
         self.tell(session, "auth", text=f"235 2.7.0 {who.mechanism}", user=who.user)
+
+    def tell_aborted(self, session: Session, why: str) -> None:
+        """A client went away in the midst of a message."""
+        for event in aborted(session.dialogue, session.transport, why):
+            self.link.send(event)
 
     def tell(self, session: Session, event: str, **more: str) -> None:
         """The controller counts connections, and knows what of them is logged."""

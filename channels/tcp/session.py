@@ -201,6 +201,8 @@ class Session:
             if now - self.closing_since > self.server.longest_close:
                 self.stream.abort()
         elif not self.dialogue.waiting and now - self.touched > self.dialogue.timeout():
+            if self.submission is None:
+                self.server.tell_aborted(self, "timeout")
             self.dialogue.timed_out()
             self._flush()
         elif self._header is not None and now - self.opened > _HEADER_PATIENCE:
@@ -226,6 +228,8 @@ class Session:
             self._purging.cancel()
         if self.submission is not None and not self.dialogue.waiting:
             self.server.abandon(self)
+        elif self.submission is None:
+            self.server.tell_aborted(self, why)
         self.server.session_ended(self, why)
 
     def _flush(self) -> None:

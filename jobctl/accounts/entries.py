@@ -38,7 +38,7 @@ _CONNECTION_ACTIONS = {
     "etrn": ETRN,
     "auth": AUTHENTICATION,
 }
-_MAIL_ACTIONS = {"bad_command": BAD_COMMAND, "refused": REFUSED}
+_MAIL_ACTIONS = {"bad_command": BAD_COMMAND, "refused": REFUSED, "aborted": ABORTED}
 
 _REACHED = (Loss.DELIVERED, Loss.RELAYED)
 
@@ -214,7 +214,7 @@ def told(
             modifiers=event.modifiers,
             source=channel,
             sender=event.sender,
-            original=f"rfc822;{event.recipient}" if action == REFUSED and event.recipient else "",
+            original=f"rfc822;{event.recipient}" if action != BAD_COMMAND and event.recipient else "",
             recipient=event.recipient,
             job=job,
             user=event.user,

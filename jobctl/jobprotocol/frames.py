@@ -213,11 +213,12 @@ class Event(_Frame, tag="event"):
     Program to controller, for log and counters.
 
     :ivar event: A connection was ``opened``, ``closed``, ``rejected`` (before any mail), or ``failed`` to come about;
-        on one there was a ``bad_command``, mail was ``refused``, ``etrn`` or ``auth`` was tried.
+        on one there was a ``bad_command``, mail was ``refused`` or ``aborted`` before a first ``submit``, ``etrn`` or
+        ``auth`` was tried.
     :ivar application: As :attr:`Source.application`; of a client the server's banner.
     :ivar text: What was said: why, or the reply that was given.
     :ivar modifiers: As :attr:`Source.modifiers`.
-    :ivar sender: Of mail that was refused.
+    :ivar sender: Of mail that was refused or aborted.
     :ivar recipient: Of it; or the bad command, ETRN's argument.
     :ivar user: Who was, or wanted to be, authenticated.
     """

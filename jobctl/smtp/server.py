@@ -212,11 +212,11 @@ class ServerDialogue:
 
     def timeout(self) -> float:
         """Seconds that the current wait for the client may last."""
-        return self._data_time if self._in_content else self._command_time
+        return self._data_time if self.receiving else self._command_time
 
     def timed_out(self) -> None:
         """The client was silent for :meth:`timeout` seconds, or the session is too old."""
-        self._talk.end(replies.DATA_TIMEOUT if self._in_content else replies.COMMAND_TIMEOUT, "timeout")
+        self._talk.end(replies.DATA_TIMEOUT if self.receiving else replies.COMMAND_TIMEOUT, "timeout")
 
     def shut_down(self) -> None:
         """We are stopping: 421 as soon as no command is half done; content under way is taken to its end."""
@@ -230,7 +230,8 @@ class ServerDialogue:
         self._talk.close(why)
 
     @property
-    def _in_content(self) -> bool:
+    def receiving(self) -> bool:
+        """Content is coming in."""
         return self._talk.state in (State.CONTENT, State.CHUNK)
 
     def _command(self, talk: Talk, line: bytes) -> Question | None:

@@ -158,7 +158,7 @@ class Writer:
         if not batch:
             return refused
         try:
-            return refused + self._attempt(batch)
+            return refused + self._attempt(batch, self.retention)
         except StoreFull as full:
             return refused + self._when_full(batch, full)
         except StoreError as error:
@@ -188,17 +188,20 @@ class Writer:
         given_up = self._space.give_up_reserve()
         # Once copied into the database, which may grow into the reserve, the log begins anew.
         self.checkpoint()
-        if others and (results or given_up):
+        if others and (results or given_up or self.retention):
             try:
-                return results + self._attempt(others)
+                # What became of them is remembered where there is room: their leaving is what matters.
+                return results + self._attempt(others, 0.0)
             except (StoreError, sqlite3.Error) as why:
                 log.error("store: not even results can be recorded: {why}", why=str(why))
                 return results + _failed(others, full)
         return results + _failed(others, full)
 
-    def _attempt(self, batch: list[Operation]) -> list[tuple[Operation, Any]]:
+    def _attempt(self, batch: list[Operation], retention: float) -> list[tuple[Operation, Any]]:
         """
         One commit.
+
+        :param retention: As :attr:`retention`.
 
         :raises StoreError: Nothing was committed, nor will it be.
         :raises sqlite3.Error: Nothing was committed; one of them is to blame.
@@ -206,13 +209,13 @@ class Writer:
         planner = self._planner
         results: list[tuple[Operation, Any]] = []
         try:
-            damaged = planner.begin(batch, self._clock(), self.retention)
+            damaged = planner.begin(batch, self._clock(), retention)
             bad = [operation for operation in batch if type(operation) is SetAside]
             if bad or damaged:
                 damaged = damaged + [pair for operation in bad for pair in operation.damaged]
                 set_aside(self._connection, damaged, self._clock())
                 planner.forget()
-                damaged = planner.begin(batch, self._clock(), self.retention)
+                damaged = planner.begin(batch, self._clock(), retention)
             for operation in batch:
                 try:
                     results.append((operation, planner.plan(operation)))
