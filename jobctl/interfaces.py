@@ -268,6 +268,9 @@ class IMessageStore(Interface):
             could be done; the earliest first.
         """
 
+    def in_grace(id):
+        """Deferred[Undo | None]: how an entry that was deleted or returned can be taken back; else ``None``."""
+
     def next_lapse():
         """Deferred[float | None]: when the next thing can be undone no longer."""
 

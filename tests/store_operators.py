@@ -52,6 +52,15 @@ class OperatorContract:
         self.assertEqual(summary[:4], (1, 0, 0, len(b"Subject: x\r\n\r\nHi\r\n")))
         self.assertEqual(self.ledger(), {"accepted": 2, "queued": 2})
 
+    def test_whether_it_can_be_taken_back(self) -> None:
+        """Of what is deleted it can be found out how to take it back; not of what is there, or gone."""
+        one, two = self.enqueue(self.entry(ANN)) + self.enqueue(self.entry(BOB))
+        self.settle(Settlement(two, place=("l", ""), undo=Undo(3, NOW + 60, "move", place=("tcp_local", ""))))
+        self.settle(Settlement(one, place=("l", ""), undo=Undo(3, NOW + 60, "move", place=("tcp_local", ""))))
+        self.deleted(one, operation=4)
+        found = [self.wait(self.store.in_grace(text)) for text in (one, two, "Q9ZZ", "nonsense")]
+        self.assertEqual([undo and undo.operation for undo in found], [4, None, None, None])
+
     def test_taken_back(self) -> None:
         """What was deleted comes back as it was, and cannot be taken back twice."""
         (one,) = self.enqueue(self.entry(ANN, BOB))

@@ -5,6 +5,7 @@ import os
 import pytest
 from twisted.internet.defer import ensureDeferred
 
+from jobctl.config.loader import load_text
 from jobctl.control.change_requests import (
     QmAudit,
     QmCancel,
@@ -31,6 +32,7 @@ from jobctl.control.requests import (
     QmStart,
     QmStop,
     QmSummarize,
+    Reload,
 )
 from jobctl.errors import StoreError, UsageError
 from jobctl.mail.acts import Stage
@@ -480,6 +482,41 @@ def test_redirect_to_another_host(world):
 
 
 # Undo.
+
+
+def test_who_looks_for_a_deleted_message_learns_the_way_back(world):
+    """By whatever command: it is told who deleted or returned it and what brings it back."""
+    (one,) = world.accept()
+    number = do(world, "qm_return", QmReturn(ids=(one,)))["operation"]
+    told = f"{one} was returned by ann; 'jobctl undo {number}' brings it back"
+    for name, request in (
+        ("qm_read", QmRead(message=one)),
+        ("qm_history", QmHistory(ids=(one,))),
+    ):
+        with pytest.raises(UsageError, match=told) as caught:
+            do(world, name, request)
+        assert caught.value.exit_status == os.EX_NOINPUT
+    assert told in do(world, "qm_hold", QmHold(ids=(one,)))["failed"][0]["text"]
+    with pytest.raises(UsageError, match="never was"):
+        do(world, "qm_read", QmRead(message="Q99"))
+
+
+def test_a_reload_is_on_record(world):
+    """Who had the configuration read again, and what changed."""
+    text = CONFIGURATION.replace("[job_controller]", "[job_controller]\nundo_window = 60").replace(
+        "@DIRECTORY@", "/nonexistent"
+    )
+    world.controller.reloads.read = lambda: load_text(text, "jobctl.toml", exists=lambda path: True)
+    assert do(world, "reload", Reload()).applied
+    (act,) = acts(world)
+    assert (act.who, act.what, act.subject, act.text) == (
+        "ann",
+        "reload",
+        "jobctl.toml",
+        "job_controller.undo_window",
+    )
+    (one,) = world.accept()
+    assert do(world, "qm_delete", QmDelete(ids=(one,)))["undo_until"] == START + 60
 
 
 @pytest.mark.parametrize("held", [False, True])

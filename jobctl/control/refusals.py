@@ -47,6 +47,16 @@ def unknown_id(entry: str) -> UsageError:
     )
 
 
+def deleted_lately(entry: str, what: str, who: str, operation: int) -> UsageError:
+    """No message in a list, but one that can be brought back."""
+    done = "deleted" if what == "delete" else "returned"
+    return UsageError(
+        f"message {entry} was {done} by {who}; 'jobctl undo {operation}' brings it back, with all that "
+        "was changed with it",
+        os.EX_NOINPUT,
+    )
+
+
 def unknown_operation(number: int) -> UsageError:
     """No operator's act has this number."""
     return UsageError(f"there is no operation {number}; see 'jobctl qm operations'", os.EX_NOINPUT)

@@ -8,8 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from jobctl.control.operations import Caller
+from jobctl.control.refusals import deleted_lately, unknown_id
 from jobctl.controller.steering import End, Outcome
-from jobctl.errors import StoreError
+from jobctl.errors import StoreError, UsageError
 from jobctl.mail.acts import Act, Stage
 
 log = Logger()
@@ -205,6 +206,14 @@ class Acts:
             return course.act
         found: list[Act] = await self._store.acts(before=number + 1, limit=1)
         return found[0] if found and found[0].number == number else None
+
+    async def absent(self, entry_id: str) -> UsageError:
+        """What to say of an entry that is in no list."""
+        undo = await self._store.in_grace(entry_id)
+        if undo is None:
+            return unknown_id(entry_id)
+        act = await self.find(undo.operation)
+        return deleted_lately(entry_id, undo.what, "somebody" if act is None else act.who, undo.operation)
 
     def course(self, number: int) -> Course | None:
         """An act under way, or one that ended lately."""

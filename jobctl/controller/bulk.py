@@ -11,7 +11,6 @@ from twisted.python.failure import Failure
 
 from jobctl.control.change_requests import QmPreview
 from jobctl.control.operations import Caller
-from jobctl.control.refusals import unknown_id
 from jobctl.controller.acts import Acts, Course
 from jobctl.controller.looks import Looks
 from jobctl.controller.piecemeal import Piecemeal
@@ -253,7 +252,7 @@ class Bulk:
         for entry_id in ids:
             stored = found.get(entry_id)
             if stored is None:
-                course.fail(entry_id, str(unknown_id(entry_id)), os.EX_NOINPUT)
+                course.fail(entry_id, str(await self._acts.absent(entry_id)), os.EX_NOINPUT)
             elif names is not None and stored.entry.channel not in names:
                 why = f"it is queued to {stored.entry.channel}, not to {request.channel}"
                 course.fail(entry_id, why, os.EX_NOINPUT)

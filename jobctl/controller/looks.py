@@ -11,7 +11,7 @@ from jobctl.accounts.balance import ledger_rows
 from jobctl.accounts.history import Search
 from jobctl.control.account_requests import QmShares
 from jobctl.control.operations import Caller
-from jobctl.control.refusals import unknown_channel, unknown_id
+from jobctl.control.refusals import unknown_channel
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
 from jobctl.control.selection import channel_matches, in_list, matching_channels
 from jobctl.mail.entry import Lasting, StoredEntry
@@ -244,7 +244,7 @@ class Looks:
             found.update(one.id for one in finished)
         for entry_id in request.ids:
             if entry_id not in found:
-                raise unknown_id(entry_id)
+                raise await self._at.acts.absent(entry_id)
         for entry_id in request.ids:
             yield entry_id
 
@@ -273,7 +273,7 @@ class Looks:
     async def qm_read(self, request: QmRead, caller: Caller, stream: Any) -> dict[str, int]:
         found = await self._at.store.fetch([request.message])
         if not found:
-            raise unknown_id(request.message)
+            raise await self._at.acts.absent(request.message)
         stored = found[0]
         row = self.row(stored, self._at.reactor.seconds(), with_reason=True)
         row["envelope_id"] = stored.envelope_id

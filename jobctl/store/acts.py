@@ -51,6 +51,10 @@ class OperatorRecords:
         """What can be undone no longer, the earliest first."""
         return self._find(self._lists, lambda connection: reading.lapsed(connection, now, limit))
 
+    def in_grace(self, id: str) -> "Deferred[Undo | None]":
+        """How an entry that was deleted or returned can be taken back."""
+        return self._ask(self._lists, lambda connection: reading.in_grace(connection, id))
+
     def next_lapse(self) -> "Deferred[float | None]":
         """When the next thing can be undone no longer."""
         return self._ask(self._lists, reading.next_lapse)

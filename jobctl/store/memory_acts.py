@@ -7,7 +7,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from jobctl.mail.acts import Act
-from jobctl.mail.entry import Origin, Settlement, StoredEntry, Undo
+from jobctl.mail.entry import Lasting, Origin, Settlement, StoredEntry, Undo
 from jobctl.store.ids import id_number, id_text
 from jobctl.store.records import stored_time
 
@@ -60,6 +60,12 @@ class MemoryRecords:
             lambda: [(id_text(number), self._hidden(number), undo) for _, _, number, undo in found[:limit]],
             faults=False,
         )
+
+    def in_grace(self, id: str) -> "Deferred[Undo | None]":
+        stored = self._hidden(id_number(id))
+        found = [undo for (_, number), undo in sorted(self.disk.undo.items()) if number == id_number(id)]
+        there = stored is not None and stored.state is Lasting.GRACE and found
+        return self._do(lambda: found[-1] if there else None, faults=False)
 
     def next_lapse(self) -> "Deferred[float | None]":
         times = [stored_time(undo.until) for undo in self.disk.undo.values()]

@@ -53,6 +53,16 @@ def lapsed(connection: sqlite3.Connection, now: float, limit: int) -> Found[Laps
     return [(id_text(number), there.get(number), _undo(record)) for number, record in rows], damaged
 
 
+def in_grace(connection: sqlite3.Connection, text_id: str) -> Undo | None:
+    """Only asked about what is in no list: it may look through all that can be undone."""
+    row = connection.execute(
+        "SELECT record FROM undo WHERE entry = ? AND EXISTS"
+        " (SELECT 1 FROM entries e WHERE e.id = entry AND e.state = 3) ORDER BY operation DESC LIMIT 1",
+        (id_number(text_id),),
+    ).fetchone()
+    return None if row is None else _undo(row[0])
+
+
 def next_lapse(connection: sqlite3.Connection) -> float | None:
     until = connection.execute("SELECT min(until) FROM undo").fetchone()[0]
     return None if until is None else seconds(until)
