@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from jobctl.config.settings import ChannelSettings, TcpOptions
+from jobctl.config.settings import ChannelSettings
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.jobprotocol.codec import encode, from_program
 from jobctl.jobprotocol.frames import (
     Accepted,

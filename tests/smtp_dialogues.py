@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from jobctl.config.settings import ChannelSettings, TcpOptions
+from jobctl.config.settings import ChannelSettings
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp.client import ClientConfig, ClientDialogue, Event

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from jobctl.config.settings import ChannelSettings, ServiceSettings, TcpOptions
+from jobctl.config.settings import ChannelSettings, ServiceSettings
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.jobprotocol.codec import encode, from_program
 from jobctl.jobprotocol.frames import Accepted, HelloController, HelloProgram, Message, Stop, Submit
 from jobctl.mail.envelope import Envelope, Recipient

@@ -5,8 +5,8 @@ import pytest
 from jobctl.config.keys import Kind, Status
 from jobctl.config.loader import load_text
 from jobctl.config.options import read_option_text
-from jobctl.config.settings import TcpOptions
 from jobctl.config.tcp_options import OPTIONS
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.errors import ConfigError
 
 

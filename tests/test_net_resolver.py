@@ -8,7 +8,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from jobctl.config.settings import ChannelSettings, TcpOptions
+from jobctl.config.settings import ChannelSettings
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.net.dns_cache import DnsCache
 from jobctl.net.dns_hosts import HostsFile, parse_server, system_servers
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost, Resolver

@@ -14,8 +14,9 @@ from jobctl.config.options import tcp_options
 from jobctl.config.paths import absolute
 from jobctl.config.reading import Given, Table, as_table, overlaid, read_table
 from jobctl.config.retries import after, backoff, delivery, demotion, notices
-from jobctl.config.settings import REPROCESS, ChannelSettings, PoolSettings, TcpOptions
+from jobctl.config.settings import REPROCESS, ChannelSettings, PoolSettings
 from jobctl.config.tcp_options import OPTIONS
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.config.values import is_host
 
 _NAME = re.compile(r"[a-z0-9_$-]{1,32}", re.ASCII)

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from jobctl.config.reading import Table
-from jobctl.config.settings import TcpOptions
 from jobctl.config.tcp_options import OPTIONS
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.config.values import convert
 from jobctl.errors import ConfigError
 

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from jobctl.config.settings import TcpOptions
+from jobctl.config.tcp_settings import TcpOptions
 
 
 class Phase(IntEnum):

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from jobctl.config.settings import TcpOptions
+from jobctl.config.tcp_settings import TcpOptions
 from jobctl.smtp.questions import Authenticated, BadCommand, Dropped, Refusal
 
 Note = Authenticated | BadCommand | Dropped | Refusal
