@@ -7,6 +7,7 @@ import pytest
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from jobctl.config.loader import load_text
 from jobctl.control.requests import CacheChange, CacheChanges, CacheRevert
 from jobctl.errors import StoreError, UsageError
 from tests.controller_case import CONFIGURATION, World
@@ -202,3 +203,16 @@ def test_debug(world):
         job.report(entry)
     assert world.stored(entry) is None
     assert not any("debug" in str(event["log_format"]) for event in captured)
+
+
+def test_survives_a_reload(world):
+    """A reload brings the file into force and leaves what operators have set over it."""
+    change(world, job_limit="2")
+    text = CONFIGURATION.replace("[channel.out]", "[channel.out]\nmaxjobs = 50\nthreaddepth = 7")
+    world.controller.reloads.read = lambda: load_text(text, "jobctl.toml", exists=lambda path: True)
+    outcome = world.do(world.controller.reloads.reload("ann"))
+    assert outcome.applied and outcome.problems == []
+    channel = world.controller.settings.channels["out"]
+    assert (channel.maxjobs, channel.threaddepth) == (2, 7)
+    revert(world, scope="channel", name="out")
+    assert world.controller.settings.channels["out"].maxjobs == 50
