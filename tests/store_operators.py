@@ -219,3 +219,6 @@ class OperatorContract:
         self.assertEqual(self.wait(self.store.acts(before=3, limit=1)), [changed])
         self.wait(self.store.write_act(Act(6, NOW + 6, "bob", "stop"), NOW + 4))
         self.assertEqual([act.number for act in self.wait(self.store.acts())], [6, 5, 4])
+        # Numbers are never given twice, so the newest stays.
+        self.wait(self.store.write_act(Act(7, NOW + 7, "bob", "start"), NOW + 1000))
+        self.assertEqual([act.number for act in self.wait(self.store.acts())], [7])

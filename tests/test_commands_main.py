@@ -329,6 +329,20 @@ def test_undo(jobctl):
     assert json.loads("".join(jobctl("undo", "12", "--json")[1]))["operation"] == 13
 
 
+def test_who_looks_away_ends_nothing(jobctl, monkeypatch):
+    """Ctrl-C while a change is under way: it goes on, and how to see and end it is told."""
+
+    def interrupt(bar, done, of):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jobctl.commands.bulk.Bar.update", interrupt)
+    status, out, err = jobctl("undo", "12")
+    assert (status, out) == (exits.INTERRUPTED, [])
+    assert err == [
+        "jobctl: operation 13 goes on; 'jobctl qm cancel 13' ends it, 'jobctl qm operations' shows it"
+    ]
+
+
 def test_operations_and_audit(jobctl):
     """Who did what, for eyes and for programs, with every key; what is under way can be ended."""
     status, out, _ = jobctl("qm", "operations")

@@ -210,7 +210,9 @@ class Changes:
     def _apply_acts(self, connection: sqlite3.Connection) -> None:
         if self._acts:
             connection.executemany("REPLACE INTO acts VALUES (?, ?, ?)", self._acts)
-            connection.execute("DELETE FROM acts WHERE since < ?", (self._oldest_act,))
+            # The newest stays, however old: numbers are never given twice.
+            newest = max(number for number, _, _ in self._acts)
+            connection.execute("DELETE FROM acts WHERE since < ? AND id < ?", (self._oldest_act, newest))
         if not self._undo:
             return
         kept = [(*key, *value) for key, value in self._undo.items() if value is not None]

@@ -27,7 +27,7 @@ class MemoryRecords:
     def write_act(self, act: Act, oldest: float = 0.0) -> "Deferred[None]":
         def change() -> None:
             self.disk.acts[act.number] = act
-            for number in [number for number, old in self.disk.acts.items() if old.when < oldest]:
+            for number in [n for n, old in self.disk.acts.items() if old.when < oldest and n < act.number]:
                 del self.disk.acts[number]
 
         return self._do(change)
