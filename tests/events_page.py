@@ -15,9 +15,8 @@ _HEAD = """\
 # Events of the daemon's log
 
 Every event that the Job Controller logs, by the module that says it (`source` in the JSON log, see
-[accounts.md](accounts.md#the-daemons-own-log)). The sentence is what `event` has; the names in braces, and those beside it,
-are its fields. A `failure` is a bug: it is logged as `critical`, with its traceback. Made from the source; a test fails
-where it differs. To make it anew:
+[accounts.md](accounts.md#the-daemons-own-log)). The sentence is what `event` has; the names in braces, and those
+beside it, are its fields. A `failure` is a bug: it is logged as `critical`, with its traceback. Made from the source:
 
     python -m tests.events_page > docs/events.md
 """
