@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SBIN = "/usr/sbin"
@@ -85,12 +85,36 @@ def load(
     return subprocess.Popen([*command, f"127.0.0.1:{port}"])
 
 
-@contextlib.contextmanager
-def postfix(port: int, sink_port: int, directory: Path) -> Iterator[int]:
+_RELAY = """
+mydestination =
+relayhost = [127.0.0.1]:{sink}
+default_process_limit = 200
+in_flow_delay = 0
+smtp_connection_cache_destinations = static:all
+default_destination_concurrency_limit = 50
+initial_destination_concurrency = 20
+qmgr_message_active_limit = 40000
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+"""
+
+
+def postfix(port: int, sink_port: int, directory: Path) -> contextlib.AbstractContextManager[int]:
     """
     A Postfix of its own, tuned for relaying to one next hop; gives its master's pid.
 
     Tuned: no chroot, many processes, cached connections, no delays on input, no look-ups.
+    """
+    return postfix_with(port, directory, _RELAY.format(sink=sink_port))
+
+
+@contextlib.contextmanager
+def postfix_with(port: int, directory: Path, settings: str, services: Sequence[str] = ()) -> Iterator[int]:
+    """
+    A Postfix of its own on a port of loopback; gives its master's pid.
+
+    :param settings: Lines of main.cf.
+    :param services: Further lines of master.cf.
     """
     config, queue, data = directory / "config", directory / "queue", directory / "data"
     for made in (config, queue, data):
@@ -107,32 +131,22 @@ daemon_directory = /usr/lib/postfix/sbin
 mail_owner = postfix
 setgid_group = postdrop
 myhostname = mail.example.org
-mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:{sink_port}
 maillog_file = {data}/postfix.log
 maillog_file_prefixes = {directory}
-default_process_limit = 200
-in_flow_delay = 0
-smtp_connection_cache_destinations = static:all
-default_destination_concurrency_limit = 50
-initial_destination_concurrency = 20
-qmgr_message_active_limit = 40000
-smtpd_client_connection_count_limit = 0
-smtpd_client_connection_rate_limit = 0
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
 smtpd_peername_lookup = no
 alias_maps =
 local_recipient_maps =
 import_environment = MAIL_CONFIG={config}
-"""
+{settings}"""
     )
     shipped = Path("/usr/share/postfix/master.cf.dist")
     rows = (shipped if shipped.exists() else Path("/etc/postfix/master.cf")).read_text().splitlines()
-    services = []
+    kept = []
     for row in rows:
         words = row.split()
         if not row or row[0].isspace() or row[0] == "#" or len(words) < 8:
@@ -142,10 +156,10 @@ import_environment = MAIL_CONFIG={config}
         elif words[1] == "inet":
             continue
         words[4] = "n"
-        services.append(" ".join(words))
-    services = [row for row in services if not row.startswith("postlog ")]
-    services.append("postlog unix-dgram n - n - 1 postlogd")
-    (config / "master.cf").write_text("\n".join(services) + "\n")
+        kept.append(" ".join(words))
+    kept = [row for row in kept if not row.startswith("postlog ")]
+    kept += ["postlog unix-dgram n - n - 1 postlogd", *services]
+    (config / "master.cf").write_text("\n".join(kept) + "\n")
     command = [program("postfix"), "-c", str(config)]
     subprocess.run([*command, "start"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -1,10 +1,13 @@
 """Mapping tables and the access tables, as policies of the old system are written."""
 
+from typing import Any
+
 import pytest
 
 from jobctl.config.loader import load_text
 from jobctl.errors import ConfigError
 from jobctl.mail.envelope import Source
+from jobctl.mapping import tables as table_module
 from jobctl.mapping.access import from_access, port_access, recipient_access
 from jobctl.mapping.tables import Tables, compiled, read_table
 
@@ -51,6 +54,33 @@ def test_without_a_match_a_text_is_what_it_was() -> None:
 def test_tables_that_ask_each_other_come_to_an_end() -> None:
     """A circle of tables answers nothing instead of never."""
     assert not tables(A="*  $|B;$0|", B="*  $|A;$0|").probe("A", "x").matched
+
+
+def test_a_text_that_grows_with_each_round_ends() -> None:
+    """A table that leads in circles and doubles the text is left, with a text that is still of a size."""
+    assert len(tables(T="*  $0$0x$R").probe("T", "ab").text) < 20_000
+    assert len(tables(T="*a*a*a*$0*  $R$0$1$2a").probe("T", "aaa" * 5).text) < 20_000
+
+
+def test_many_questions_to_other_tables_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten levels, each asking the next twice, are not a thousand questions of a peer's making."""
+    asked = []
+    probe = table_module._Walk.probe
+
+    def counted(walk: Any, name: str, *rest: Any) -> Any:
+        asked.append(name)
+        return probe(walk, name, *rest)
+
+    monkeypatch.setattr(table_module._Walk, "probe", counted)
+    table = "".join(f"{n}*  $|T;{n + 1}$0|$|T;{n + 1}$0|\n" for n in range(9)) + "9*  end\n"
+    tables(T=table).probe("T", "0x")
+    assert 100 < len(asked) <= 201
+
+
+def test_a_table_may_be_long() -> None:
+    """The last of many thousand entries is as good as the first."""
+    table = "".join(f"host{n}.example  $N\n" for n in range(5000))
+    assert tables(T=table).probe("T", "host4999.example").matched
 
 
 @pytest.mark.parametrize(

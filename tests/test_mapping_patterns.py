@@ -1,11 +1,13 @@
 """The wildcards of mapping tables."""
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobctl.mapping import patterns
 from jobctl.mapping.patterns import read
 
 MATCHES = [
@@ -97,3 +99,51 @@ def test_no_text_takes_for_ever():
     """A peer cannot choose a name that keeps a processor busy: many wildcards against a long text of one letter."""
     assert read("*a*a*a*a*a*a*a*b").match("a" * 2000) is None
     assert read("*a*a*a*a*=$0*b").match("a" * 2000) is None
+
+
+PARTS = {
+    "*": "(.*)",
+    "%": "(.)",
+    "$_*": "(.*?)",
+    "$D*": "([0-9]*)",
+    "$[ab]*": "([ab]*)",
+    "$[^b]%": "([^b])",
+    "$@*$^": "(?:.*)",
+    "a": "a",
+    "b": "b",
+    "1": "1",
+}
+
+
+@given(st.lists(st.sampled_from(sorted(PARTS)), max_size=8), st.text("ab1", max_size=12))
+def test_wildcards_take_what_those_of_regular_expressions_take(parts, text):
+    """As many as possible, or as few, from left to right: what is remembered on the way changes no match."""
+    wanted = re.fullmatch("".join(PARTS[part] for part in parts), text, re.DOTALL)
+    assert read("".join(parts)).match(text) == (wanted.groups() if wanted else None)
+
+
+@pytest.mark.parametrize("pattern", ["*a*a*a*a*a*b", "$A*a$A*a$A*a$A*a$A*b", "$_*a$_*a$_*a$_*a$_*b"])
+def test_the_cost_grows_with_the_text_not_with_its_square(pattern, monkeypatch):
+    """Four times the text is about four times the work, where it once was sixteen times."""
+    looks = 0
+    rest = patterns._Search.rest
+
+    def counted(self, *given):
+        nonlocal looks
+        looks += 1
+        return rest(self, *given)
+
+    monkeypatch.setattr(patterns._Search, "rest", counted)
+    found = []
+    for size in (200, 800):
+        looks = 0
+        assert read(pattern).match("a" * size) is None
+        found.append(looks)
+    assert found[1] < 5 * found[0]
+
+
+def test_a_pattern_of_too_many_parts_is_refused():
+    """It would need more of the stack than there is when a peer's text comes."""
+    assert read("%" * 100).match("x" * 100) is not None
+    with pytest.raises(ValueError, match="more than 100 parts"):
+        read("%" * 101)

@@ -29,11 +29,14 @@ _SETS: dict[str, frozenset[str]] = {
     "T": frozenset(" \t\v"),
     "X": frozenset(string.hexdigits),
 }
-# Longer patterns are nobody's.
+# Longer patterns, or with more parts, are nobody's; a part costs a few frames of the stack.
 MOST = 1000
-# Looks that a text with back references may cost; without them no text costs more than its
-# length times the length of the pattern.
-_MOST_LOOKS = 200_000
+MOST_PARTS = 100
+# Looks that back references may cost a probe; without them no text costs more than its
+# length times the number of parts.
+MOST_LOOKS = 200_000
+# Octets of the longest text form of an address.
+_LONGEST_ADDRESS = 45
 
 
 class Literal(msgspec.Struct, frozen=True):
@@ -81,10 +84,24 @@ class Pattern:
         self._refers = any(isinstance(part, Again) for part in parts)
         self.elements = elements
 
-    def match(self, text: str) -> tuple[str, ...] | None:
-        """What each wildcard took; ``None``: no match."""
+    def match(self, text: str, looks: "Looks | None" = None) -> tuple[str, ...] | None:
+        """
+        What each wildcard took; ``None``: no match.
+
+        :param looks: Shared with other patterns of the same probe.
+        """
         took: list[str] = []
-        return tuple(took) if _Search(self._parts, text, self._refers).rest(0, 0, took) else None
+        search = _Search(self._parts, text, (looks or Looks()) if self._refers else None)
+        return tuple(took) if search.rest(0, 0, took) else None
+
+
+class Looks:
+    """How often patterns with back references may still look; ``left`` goes down to 0."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MOST_LOOKS
 
 
 class _Search:
@@ -92,16 +109,18 @@ class _Search:
     One text against one pattern.
 
     Where it is known that the rest cannot match is remembered: without that a few wildcards
-    and a text made for it would take for ever.
+    and a text made for it would take for ever. For a wildcard these are stretches: when nothing behind
+    it matches from a place to the end of what it may take, no later place in between helps.
     """
 
-    def __init__(self, parts: list[Element], text: str, refers: bool) -> None:
+    def __init__(self, parts: list[Element], text: str, looks: Looks | None) -> None:
         self._parts = parts
         self._text = text
         self._low = text.lower() if len(text.lower()) == len(text) else "".join(map(_low, text))
-        self._refers = refers
+        self._limit = looks
         self._hopeless: set[tuple[int, int]] = set()
-        self._looks = 0
+        self._stretches: dict[int, tuple[int, int]] = {}  # part to the last place to place of its letters
+        self._failed: dict[int, tuple[int, int]] = {}  # part to ends behind which nothing matches
 
     def rest(self, at: int, place: int, took: list[str]) -> bool:
         """Whether the parts from ``at`` match the text from ``place`` to its end."""
@@ -109,9 +128,10 @@ class _Search:
             return place == len(self._text)
         if (at, place) in self._hopeless:
             return False
-        self._looks += 1
-        if self._refers and self._looks > _MOST_LOOKS:
-            return False
+        if self._limit is not None:
+            if self._limit.left <= 0:
+                return False
+            self._limit.left -= 1
         part = self._parts[at]
         if isinstance(part, Wild):
             if self._wild(part, at, place, took):
@@ -120,20 +140,19 @@ class _Search:
             wanted = part.text if isinstance(part, Literal) else "".join(map(_low, took[part.number]))
             if self._low.startswith(wanted, place) and self.rest(at + 1, place + len(wanted), took):
                 return True
-        if not self._refers:
+        if self._limit is None:
             self._hopeless.add((at, place))
         return False
 
     def _wild(self, wild: Wild, at: int, place: int, took: list[str]) -> bool:
         text = self._text
-        limit = min(len(text), place + 1) if wild.one else len(text)
-        longest = place
-        if wild.letters is None:
-            longest = limit
-        else:
-            while longest < limit and wild.letters(text[longest]):
-                longest += 1
-        ends = range(place + (1 if wild.one or wild.whole else 0), longest + 1)
+        longest = self._longest(wild, at, place)
+        past = longest + 1
+        remembers = self._limit is None and not (wild.one or wild.whole)
+        if remembers:
+            begun, ended = self._failed.get(at, (past, longest))
+            past = begun if ended == longest else past
+        ends = range(place + (1 if wild.one or wild.whole else 0), past)
         for end in ends if wild.lazy else reversed(ends):
             if wild.whole is not None and not wild.whole(text[place:end]):
                 continue
@@ -143,7 +162,29 @@ class _Search:
                 return True
             if wild.saved:
                 took.pop()
+        if remembers:
+            self._failed[at] = (min(place, past), longest)
         return False
+
+    def _longest(self, wild: Wild, at: int, place: int) -> int:
+        """The last place to which the wildcard's letters go on."""
+        text = self._text
+        limit = len(text)
+        if wild.one:
+            limit = min(limit, place + 1)
+        elif wild.whole is not None:
+            limit = min(limit, place + _LONGEST_ADDRESS)
+        if wild.letters is None:
+            return limit
+        begun, ended = self._stretches.get(at, (-1, -1))
+        longest = place
+        while longest < limit and wild.letters(text[longest]):
+            longest += 1
+            if begun <= longest <= ended and not (wild.one or wild.whole):
+                longest = ended
+                break
+        self._stretches[at] = (place, longest)
+        return longest
 
 
 def _low(letter: str) -> str:
@@ -295,4 +336,6 @@ def read(pattern: str) -> Pattern:
         raise ValueError(f"it is longer than {MOST} characters")
     reader = _Reader(pattern)
     reader.read()
+    if len(reader.parts) > MOST_PARTS:
+        raise ValueError(f"it has more than {MOST_PARTS} parts")
     return Pattern(reader.parts, tuple(reader.words))

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from jobctl.mapping.patterns import Pattern
+from jobctl.mapping.patterns import Looks, Pattern
 from jobctl.mapping.patterns import read as read_pattern
 from jobctl.mapping.templates import Template, read_template
 
-# Entries that $C and $R may lead through: a table that leads in circles comes to an end.
-_MOST_STEPS = 1000
+# Rounds of $R, and questions to other tables, of one probe: one that leads in circles comes to an end.
+_MOST_ROUNDS = 200
+# Characters of a text: one that grows with each round of $R does not grow for ever.
+_LONGEST = 16384
 # How deep tables may ask each other.
 _MOST_DEPTH = 10
 # A pattern ends at the first blank that no dollar sign makes part of it.
@@ -61,35 +63,47 @@ class Tables:
 
         :param flags: Set from the beginning.
         """
-        return self._probe(name, text, flags, 0)
+        return _Walk(self._tables).probe(name, text, flags, 0)
 
-    def _probe(self, name: str, text: str, flags: frozenset[str], depth: int) -> Result:
+
+class _Walk:
+    """One probe through the tables, and how far it may still go."""
+
+    def __init__(self, tables: Mapping[str, tuple[Entry, ...]]) -> None:
+        self._tables = tables
+        self._rounds = _MOST_ROUNDS
+        self._looks = Looks()
+
+    def probe(self, name: str, text: str, flags: frozenset[str], depth: int) -> Result:
         entries = self._tables.get(name, ())
         result = Result(text, flags)
-        at = steps = 0
-        while at < len(entries) and steps < _MOST_STEPS:
-            steps += 1
+        at = 0
+        while at < len(entries):
             entry = entries[at]
             at += 1
             made = self._apply(entry, result.text, result.flags, depth)
             if made is None:
                 continue
+            if len(made) > _LONGEST:
+                break
             result = Result(made, result.flags | entry.template.flags, True, entry)
-            if entry.template.follows == "R":
+            if entry.template.follows == "R" and self._rounds > 0:
+                self._rounds -= 1
                 at = 0
             elif entry.template.follows != "C":
                 break
         return result
 
     def _apply(self, entry: Entry, text: str, flags: frozenset[str], depth: int) -> str | None:
-        found = entry.pattern.match(text)
+        found = entry.pattern.match(text, self._looks)
         if found is None or not all((one.flag in flags) is one.wanted for one in entry.template.conditions):
             return None
 
         def look_up(table: str, argument: str) -> str | None:
-            if depth >= _MOST_DEPTH:
+            if depth >= _MOST_DEPTH or self._rounds <= 0 or len(argument) > _LONGEST:
                 return None
-            other = self._probe(table, argument, frozenset(), depth + 1)
+            self._rounds -= 1
+            other = self.probe(table, argument, frozenset(), depth + 1)
             return other.text if other.matched else None
 
         return entry.template.result(found, look_up)

@@ -1,0 +1,294 @@
+"""
+``python -m bench.matrix [--write] [--unpacked FOLDER] [--modules FOLDER]``: clients of others against our servers, and
+our clients against servers of others; in the clear, with STARTTLS, with TLS from the first octet, with AUTH; each
+message compared octet for octet. ``--write`` writes docs/peers.md.
+
+What is not installed is said in the table. Packages that cannot be installed beside Postfix can be unpacked
+(``dpkg -x``) into the folder given; npm's ``node_modules`` likewise. Postfix, Exim, OpenSMTPD and Dovecot need root.
+"""
+
+import argparse
+import contextlib
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.matrix import clients, servers
+from bench.matrix.clients import MODES, Impossible, Target
+from bench.matrix.mail import content, difference
+from bench.peers import free_port
+from jobctl.sasl.secrets import scram_keys, scram_line
+from tests.certificates import Authority
+from tests.daemon import Daemon, until
+
+USER, PASSWORD = "ann", "sesame-9"
+KINDS = {"tcp": "tcp", "generic": "test_smtp"}
+PAGE = Path(__file__).parent.parent.parent / "docs/peers.md"
+BASE = """
+[job_controller]
+queue_directory = "var/queue"
+control_socket = "var/control.sock"
+log_directory = "var/log"
+[job_controller.channel_class."test_smtp*"]
+master_command = "test_smtp_master"
+slave_command = "test_smtp_slave"
+transport = "tcp"
+[job_controller.channel_class."tcp_*"]
+master_command = "tcp_smtp_client"
+slave_command = "tcp_smtp_server"
+[job_controller.channel_class."maildir*"]
+master_command = "maildir_master"
+[channel.l]
+official_host_name = "mail.example.org"
+[channel.maildir]
+official_host_name = "maildir-daemon"
+maildir = "Maildir"
+"""
+IN = """
+[dispatcher.service.{name}]
+listen = ["tcp:{port}:interface=127.0.0.1"]
+channel = "{name}"
+tls_certificate = "{certificate}"
+password_file = "users"
+implicit_tls = {implicit}
+[channel.{name}]
+official_host_name = "{name}-daemon"
+smtp = true
+maytlsserver = true
+maysaslserver = true
+"""
+OUT = """
+[channel.{name}]
+official_host_name = "{name}-daemon"
+smtp = true
+daemon = "[127.0.0.1]"
+port = {port}
+tls_policy = "{policy}"
+implicit_tls = {implicit}
+tls_ca_file = "{ca}"
+tls_server_name = "mail.example.org"
+{more}"""
+
+
+class Matrix:
+    """Cells by row and column, and how they are written."""
+
+    def __init__(self) -> None:
+        self.cells: dict[str, dict[str, str]] = {}
+        self.notes: list[str] = []
+
+    def put(self, row: str, column: str, said: str) -> None:
+        """``said`` is ``""`` where all is well, ``-`` where there is nothing to try, else what happened."""
+        if said.startswith("not installed"):
+            said = "not installed"
+        elif said not in ("", "-"):
+            note = f"{row}: {said}"
+            if note not in self.notes:
+                self.notes.append(note)
+            said = f"({self.notes.index(note) + 1})"
+        self.cells.setdefault(row, {})[column] = said or "same"
+        print(
+            f"{row:20} {column:18} {said or 'same'} {self.notes[-1] if said.startswith('(') else ''}",
+            flush=True,
+        )
+
+    def lines(self, title: str) -> list[str]:
+        """As a table."""
+        columns = [f"{mode}, {kind}" for kind in KINDS for mode in MODES]
+        rows = [f"| {title} |" + "".join(f" {column} |" for column in columns), "|---" * 9 + "|"]
+        for row, cells in self.cells.items():
+            rows.append(f"| {row} |" + "".join(f" {cells.get(column, '-')} |" for column in columns))
+        return [*rows, "", *(f"({n}) {note}\n" for n, note in enumerate(self.notes, 1))]
+
+
+def incoming(folder: Path, given: argparse.Namespace) -> Matrix:
+    """Clients of others, our servers, a Maildir of ours."""
+    authority = Authority(folder)
+    certificate = authority.issue("mail.example.org", "127.0.0.1")
+    (folder / "users").write_text(f"{USER}:{scram_line(scram_keys(PASSWORD, iterations=4096))}\n")
+    text, ports = BASE, dict[tuple[str, bool], int]()
+    for prefix in KINDS.values():
+        for implicit in (False, True):
+            port = ports[prefix, implicit] = free_port()
+            name = f"{prefix}_{'tls' if implicit else 'in'}"
+            text += IN.format(
+                name=name, port=port, certificate=certificate, implicit="true" if implicit else "false"
+            )
+    matrix = Matrix()
+    box = folder / "Maildir/new"
+    with Daemon(folder, text + '[rewrite]\n"mail.example.org" = "maildir"\n') as daemon:
+        for program in clients.PROGRAMS:
+            for kind, prefix in KINDS.items():
+                for mode in MODES:
+                    port = ports[prefix, mode == "TLS"]
+                    target = Target(port, mode, str(authority.file), USER, PASSWORD, str(given.modules))
+                    mark = f"in-{program.name.split()[0]}-{prefix}-{mode}".lower().replace("_", "-")
+                    matrix.put(program.name, f"{mode}, {kind}", _sent(program, target, mark, box, daemon))
+    return matrix
+
+
+def _sent(program: clients.Program, target: Target, mark: str, box: Path, daemon: Daemon) -> str:
+    if clients.missing(program):
+        return "not installed"
+    try:
+        program.send(target, mark)
+        landed = until(lambda: _with_mark(box, mark), 20, "")
+    except FileNotFoundError as why:
+        return f"not installed: {why}"
+    except Impossible:
+        return "-"
+    except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError) as why:
+        return f"{type(why).__name__}: {why}".replace("\n", " ")[:300] or "it did not arrive"
+    return difference(mark, landed, program.only_body)
+
+
+def _with_mark(box: Path, mark: str) -> bytes | None:
+    found = [octets for path in box.glob("*") if f"Subject: {mark}".encode() in (octets := path.read_bytes())]
+    return found[0] if len(found) == 1 else None
+
+
+def outgoing(folder: Path, given: argparse.Namespace) -> Matrix:
+    """Our clients, servers of others and where they keep what they took."""
+    authority = Authority(folder)
+    certificate = authority.issue("mail.example.org", "127.0.0.1")
+    (folder / "secret").write_text(f"{PASSWORD}\n")
+    matrix = Matrix()
+    for number, (name, begin) in enumerate(servers.SERVERS.items()):
+        place = folder / f"peer{number}"
+        place.mkdir()
+        place.chmod(0o755)
+        where = servers.Surroundings(place, certificate, USER, PASSWORD, given.unpacked, given.modules)
+        columns = [f"{mode}, {kind}" for kind in KINDS for mode in MODES]
+        try:
+            with begin(where) as peer:
+                _to(matrix, name, number, peer, folder, authority)
+        except FileNotFoundError as why:
+            for column in columns:
+                matrix.put(name, column, f"not installed: {why}")
+        except (RuntimeError, OSError, subprocess.SubprocessError, SystemExit) as why:
+            for column in columns:
+                matrix.put(name, column, f"it does not run: {why}".replace("\n", " ")[:300])
+    return matrix
+
+
+def _to(
+    matrix: Matrix, name: str, number: int, peer: servers.Ports, folder: Path, authority: Authority
+) -> None:
+    text, routes = BASE, "[rewrite]\n"
+    cells: list[tuple[str, str, str]] = []
+    for kind, prefix in KINDS.items():
+        for mode in MODES:
+            port = peer.tls if mode == "TLS" else peer.clear
+            if (mode == "AUTH" and not peer.auth) or not port:
+                continue
+            channel = f"{prefix}_{mode.lower()}"
+            more = "lmtp = true\n" if peer.lmtp else ""
+            if mode == "AUTH":
+                more += f'auth_username = "{USER}"\nauth_password_file = "secret"\n'
+            text += OUT.format(
+                name=channel,
+                port=port,
+                policy="none" if mode == "plain" else "verify",
+                implicit="true" if mode == "TLS" else "false",
+                ca=authority.file,
+                more=more,
+            )
+            host = f"{channel.replace('_', '-')}.example"
+            # The peer is to take it for one of its own, whatever the host was that led here.
+            routes += f'"{host}" = "$U%mail.example.org@{channel}-daemon"\n'
+            cells.append((f"{mode}, {kind}", host, f"out-{number}-{host.split('.')[0]}"))
+    home = folder / f"ours{number}"
+    home.mkdir()
+    (home / "secret").write_text(f"{PASSWORD}\n")
+    with Daemon(home, text + routes) as daemon:
+        for _, host, mark in cells:
+            (home / mark).write_bytes(content(mark))
+            done = daemon.command(
+                "enqueue", "--from", "ann@example.org", "--to", f"bob@{host}", str(home / mark)
+            )
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+        end = time.monotonic() + 40
+        found: dict[str, bytes] = {}
+        while len(found) < len(cells) and time.monotonic() < end:
+            taken = peer.taken()
+            for _, _, mark in cells:
+                arrived = [octets for octets in taken if f"Subject: {mark}".encode() in octets]
+                if arrived:
+                    found[mark] = arrived[0]
+            time.sleep(0.1)
+        rows: list[dict[str, Any]] = daemon.json("qm", "directory")
+        for column, host, mark in cells:
+            if mark in found:
+                matrix.put(name, column, difference(mark, found[mark]))
+            else:
+                why = next(
+                    (
+                        row["last_reply"]
+                        for row in rows
+                        if host.split(".")[0] in row["channel"].replace("_", "-")
+                    ),
+                    "",
+                )
+                matrix.put(name, column, why or "it did not arrive")
+    for column in (f"{mode}, {kind}" for kind in KINDS for mode in MODES):
+        if column not in matrix.cells.get(name, {}):
+            matrix.put(name, column, "-")
+
+
+def versions() -> list[str]:
+    """What was run, as each says."""
+    said = []
+    for program in clients.PROGRAMS:
+        with contextlib.suppress(OSError):
+            done = subprocess.run(program.version, capture_output=True, text=True)
+            said.append((done.stdout + done.stderr).strip().split("\n")[0].split(" (")[0][:60])
+    with contextlib.suppress(OSError):
+        done = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", "postfix", "dovecot-core"],
+            capture_output=True,
+            text=True,
+        )
+        said += done.stdout.split("\n")
+    return [one for one in said if one]
+
+
+HEADER = """\
+# Clients and servers of others
+
+Written by `python -m bench.matrix --write`. Every message has lines that begin with dots, a lone dot, octets above 127,
+trailing blanks, empty lines, a line of 900 octets, and commands in its text. *same*: it arrived octet for octet behind
+the trace fields; *-*: the program cannot do that, so nothing was tried. AUTH is under STARTTLS; our clients verify
+certificates. tcp: `tcp_smtp_server`, `tcp_smtp_client`; generic: `test_smtp_slave`, `test_smtp_master`, each joined to
+TCP by the bridge.
+"""
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bench.matrix", description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--unpacked", type=Path, default=Path("/nonexistent"))
+    parser.add_argument("--modules", type=Path, default=Path("/usr/lib/node_modules"))
+    parser.add_argument("--only", choices=["in", "out"])
+    given = parser.parse_args()
+    lines = [HEADER]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for part, title, make in (("in", "client", incoming), ("out", "server", outgoing)):
+            if given.only in (None, part):
+                place = Path(folder) / part
+                place.mkdir()
+                heading = "## Their clients, our servers" if part == "in" else "## Our clients, their servers"
+                lines += [f"{heading}\n", *make(place, given).lines(title), ""]
+    lines += ["## What was run\n", *(f"* {one}" for one in versions())]
+    page = "\n".join(lines) + "\n"
+    if given.write:
+        PAGE.write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
