@@ -183,7 +183,9 @@ class TestSteps:
     @pytest.mark.parametrize("step", [3600.0, DAY])
     def test_set_ahead_is_no_storm(self, step: float) -> None:
         """After a leap ahead, what became due goes out at the pace of the limits, one probe to a dead host."""
-        world = World(settings(channel(maxjobs=2)))
+        # Without warnings, which would be due at once after a day.
+        notices = dict.fromkeys(("urgent", "normal", "nonurgent"), (4 * 86400.0,))
+        world = World(settings(channel(maxjobs=2, notices=notices)))
         for n in range(300):
             world.enqueue(f"h{n % 30}.example", due=START + 1800)
         world.enqueue("dead.example", count=50)

@@ -1,5 +1,6 @@
 """A destination that cannot be reached is left alone, probed, and welcomed back."""
 
+import itertools
 import random
 
 import pytest
@@ -236,3 +237,25 @@ class TestWaits:
     def test_own_limits_apply_in_the_world(self) -> None:
         """The last age of notices is the channel's own."""
         assert life_of(settings().channels["tcp_local"], Priority.URGENT).ages[-1] == 4 * 86400
+
+
+def test_a_gateway_that_refuses_connections_is_asked_ever_less_often() -> None:
+    """
+    A generic channel whose gateway is down: one start when each backoff is over, not one each few seconds.
+
+    Its program never runs, so nobody but the gateway is to blame.
+    """
+    gateway = channel("test_smtp_gateway", transport="tcp", gateway="gate.example", copies="multiple")
+    world = World(settings(gateway))
+    world.enqueue("", channel="test_smtp_gateway")
+    starts = []
+    end = world.now + 4000
+    while world.now < end:
+        for start in world.plan().starts:
+            starts.append(world.now)
+            world.scheduler.start_failed(start.channel, start.host, world.now, None, True)
+        world.now = world.scheduler.next_due() or end
+    assert len(starts) <= 12
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert gaps[0] >= 24
+    assert max(gaps) >= 480

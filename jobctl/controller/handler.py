@@ -166,7 +166,8 @@ class JobHandler:
         if spec.role == "master":
             now = self._reactor.seconds()
             channel, host = spec.channel.name, spec.host or ""
-            self._scheduler.start_failed(channel, spec.host, now, spec.run)
+            unreachable = bool(why.status) and why.temporary
+            self._scheduler.start_failed(channel, spec.host, now, spec.run, unreachable)
             if why.status:
                 # The destination's fault, so somebody's mail learns of it: one entry that nobody
                 # answers, every entry that there is no such host.

@@ -52,7 +52,7 @@ class HandOut:
                     free.append(Free(job, room, job.spare(depth), job.places(depth, steady)))
                 else:
                     self._serve_bound(channel, job, room, now, out)
-        if free and (channel.ready or channel.trials):
+        if free and (channel.ready or channel.on_trial):
             self._share(channel, free, now, out)
 
     def _share(self, channel: ChannelQueue, jobs: list[Free], now: float, out: Handouts) -> None:

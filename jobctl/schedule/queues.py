@@ -170,9 +170,17 @@ class ChannelQueue:
             del self.hosts[host.name]
             self.sites.forget(host.site)
 
+    @property
+    def on_trial(self) -> bool:
+        """Whether a host waits to be probed; those that have failed again, or have nothing left, do not."""
+        trials = self.trials
+        while trials and not (trials[0].lapsed and trials[0].ready):
+            trials.popleft()
+        return bool(trials)
+
     def probe(self, most: int) -> None:
         """Let hosts be probed, ``most`` at a time."""
-        while self.trials and self.probing < most:
+        while self.on_trial and self.probing < most:
             host = self.trials.popleft()
             if host.lapsed and host.ready:
                 host.admit()

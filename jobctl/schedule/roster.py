@@ -107,8 +107,15 @@ class Roster:
         else:
             queue.throttle.failed(now)
 
-    def start_failed(self, channel: str, host: str | None, now: float, run: str | None = None) -> None:
-        """A job could not be started: its one host not connected to, or (``host`` ``None``) no program."""
+    def start_failed(
+        self, channel: str, host: str | None, now: float, run: str | None = None, unreachable: bool = False
+    ) -> None:
+        """
+        A job could not be started: its one host, or the gateway, not connected to; or no program.
+
+        :param host: Of a job that is for one host; always the reason then.
+        :param unreachable: The gateway is the reason, not the program.
+        """
         queue = self._memory.channel(channel)
         heard = self._staffing.heard(queue, host, run)
         if run is None and not heard:
@@ -118,8 +125,8 @@ class Roster:
                 queue.took(host, run)
         if run is not None:
             self._runs.give_up(run, host, now)
-        elif host:
-            self._reach.failed(queue.host(host), now)
+        elif host or unreachable:
+            self._reach.failed(queue.host(host or ""), now)
             queue.throttle.unreachable(now)
         else:
             queue.throttle.failed(now)

@@ -135,7 +135,11 @@ class Staffing:
         if channel.bound:
             # Hosts that were dead when last heard of leave half of the slots to the others.
             channel.probe(max(self._pools.limit(channel) // 2, 1))
-        if channel.stopped or not channel.runnable or not (channel.ready or channel.trials or channel.alone):
+        if (
+            channel.stopped
+            or not channel.runnable
+            or not (channel.ready or channel.on_trial or channel.alone)
+        ):
             self._pools.served(channel)
             return
         if channel.throttle.until > now:
@@ -161,7 +165,7 @@ class Staffing:
         connections = sum(job.connections - job.busy(channel.depth) for job in jobs)
         connections += starting * channel.connections
         # A host to be probed wants one connection while nobody has any.
-        demand = max(channel.wanted, int(bool(channel.trials) and not jobs)) + bool(channel.alone)
+        demand = max(channel.wanted, int(channel.on_trial and not jobs)) + bool(channel.alone)
         if demand <= connections:
             channel.behind = None
             return False
