@@ -155,7 +155,7 @@ class Entries:
             return False
         fresh = self._memory.again(item)
         fresh.due = now
-        self._memory.make_ready(fresh, FIRST_CLASS, self._memory.next_said(fresh))
+        self._memory.make_ready(fresh, FIRST_CLASS, self._memory.ages.next_said(fresh))
         return True
 
     def claim(self, channel: str, host: str, count: int, stopped: bool = True) -> list[str]:

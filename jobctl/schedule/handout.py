@@ -106,8 +106,8 @@ class HandOut:
                 break
             host = item.host
             self._memory.detach(item)
-            said = self._memory.next_said(item)
-            if said <= now and self._memory.speak(item, said, now):
+            said = self._memory.ages.next_said(item)
+            if said <= now and self._memory.ages.speak(item, said, now):
                 job.alone = False
             else:
                 self._hold(host, job, [item], out)
@@ -126,8 +126,10 @@ class HandOut:
         while count and lane.head_class() == cls:
             item = host.pop(lane)
             entry = item.entry
-            if expires_at(lives[entry.rule][entry.priority], entry) <= now and self._memory.over(item, now):
-                self._memory.expire(item)
+            if expires_at(lives[entry.rule][entry.priority], entry) <= now and self._memory.ages.over(
+                item, now
+            ):
+                self._memory.ages.expire(item)
                 continue
             count -= 1
             units += cost(item)

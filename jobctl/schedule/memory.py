@@ -8,14 +8,14 @@ from heapq import heapify, heappop, heappush
 
 from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.ages import Ages
 from jobctl.schedule.blame import Blame
-from jobctl.schedule.expiry import ended, expires_at, warning_age
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.runs import Run
 from jobctl.schedule.shares import CLASS_SHIFT, FIRST_CLASS
 from jobctl.schedule.timers import Timers
-from jobctl.schedule.tracked import ACTIVE, ALONE, DELAYED, EXPIRED, GONE, READY, RUN, Item
+from jobctl.schedule.tracked import ACTIVE, ALONE, DELAYED, GONE, READY, RUN, Item
 
 # Waiting entries of a channel are looked through for old ones this often at most (seconds):
 # nobody minds the minute after days, and a look costs time in proportion to the queue.
@@ -29,9 +29,7 @@ class Memory:
     The entries, and the moves between their places.
 
     :ivar dirty: Channels about which something may have to be decided.
-    :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
-    :ivar patient: What grew old before ``woke``, when nobody looked, neither expires nor is warned of before
-        this time (both in epoch seconds).
+    :ivar ages: What is to be told of entries by their age, and what has been given out for it.
     :ivar rules: The retry rules in force; ``judge``: entries of which it is not known which applies.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
     :ivar weights: Of shares, by name; 1 where there is none.
@@ -47,9 +45,7 @@ class Memory:
         self.channels: dict[str, ChannelQueue] = {}
         self.runs: dict[str, Run] = {}
         self.dirty: dict[ChannelQueue, None] = {}
-        self.expired: list[str] = []
-        self.warn: list[tuple[str, float]] = []
-        self.patient = self.woke = -math.inf
+        self.ages = Ages()
         self.rules: tuple[RetryRule, ...] = ()
         self.judge: dict[str, None] = {}
         self.thin: dict[HostQueue, None] = {}
@@ -114,8 +110,8 @@ class Memory:
     def place(self, item: Item, due: float, now: float) -> None:
         """Put it where it belongs by its due time."""
         entry, channel = item.entry, item.host.channel
-        said = self.next_said(item)
-        if said <= now and self.speak(item, said, now):
+        said = self.ages.next_said(item)
+        if said <= now and self.ages.speak(item, said, now):
             return
         item.shut = due <= now and channel.shut and channel.opening(entry.priority) > now
         if item.shut:
@@ -131,53 +127,14 @@ class Memory:
             item.host.delayed += 1
             channel.delayed += 1
             self._serial += 1
-            heappush(self._delayed, (min(due, self._heard(said)), self._serial, item, due))
-
-    def next_said(self, item: Item) -> float:
-        """When its sender is to be warned, or it is to be returned."""
-        entry = item.entry
-        life = item.host.channel.lives[entry.rule][entry.priority]
-        if entry.attempts >= life.attempts:
-            return -math.inf
-        age = life.speaks(entry.warned) if entry.warned else life.ages[0]
-        return entry.enqueued + entry.paused + age
-
-    def _heard(self, said: float) -> float:
-        """When that is really said."""
-        return max(said, self.patient) if said <= self.woke else said
-
-    def speak(self, item: Item, said: float, now: float) -> bool:
-        """
-        Give it out as expired, or to warn of the delay, if there is something to be said now.
-
-        :param said: As :meth:`next_said` has it.
-        :return: Whether it was given out.
-        """
-        entry = item.entry
-        life = item.host.channel.lives[entry.rule][entry.priority]
-        if self._heard(said) > now and entry.attempts < life.attempts:
-            return False
-        if ended(life, entry, now):
-            self.expire(item)
-        elif (age := warning_age(life, entry, now)) is not None:
-            item.state = EXPIRED
-            self.warn.append((entry.id, age))
-        else:
-            return False
-        return True
-
-    def over(self, item: Item, now: float) -> bool:
-        """Whether an entry that is ready is too old to be tried."""
-        entry = item.entry
-        end = expires_at(item.host.channel.lives[entry.rule][entry.priority], entry)
-        return end <= now and self._heard(end) <= now
+            heappush(self._delayed, (min(due, self.ages.heard(said)), self._serial, item, due))
 
     def make_ready(self, item: Item, cls: int, said: float) -> None:
         """
         It may go out.
 
         :param cls: 0 for before all others, else priority + 1.
-        :param said: As :meth:`next_said` has it.
+        :param said: As :meth:`Ages.next_said` has it.
         """
         self._serial += 1
         item.host.push(cls << CLASS_SHIFT | self._serial, item)
@@ -197,7 +154,7 @@ class Memory:
     def _said_later(self, channel: ChannelQueue, said: float) -> None:
         if said < channel.oldest:
             channel.oldest = said
-            self.wall.set(channel.name, self._heard(said))
+            self.wall.set(channel.name, self.ages.heard(said))
 
     def ruled(self, item: Item, rule: int, now: float) -> None:
         """It is known now which retry rule applies to an entry."""
@@ -205,7 +162,7 @@ class Memory:
         if item.state == DELAYED:
             self.place(self.again(item), now if item.shut else item.due, now)
         elif item.state in (READY, ALONE):
-            self._said_later(item.host.channel, self.next_said(item))
+            self._said_later(item.host.channel, self.ages.next_said(item))
 
     def change_rules(self, rules: tuple[RetryRule, ...]) -> None:
         """Other retry rules: of nothing in memory it is known which applies."""
@@ -215,11 +172,6 @@ class Memory:
             item.entry.rule = -1
             if rules:
                 self.judge[item.entry.id] = None
-
-    def expire(self, item: Item) -> None:
-        """It is past its time."""
-        item.state = EXPIRED
-        self.expired.append(item.entry.id)
 
     def detach(self, item: Item) -> None:
         """It leaves its place."""
@@ -323,8 +275,8 @@ class Memory:
             if not host.ready:
                 continue
             for _, item in host.records():
-                said = self.next_said(item)
-                if said > now or (said > -math.inf and self._heard(said) > now):
+                said = self.ages.next_said(item)
+                if said > now or (said > -math.inf and self.ages.heard(said) > now):
                     oldest = min(oldest, said)
                 else:
                     host.cancel(item)
@@ -333,7 +285,7 @@ class Memory:
         channel.oldest = oldest
         if oldest < math.inf:
             pause = EXPIRY_ROUND if channel.size > FEW else 1.0
-            self.wall.set(channel.name, max(self._heard(oldest), now + pause))
+            self.wall.set(channel.name, max(self.ages.heard(oldest), now + pause))
         self._look_at_alone(channel, now)
 
     def _look_at_alone(self, channel: ChannelQueue, now: float) -> None:
@@ -389,8 +341,7 @@ class Memory:
         for _, _, item, due in self._delayed:
             item.due = due
         heapify(self._delayed)
-        self.patient += by
-        self.woke += by
+        self.ages.shift(by)
         self.wall.shift(by)
         # Hours of the day are not intervals.
         for channel in self.channels.values():

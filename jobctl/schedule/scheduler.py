@@ -229,7 +229,7 @@ class Scheduler:
         if back:
             memory.shift(-back)
         if self._clock.leapt:
-            memory.woke, memory.patient = now, now + PATIENCE
+            memory.ages.woke, memory.ages.patient = now, now + PATIENCE
         self._now = now
         memory.wake(now)
         handouts: list[tuple[str, list[str]]] = []
@@ -251,8 +251,9 @@ class Scheduler:
                 self._staffing.stops(channel, steady, stops)
         for run in memory.runs.values():
             self._staffing.start_run(memory.channel(run.channel), run, steady, starts)
-        expired, memory.expired = memory.expired, []
-        warn, memory.warn = memory.warn, []
+        ages = memory.ages
+        expired, ages.expired = ages.expired, []
+        warn, ages.warn = ages.warn, []
         load = self._load(now)
         postponed, self._window.postponed = self._window.postponed, []
         merged: dict[str, list[str]] = {}
@@ -288,7 +289,9 @@ class Scheduler:
         Due work without a slot or without credit is not counted: who frees a slot calls.
         """
         memory = self._memory
-        waiting = memory.dirty or memory.expired or memory.warn or memory.judge or self._window.postponed
+        waiting = (
+            memory.dirty or memory.ages.expired or memory.ages.warn or memory.judge or self._window.postponed
+        )
         if waiting or self._stop:
             return self._now
         steady = (self._staffing.checks.next(), memory.paces.next())
