@@ -91,6 +91,22 @@ def test_no_second_warning_after_a_restart(world):
     assert len(told(world)) == 2
 
 
+def test_what_expired_while_the_host_was_down_is_tried_once_more(world):
+    """Delivered if that can be; else returned at once, as its time is over."""
+    first, second = (world.accept(f"{who}@b.example")[0] for who in ("bob", "carol"))
+    world.store.memory.close()
+    world.clock.advance(20 * DAY)
+    world = World(configuration=WARNED, disk=world.store.memory.disk, clock=world.clock)
+    world.turn(1)
+    job = world.job()
+    assert [frame.id for frame in job.assigned] == [first, second] and told(world) == []
+    job.report(first, "relayed")
+    job.report(second, "deferred", "450 4.2.0 full")
+    world.turn()
+    assert world.stored(second) is None and told(world) == ["timed out and failed"]
+    world.balance()
+
+
 def test_the_next_attempt_is_where_it_was(world):
     """A warning neither delays nor counts an attempt."""
     (id,) = world.accept()

@@ -305,7 +305,9 @@ class TestPatience:
         self.plan(world, 3002.0)
         assert sorted(world.held[job]) == sorted([*ids, stopped])
         for id in ids:
-            world.defer(id, world.now + 60)
+            world.held[job].remove(id)
+            world.scheduler.deferred(id, world.now + 60, 1, world.now, rule=0)
+        assert self.plan(world, 3002.5).expired == []
         world.settle([stopped])
         world.now -= 5 * DAY
         plan = self.plan(world, 3003.0)

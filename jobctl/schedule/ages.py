@@ -14,13 +14,14 @@ class Ages:
 
     :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
     :ivar patient: What grew old before ``woke``, when nobody looked, neither expires nor is warned of before
-        this time (both in epoch seconds).
+        this time (both in epoch seconds); ``once``: or before it has been tried once more.
     """
 
     def __init__(self) -> None:
         self.expired: list[str] = []
         self.warn: list[tuple[str, float]] = []
         self.patient = self.woke = -math.inf
+        self.once = False
 
     def shift(self, by: float) -> None:
         """The wall clock was set by so much."""
@@ -40,16 +41,17 @@ class Ages:
         """When that is really said."""
         return max(said, self.patient) if said <= self.woke else said
 
-    def speak(self, item: Item, said: float, now: float) -> bool:
+    def speak(self, item: Item, said: float, now: float, tried: bool = False) -> bool:
         """
         Give it out as expired, or to warn of the delay, if there is something to be said now.
 
         :param said: As :meth:`next_said` has it.
+        :param tried: It has just been tried.
         :return: Whether it was given out.
         """
         entry = item.entry
         life = item.host.channel.lives[entry.rule][entry.priority]
-        if self.heard(said) > now and entry.attempts < life.attempts:
+        if not (tried and self.once) and self.heard(said) > now and entry.attempts < life.attempts:
             return False
         if ended(life, entry, now):
             self.expire(item)

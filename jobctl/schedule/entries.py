@@ -67,6 +67,8 @@ class Entries:
         if item.removed:
             self._forget(item)
             return
+        # Only an attempt looks for the rule anew.
+        tried = item.state == ACTIVE and rule is not None
         self._memory.detach(item)
         if warned is not None:
             item.entry.warned = warned
@@ -78,7 +80,7 @@ class Entries:
             if not self._window.keeps(item):
                 self._forget(item)
                 return
-        self._memory.place(item, due, now)
+        self._memory.place(item, due, now, tried)
 
     def ruled(self, entry: QueueEntry, rule: int, now: float) -> None:
         """

@@ -107,11 +107,15 @@ class Memory:
         self.items[item.entry.id] = fresh
         return fresh
 
-    def place(self, item: Item, due: float, now: float) -> None:
-        """Put it where it belongs by its due time."""
+    def place(self, item: Item, due: float, now: float, tried: bool = False) -> None:
+        """
+        Put it where it belongs by its due time.
+
+        :param tried: It has just been tried.
+        """
         entry, channel = item.entry, item.host.channel
         said = self.ages.next_said(item)
-        if said <= now and self.ages.speak(item, said, now):
+        if said <= now and self.ages.speak(item, said, now, tried):
             return
         item.shut = due <= now and channel.shut and channel.opening(entry.priority) > now
         if item.shut:

@@ -25,7 +25,7 @@ from jobctl.schedule.walk import walk
 from jobctl.schedule.window import Window
 
 # Seconds after a start, or after the clock leapt ahead (it was set, or the machine was asleep), in which
-# what grew old meanwhile neither expires nor is warned of: first all that is due is tried.
+# what grew old meanwhile neither expires nor is warned of; after a start not longer than it takes to try it.
 PATIENCE = 600.0
 # Entries whose retry rules are looked for at a time: each is read from the store for it.
 _JUDGED_AT_ONCE = 200
@@ -225,11 +225,14 @@ class Scheduler:
             it the wall clock is used with care, and a leap cannot be told from time that passed.
         """
         memory = self._memory
+        start = not self._clock.begun
         back = self._clock.read(now, monotonic)
         if back:
             memory.shift(-back)
         if self._clock.leapt:
             memory.ages.woke, memory.ages.patient = now, now + PATIENCE
+            # A clock that was set may be set right again.
+            memory.ages.once = start
         self._now = now
         memory.wake(now)
         handouts: list[tuple[str, list[str]]] = []

@@ -25,6 +25,11 @@ class SteadyClock:
         self._wall: float | None = None
         self._monotonic: float | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether there was a reading."""
+        return self._wall is not None
+
     def read(self, now: float, monotonic: float | None) -> float:
         """
         Take a reading.
