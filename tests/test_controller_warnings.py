@@ -234,6 +234,24 @@ def test_mail_that_memory_has_no_room_for_is_told_of_too(rules):
     world.close()
 
 
+def test_a_leap_of_the_clock_tells_of_nothing_in_the_store_either():
+    """The wall clock runs ahead of the one that only passes: what only the store has waits as what memory has."""
+    text = WARNED.replace("[job_controller]", "[job_controller]\nmax_cache_messages = 10")
+    world = World(configuration=text.replace("notices = [1, 2, 4]", 'notices = ["PT1H", "P4D"]'))
+    for n in range(30):
+        world.accept(f"u{n}@dead.example")
+    world.controller.dispatch.monotonic = lambda: START
+    for _ in range(150):
+        world.scheduler.host_failed("out", "dead.example", world.clock.seconds())
+        world.turn(61)
+    assert told(world) == [] and len(world.queued()) == 30
+    world.controller.dispatch.monotonic = world.clock.seconds
+    for _ in range(100):
+        world.turn(61)
+    assert told(world) == ["been delayed"] * 30
+    world.close()
+
+
 def test_priority_and_deferment_by_the_header():
     """Priority: and Deferred-Delivery: (RFC 2156), from a program and from the control socket alike."""
     world = World(configuration=WARNED.replace("[channel.out]", "[channel.out]\ndeferred = true"))

@@ -15,6 +15,7 @@ log = Logger()
 # Seconds between rounds, and entries read at a time.  A round reads what is older than the first age of
 # notices, and there is none while memory has the whole queue.
 EVERY = 1800.0
+SOON = 1.0
 PAGE = 200
 
 
@@ -42,8 +43,14 @@ class Aging:
         self._next = None
 
     def _round(self) -> None:
+        # First the schedule sees what time it is: if the clock has leapt it is patient.
+        self._at.dispatch.kick()
+        self._next = self._at.reactor.callLater(SOON, self._begin)
+
+    def _begin(self) -> None:
         self.start()
-        if not self._at.scheduler.complete:
+        scheduler = self._at.scheduler
+        if not scheduler.complete and not scheduler.patient(self._at.reactor.seconds()):
             ensureDeferred(self._all()).addErrback(
                 lambda why: log.error("old mail cannot be read: {why}", why=why.getErrorMessage())
             )

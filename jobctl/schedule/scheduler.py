@@ -105,6 +105,10 @@ class Scheduler:
         """Whether memory has the whole queue."""
         return self._window.complete
 
+    def patient(self, now: float) -> bool:
+        """Whether what is old must not be told of yet, since nobody knows what has been."""
+        return now < self._memory.ages.patient
+
     def reconfigure(self, settings: Settings, now: float) -> None:
         """
         Apply new settings at once.
