@@ -1,10 +1,12 @@
 """The client against peers that say anything."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.mail.disposition import Verdict
 from jobctl.smtp.client import Closed, Done, NeedContent, SessionFailed
+from tests.smtp_client_reference import walk_client
 from tests.smtp_dialogues import Client
 
 LINES = st.sampled_from(
@@ -107,3 +109,9 @@ def test_octets_of_any_kind(parts: list[bytes], offers: str | None) -> None:
     for event in client.events:
         if isinstance(event, Done):
             assert all(each.verdict is Verdict.DEFERRED for each in event.dispositions)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_any_server_leads_to_what_the_reference_says(seed: int) -> None:
+    """Whatever is answered, lost or left out, with DATA, BDAT and LMTP: each recipient's verdict is the standard's."""
+    assert walk_client(seed, 10_000) > 50

@@ -236,3 +236,11 @@ def test_the_answer_to_a_message_is_given(reply: Reply) -> None:
     assert server.say("x", ".") == str(reply)
     assert server.told(Refusal) == [Refusal("a@b.c", "", reply)]
     assert server.say("DATA").startswith("503 ")
+
+
+def test_a_last_chunk_refused_under_lmtp_has_a_reply_for_each_recipient() -> None:
+    """As after the final dot: with one reply for two recipients the client would take the next for the second."""
+    server = Server(hello="LHLO c", config={"lmtp": True})
+    server.say("MAIL FROM:<a@b>", "RCPT TO:<c@d>", "RCPT TO:<e@f>")
+    said = server.send(b"BDAT 5 LAST\r\na\rb\r\nNOOP\r\n").splitlines()
+    assert [line[:3] for line in said] == ["550", "550", "250"]

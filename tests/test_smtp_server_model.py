@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobctl.mail.reply import Reply
 from jobctl.smtp.questions import Finished, Question, RecipientGiven, Sender
 from tests.smtp_dialogues import YES, Server
+from tests.smtp_reference import walk_server
 
 COMMANDS = st.sampled_from(
     [
@@ -168,3 +170,9 @@ def test_garbage_never_breaks_it(parts: list[bytes], data: st.DataObject) -> Non
     said = "\n".join(filter(None, (server.send(octets[at : at + cut]) for at in range(0, len(octets), cut))))
     assert all(line[:3].isdigit() and line[3] in " -" for line in said.split("\n") if line)
     assert server.dialogue.buffered < 5000
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_any_session_goes_as_the_reference_has_it(seed: int) -> None:
+    """With TLS, AUTH, BDAT, SMTPUTF8 and LMTP, in any order and cut anywhere: the same replies, the same messages."""
+    assert walk_server(seed, 10_000) > 100

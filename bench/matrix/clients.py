@@ -135,6 +135,10 @@ def git_send_email(target: Target, mark: str) -> None:
     patch += b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n" + body
     words = [
         "git",
+        "-c",
+        "user.name=Ann",
+        "-c",
+        "user.email=ann@example.org",
         "send-email",
         "--quiet",
         "--confirm=never",
@@ -170,6 +174,7 @@ class Program(msgspec.Struct, frozen=True):
     """
     :ivar needs: The program that must be there.
     :ivar only_body: It makes the header itself.
+    :ivar adds: It puts this behind every content.
     """
 
     name: str
@@ -177,10 +182,11 @@ class Program(msgspec.Struct, frozen=True):
     send: Callable[[Target, str], None]
     version: list[str]
     only_body: bool = False
+    adds: bytes = b""
 
 
 PROGRAMS = (
-    Program("swaks", "swaks", swaks, ["swaks", "--version"]),
+    Program("swaks", "swaks", swaks, ["swaks", "--version"], adds=b"\r\n"),
     Program("curl", "curl", curl, ["curl", "--version"]),
     Program("msmtp", "msmtp", msmtp, ["msmtp", "--version"]),
     Program("smtplib (Python)", "python3", standard_library, ["python3", "--version"]),

@@ -18,15 +18,16 @@ def content(mark: str) -> bytes:
     ) % (mark.encode(), mark.encode()) + BODY
 
 
-def difference(mark: str, arrived: bytes, only_body: bool = False) -> str:
+def difference(mark: str, arrived: bytes, only_body: bool = False, added: bytes = b"") -> str:
     """
     ``""`` where the message arrived octet for octet, else what is different.
 
     Those on the way put trace fields in front, which is theirs to do; mailboxes with LF for CRLF are as good.
 
     :param only_body: The client makes the header itself.
+    :param added: The client puts this behind every content.
     """
-    sent = content(mark)
+    sent = content(mark) + added
     if b"\r\n" not in arrived:
         arrived = arrived.replace(b"\n", b"\r\n")
     if only_body:

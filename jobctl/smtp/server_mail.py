@@ -167,8 +167,13 @@ def take_content(talk: Talk) -> Question | None:
     if chunk is not None:
         if chunk.left:
             return None
-        if content.refusal is not None or not chunk.last:
+        if not chunk.last:
             _chunk_taken(talk, chunk, content.refusal)
+            return None
+        if content.refusal is not None:
+            # Under LMTP this is a reply for each recipient, as after the final dot.
+            finished(talk, content.refusal)
+            talk.stop_between()
             return None
         if not content.ended:
             content.finish()
