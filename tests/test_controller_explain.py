@@ -406,6 +406,29 @@ def test_its_host_has_as_much_as_it_keeps_up_with(world):
     assert row["next"] == "as soon as its host has answered to one of those"
 
 
+def test_its_destination_has_had_what_its_rate_allows():
+    """Until when, and where the rate stands."""
+    world = World(configuration=limited('rate_per_host = "10/PT1M"'))
+    ids = [world.accept(f"b{number}@x.example")[0] for number in range(3)]
+    world.job(credit=100, connections=10)
+    row = explain(world, ids[-1])
+    (cause,) = [cause for cause in row["causes"] if cause["code"] == "host_rate"]
+    assert cause["where"] == "jobctl.toml:12: channel.out.rate_per_host"
+    assert cause["until"] > seconds(world) and row["next_attempt"] == cause["until"]
+    world.close()
+
+
+def test_its_destination_has_its_connections():
+    """All that it may have."""
+    world = World(configuration=limited("max_connections_per_host = 1"))
+    ids = [world.accept(f"b{number}@x.example")[0] for number in range(25)]
+    job = world.job(credit=100, connections=10)
+    assert ids[-1] not in [frame.id for frame in job.assigned]
+    (cause,) = [c for c in explain(world, ids[-1])["causes"] if c["code"] == "host_connections"]
+    assert cause["where"] == "jobctl.toml:12: channel.out.max_connections_per_host"
+    world.close()
+
+
 def test_others_go_before_it():
     """How many of its host, and how many of others."""
     world = World(configuration=limited("maxjobs = 1"))

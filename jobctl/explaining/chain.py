@@ -134,6 +134,7 @@ _IN_WORDS = {
     "suspect": "as soon as a job has nothing else in hand",
     "starting": "as soon as the job has started",
     "no_credit": "as soon as a job takes more",
+    "host_connections": "as soon as one of its connections is free",
     "host_window": "as soon as its host has answered to one of those",
     "behind": "in its turn",
     "in_store": "in its turn",

@@ -181,9 +181,32 @@ def _busy(facts: Facts) -> Cause | None:
     if channel.credit <= 0 and channel.spare > 0 and channel.pool_spare > 0:
         text = f"the {channel.jobs} jobs of channel {facts.entry.channel} have all they can take at a time"
         return Cause("no_credit", text, place=of_program(facts.settings, facts.entry.channel, "maxjobs"))
-    if channel.credit > 0 and host.active >= host.window > 0:
-        text = f"{facts.host} has {host.active} messages in work, as many as it keeps up with"
+    if channel.credit > 0 and host.site_active >= host.window > 0:
+        text = f"{facts.host} has {host.site_active} messages in work, as many as it keeps up with"
         return Cause("host_window", text)
+    return None
+
+
+def _destination(facts: Facts) -> Cause | None:
+    """What the configuration allows to one destination is used up."""
+    host, name = facts.insight.host, facts.entry.channel
+    if not _ready(facts):
+        return None
+    if host.pace > facts.now:
+        place = of_channel(facts.settings, name, "rate_per_host")
+        return Cause(
+            "host_rate",
+            f"{facts.host} has had as many messages as its rate allows",
+            until=host.pace,
+            place=place,
+        )
+    if host.most_connections is not None and host.connections >= host.most_connections:
+        place = of_channel(facts.settings, name, "max_connections_per_host")
+        return Cause(
+            "host_connections",
+            f"{facts.host} has {host.connections} connections, all it may have",
+            place=place,
+        )
     return None
 
 
@@ -228,6 +251,7 @@ _LOOKS: tuple[Callable[[Facts], Cause | None], ...] = (
     _deaths,
     _slots,
     _starting,
+    _destination,
     _busy,
     _behind,
     _in_store,

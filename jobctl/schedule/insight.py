@@ -31,7 +31,8 @@ class HostInsight(msgspec.Struct, frozen=True):
     """
     :ivar blocked: Nothing of it goes out now; ``lapsed``: because it waits for its turn to be probed.
     :ivar probed: One message is out to see whether it answers again.
-    :ivar window: Entries that jobs may have of it at a time.
+    :ivar window: Entries that jobs may have of its site at a time; ``site_active``: those that they have.
+    :ivar pace: When its rate lets another message go; 0: it may.
     """
 
     failures: int = 0
@@ -43,6 +44,10 @@ class HostInsight(msgspec.Struct, frozen=True):
     active: int = 0
     window: int = 0
     served: bool = False
+    site_active: int = 0
+    pace: float = 0.0
+    most_connections: int | None = None
+    connections: int = 0
 
 
 class ChannelInsight(msgspec.Struct, frozen=True):
@@ -128,7 +133,7 @@ def insight(memory: Memory, pools: Pools, complete: bool, entry: QueueEntry, now
         ahead=ahead,
         others=max((0 if queue is None else queue.ready) - lane, 0),
         complete=complete,
-        host=HostInsight() if host is None else _host(host),
+        host=HostInsight() if host is None else _host(host, now, memory.steady),
         channel=_channel(memory, pools, queue or ChannelQueue(_unknown(entry.channel))),
     )
 
@@ -149,7 +154,7 @@ def _ahead(item: Item | None, host: HostQueue | None) -> tuple[int | None, int]:
     return sum(rank < mine for rank in ranks), len(ranks)
 
 
-def _host(host: HostQueue) -> HostInsight:
+def _host(host: HostQueue, now: float, steady: float) -> HostInsight:
     return HostInsight(
         failures=host.failures,
         until=host.until,
@@ -160,7 +165,20 @@ def _host(host: HostQueue) -> HostInsight:
         active=host.active,
         window=host.site.window,
         served=bool(host.serving),
+        site_active=host.site.active,
+        pace=_pace(host, now, steady),
+        most_connections=host.channel.most_connections,
+        connections=host.site.connections(host.channel.depth),
     )
+
+
+def _pace(host: HostQueue, now: float, steady: float) -> float:
+    """When its rate lets another message go (epoch seconds); 0: it may."""
+    rate, site = host.channel.rate, host.site
+    if rate is None or not site.begun:
+        return 0.0
+    wait = site.next_at(rate) - steady
+    return now + wait if wait > 0 else 0.0
 
 
 def _channel(memory: Memory, pools: Pools, queue: ChannelQueue) -> ChannelInsight:

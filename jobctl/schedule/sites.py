@@ -82,6 +82,11 @@ class Site:
         self._fill(rate, steady)
         self._tokens -= count
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sent to it under a rate."""
+        return self._filled is not None
+
     def next_at(self, rate: Rate) -> float:
         """Steady seconds at which one more may go."""
         _, flow = _bucket(rate)
