@@ -64,6 +64,19 @@ class OrphanTests(SupervisionCase):
         self.assertEqual((await self.end()).exit_status, 0)
         await self.gone(*pids)
 
+    async def test_one_that_nobody_has_reaped_hides_no_other(self) -> None:
+        """A child of the daemon itself that has ended and waits to be reaped keeps nothing else waiting."""
+        waiting = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            self.supervisor().adopt_orphans()
+            job, pids = await self.escaped()
+            job.stop()
+            await self.end()
+            await self.gone(*pids)
+        finally:
+            waiting.wait()
+
     async def test_a_daemon_with_another_environment(self) -> None:
         """One that does not tell whose it is ends when all jobs have that could have started it."""
         self.supervisor().adopt_orphans()

@@ -94,11 +94,15 @@ class Orphans:
             self.hunt()
 
     def _reap(self) -> bool:
+        if not _any_ended():
+            return False
         reaped = False
-        while (pid := _ended_child()) and _stranger(pid):
-            os.waitpid(pid, os.WNOHANG)
-            self._suspects.pop(pid, None)
-            reaped = True
+        # Each is asked for by its number: one of our own that nobody has reaped yet hides none of them.
+        for pid in filter(_stranger, children()):
+            with suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    self._suspects.pop(pid, None)
+                    reaped = True
         return reaped
 
 
@@ -110,13 +114,12 @@ def _be_subreaper(wanted: bool) -> bool:
     return done == 0
 
 
-def _ended_child() -> int:
-    """A child that has ended and was not reaped, 0: there is none."""
+def _any_ended() -> bool:
+    """Whether some child has ended and was not reaped."""
     try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
-        return 0
-    return 0 if ended is None else ended.si_pid
+        return False
 
 
 def _stranger(pid: int) -> bool:
