@@ -109,9 +109,9 @@ class ResolverTests(TestCase):
         self.assertEqual(
             hops,
             [
-                NextHop("mx1.two.example", "192.0.2.1", 25),
-                NextHop("mx2.two.example", "192.0.2.2", 25),
-                NextHop("mx2.two.example", "2001:db8::2", 25),
+                NextHop("mx1.two.example", "192.0.2.1", 25, 10),
+                NextHop("mx2.two.example", "192.0.2.2", 25, 20),
+                NextHop("mx2.two.example", "2001:db8::2", 25, 20),
             ],
         )
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import ensureDeferred
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.tcp.assignment import Assignment, report
+from channels.tcp.exchangers import least_used_first
 from channels.tcp.race import Race
 from channels.tcp.stream import FULL, Stream
 from jobctl.jobprotocol.frames import Ask, Event, Work
@@ -90,6 +91,11 @@ class Connection:
             phase = dialogue.doing(id) if dialogue is not None else phase
             yield Work(id, phase, remote, max(assignment.fed - unsent, 0))
 
+    @property
+    def hop(self) -> NextHop | None:
+        """Whom it talks to, or tries to."""
+        return self._hop
+
     async def _seek(self, name: str) -> None:
         try:
             hops = await self.pool.resolver.next_hops(name, self.pool.channel)
@@ -104,7 +110,7 @@ class Connection:
             self._unreachable(f"internal error: {why!r}", "4.3.0")
             raise
         else:
-            self._hops = deque(hops)
+            self._hops = deque(least_used_first(hops, self.destination.hops_in_use(self), self.pool.channel))
             if self.pool.channel.group_by_mx:
                 self._site = ",".join(sorted({hop.name.lower() for hop in hops}))
             if not self._ended:

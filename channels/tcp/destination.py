@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from channels.tcp.assignment import Assignment
@@ -96,6 +97,12 @@ class Destination:
             self.give_back(scope, status, reply, verdict)
         self.pool.slot_freed()
         self._forget_if_done()
+
+    def hops_in_use(self, asking: Connection) -> Counter[str]:
+        """How many other connections each next hop has, by its name."""
+        return Counter(
+            other.hop.name for other in self.connections if other is not asking and other.hop is not None
+        )
 
     def give_back(
         self,

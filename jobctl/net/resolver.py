@@ -29,11 +29,13 @@ class NextHop(msgspec.Struct, frozen=True):
     One address to connect to; it is connected to as it stands, never looked up again.
 
     :ivar name: The host's name, or ``[address]`` for a literal.
+    :ivar preference: Of the mail exchanger; hosts of one preference are as good as each other.
     """
 
     name: str
     address: str
     port: int
+    preference: int = 0
 
 
 class Resolver:
@@ -137,7 +139,7 @@ class Resolver:
                     # Ourselves, and whoever is not preferred to us (RFC 5321 section 5.1).
                     continue
                 if isinstance(found, list):
-                    hops += _hops([(target, found)], channel)
+                    hops += _hops([(target, found)], channel, preference)
                 elif isinstance(found, DnsTrouble):
                     trouble = found
             if ours and not hops and trouble is None:
@@ -254,10 +256,12 @@ def _better_than_us(
     return better
 
 
-def _hops(found: list[tuple[str, list[str]]], channel: ChannelSettings) -> list[NextHop]:
+def _hops(found: list[tuple[str, list[str]]], channel: ChannelSettings, preference: int = 0) -> list[NextHop]:
     most = channel.options.max_a_records or MAX_HOPS
     return [
-        NextHop(name, address, channel.port) for name, addresses in found for address in addresses[:most]
+        NextHop(name, address, channel.port, preference)
+        for name, addresses in found
+        for address in addresses[:most]
     ][:MAX_HOPS]
 
 
