@@ -2,6 +2,7 @@
 
 from jobctl.config.keys import Key, Kind
 from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
+from jobctl.config.keywords_programs import RESOURCE_LIMITS
 
 _ALL_AT_ONCE = "mail of every priority is tried at once, as with immnonurgent"
 
@@ -82,38 +83,7 @@ NAMES: tuple[Key, ...] = (
         default="everybody",
     ),
     valued("user", Kind.TEXT, "Account that the channel's programs run as.", field="user"),
-    valued(
-        "limit_memory",
-        Kind.INTEGER,
-        "MiB of memory that each program, and each that it starts, may have for itself.",
-        field="limit_memory",
-        low=16,
-        default="that of the class, else as the daemon",
-    ),
-    valued(
-        "limit_open_files",
-        Kind.INTEGER,
-        "Descriptors that each program may have open, connections too.",
-        field="limit_open_files",
-        low=16,
-        default="that of the class, else as the daemon",
-    ),
-    valued(
-        "limit_cpu",
-        Kind.SECONDS,
-        "CPU time after which a program is ended, over its whole life.",
-        field="limit_cpu",
-        low=1,
-        default="that of the class, else as the daemon",
-    ),
-    valued(
-        "limit_file_size",
-        Kind.INTEGER,
-        "MiB of the largest file that a program may write.",
-        field="limit_file_size",
-        low=1,
-        default="that of the class, else as the daemon",
-    ),
+    *RESOURCE_LIMITS,
     valued(
         "option_file",
         Kind.TEXT,
