@@ -142,9 +142,14 @@ def content(data: bytes) -> None:
     chunks, one = ChunkLines(), ChunkLines()
     lined = b"".join(chunks.feed(part)[0] for part in cut) + chunks.finish()
     assert lined == one.feed(rest)[0] + one.finish() and chunks.bare == one.bare
+    # Lines are looked at when bare CR and LF are gone and the last one is closed.
+    closing = ChunkLines("crorlf")
+    proper = closing.feed(rest)[0] + closing.finish()
+    size = len(cut[0]) if cut else 1
     for rule in RULES:
         some, all_ = LongLines(rule), LongLines(rule)
-        assert b"".join(map(some.feed, cut)) + some.finish() == all_.feed(rest) + all_.finish()
+        parts = [proper[at : at + size] for at in range(0, len(proper), size)]
+        assert b"".join(map(some.feed, parts)) + some.finish() == all_.feed(proper) + all_.finish()
     received_count(rest)
 
 
