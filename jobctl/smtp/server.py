@@ -130,6 +130,8 @@ class ServerDialogue:
         talk.question = None
         if not talk.closing:
             keys_known(talk, keys)
+            if talk.stop is not None and talk.question is None:
+                talk.stop_between()
 
     def take_output(self) -> bytes:
         """Take what is to be written."""

@@ -115,12 +115,12 @@ def keys_known(talk: Talk, keys: ScramKeys | None) -> None:
 
 def _decided(talk: Talk, reply: Reply) -> None:
     now = _exchange(talk)
-    if reply.code >= 300:
-        _over(talk, reply)
+    if reply.code >= 300 or not now.user:
+        # Whoever gives no name is nobody.
+        _over(talk, reply if reply.code >= 300 else replies.AUTH_FAILED)
         return
-    talk.user = now.user or None
-    if talk.user is not None:
-        talk.notes.authenticated(Authenticated(talk.user, now.mechanism))
+    talk.user = now.user
+    talk.notes.authenticated(Authenticated(now.user, now.mechanism))
     talk.exchange = None
     talk.state = State.READY
     talk.say(reply if reply.text else Reply(235, f"2.7.0 {now.mechanism} authentication successful."))
