@@ -497,7 +497,7 @@ def test_controller_gone_before_the_dot() -> None:
 
 
 def test_stop_gives_back() -> None:
-    """Told to stop, it finishes what is under way and gives back the rest untried."""
+    """Told to stop, it finishes what is under way and gives back the rest untried, for another job at once."""
     begun, go = threading.Event(), threading.Event()
 
     def script(wire: Wire, number: int) -> None:
@@ -519,9 +519,9 @@ def test_stop_gives_back() -> None:
             program.send(message(f"E{at}"), BODY)
         assert begun.wait(20)
         assert program.stop() == 0
-        reports = {(r := program.expect(Report)).id: (r.verdict, r.scope) for _ in range(3)}
-    assert reports["E0"] == (Verdict.DELIVERED, "recipient")
-    assert reports["E1"] == reports["E2"] == (Verdict.DEFERRED, "local")
+        reports = {(r := program.expect(Report)).id: (r.verdict, r.scope, r.retry) for _ in range(3)}
+    assert reports["E0"] == (Verdict.DELIVERED, "recipient", None)
+    assert reports["E1"] == reports["E2"] == (Verdict.DEFERRED, "local", 0.0)
 
 
 def test_large_message_bounded_memory() -> None:
