@@ -1,5 +1,7 @@
 """Due times, expiry, and a wall clock that is set."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -219,6 +221,61 @@ class TestSteps:
         world.settle(world.held[job])
         world.now += 1
         assert plan(102.0) == []
+
+    @pytest.mark.parametrize("step", [3600.0, -3600.0, DAY, -DAY])
+    def test_neither_storm_nor_standstill(self, step: float) -> None:
+        """
+        The clock is set by an hour or a day in the middle of work, or the machine sleeps so long, which is the
+        same to a clock that does not count sleep: within half an hour of waking time all mail is delivered, dead
+        hosts are asked no more often than ever, no second has more messages than the jobs can hold, and no job is
+        stopped as if it had idled or lived so long.
+        """
+        world = World(settings(channel(maxjobs=2, rate_per_host=(600, 60.0))))
+        steady = 1000.0
+        for n in range(300):
+            world.enqueue(f"h{n % 30}.example", due=START + 60 + n * 4)
+        world.enqueue("dead.example", count=20)
+        asked: list[float] = []
+        by_second: list[int] = []
+
+        def second(awake: bool = True) -> None:
+            nonlocal steady
+            plan = world.scheduler.plan(world.now, steady)
+            for start in plan.starts:
+                world.start(start.channel, start.host, 10, 40)
+            assert not (plan.stop_jobs and not awake)
+            for job in plan.stop_jobs:
+                world.end(job)
+            handed = 0
+            for job, ids in plan.handouts:
+                handed += len(ids)
+                for id in ids:
+                    world.held[job].append(id)
+                    entry = world.store.entries[id]
+                    if entry.host == "dead.example":
+                        asked.append(steady)
+                        world.scheduler.host_failed("tcp_local", entry.host, world.now)
+                        world.defer(id, world.now, 0)
+                    else:
+                        world.scheduler.host_answered("tcp_local", entry.host, world.now)
+                        world.settle([id])
+                world.scheduler.grant(job, len(ids))
+            by_second.append(handed)
+            world.now += 1
+            steady += 1
+
+        for _ in range(300):
+            second()
+        world.now += step
+        second(awake=False)
+        for _ in range(1800):
+            second()
+        assert {entry.host for entry in world.store.entries.values()} == {"dead.example"}
+        assert max(by_second) <= 80
+        probes = sorted(set(asked))
+        gaps = [after - before for before, after in pairwise(probes)]
+        # One when the backoff is over, of 30 s and more; the step may have ended one early.
+        assert 4 <= len(gaps) <= 9 and sum(gap < 24 for gap in gaps) <= 1 and max(gaps) < 900
 
     def test_monotonic_clock_counts_what_the_wall_clock_hides(self) -> None:
         """With a clock that does not jump, lingering is measured rightly across a step."""

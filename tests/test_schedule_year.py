@@ -2,6 +2,7 @@
 
 import random
 
+from bench.year import Year
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.backoff import next_attempt
 from tests.schedule_case import START, World, channel, settings
@@ -79,3 +80,17 @@ def test_the_same_year_again() -> None:
     second, tries_again = year(2, 300)
     assert first.delivered == second.delivered and first.expired == second.expired
     assert tries == tries_again and first.now == second.now
+
+
+def test_many_destinations_in_a_year() -> None:
+    """
+    The year of bench/year.py, at a twentieth of its size: nothing is left in the queue, what is fine is
+    delivered at once, what is put off for a day goes soon after, and the dead cost few attempts.
+    """
+    told = Year(1000, 250, 1).run()
+    assert told.delivered + told.expired == told.messages == 1000
+    assert 30 <= told.expired <= 70 and told.warned == 3 * told.expired
+    assert told.waits["fine"] < 60 and DAY <= told.waits["greylists"] < 1.2 * DAY
+    assert told.waits["sometimes down"] < 1.2 * DAY
+    # An hour between probes of what is down, and half an hour at first between those put off.
+    assert told.attempts < 20_000

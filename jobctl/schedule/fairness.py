@@ -14,7 +14,8 @@ class ShareView(msgspec.Struct, frozen=True):
     """
     One share of a channel.
 
-    :ivar ready: Entries in memory that may go, ``active``: in the hands of jobs.
+    :ivar ready: Entries in memory that are due, those of hosts that are backed off too; ``active``: in the
+        hands of jobs.
     :ivar handed: Messages handed to jobs in the last minute or two; ``units`` what they cost
         (:func:`jobctl.schedule.shares.cost`).
     :ivar longest_wait: Seconds: the longest that any of them was ready before, or one that still waits.
@@ -52,11 +53,11 @@ def fairness(memory: Memory, channel: str, now: float) -> Fairness:
     waits: dict[str, float] = {}
     backlog: dict[str, int] = {}
     for host in queue.hosts.values():
-        for _, item in host.records():
+        # Who waits for a host that is backed off does not wait for others.
+        for _, item in () if host.blocked else host.records():
             name = item.entry.share
             waits[name] = max(waits.get(name, 0.0), now - item.due)
-            if not host.blocked:
-                backlog[name] = backlog.get(name, 0) + cost(item)
+            backlog[name] = backlog.get(name, 0) + cost(item)
     views = [_view(share, waits.get(share.name, 0.0)) for share in queue.shares.known.values()]
     views = [view for view in views if view.ready or view.active or view.handed]
     demands = [view.units + backlog.get(view.share, 0) for view in views]

@@ -252,7 +252,8 @@ class Scheduler:
             if not memory.dirty:
                 break
             channels, memory.dirty = memory.dirty, {}
-            for channel in sorted(channels, key=lambda one: one.slots > 0):
+            # Who has no job first.
+            for channel in sorted(channels, key=_slots) if len(channels) > 1 else channels:
                 self._handout.serve(channel, now, handouts)
                 self._staffing.starts(channel, now, steady, starts)
                 self._staffing.stops(channel, steady, stops)
@@ -263,16 +264,13 @@ class Scheduler:
         warn, ages.warn = ages.warn, []
         load = self._load(now)
         postponed, self._window.postponed = self._window.postponed, []
-        merged: dict[str, list[str]] = {}
-        for job, ids in handouts:
-            merged.setdefault(job, []).extend(ids)
         return Plan(
-            list(merged.items()),
+            _merged(handouts) if len(handouts) > 1 else handouts,
             starts,
-            [id for id in expired if self._apart(id)],
+            [id for id in expired if self._apart(id)] if expired else expired,
             load,
             stops,
-            [pair for pair in warn if self._apart(pair[0])],
+            [pair for pair in warn if self._apart(pair[0])] if warn else warn,
             self._to_judge() if memory.judge else [],
             postponed,
         )
@@ -325,3 +323,15 @@ class Scheduler:
             self._window.loaded(request, entries, now)
         else:
             self._runs.loaded(request, entries)
+
+
+def _slots(channel: ChannelQueue) -> bool:
+    return channel.slots > 0
+
+
+def _merged(handouts: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    """The same, each job once."""
+    merged: dict[str, list[str]] = {}
+    for job, ids in handouts:
+        merged.setdefault(job, []).extend(ids)
+    return list(merged.items())

@@ -169,6 +169,7 @@ class Shares:
         self.known: dict[str, Share] = {}
         self._weights = weights
         self._period = -1
+        self._until = 0.0
 
     def weigh(self, weights: Mapping[str, int]) -> None:
         """Take new weights."""
@@ -203,9 +204,10 @@ class Shares:
 
     def look(self, steady: float) -> None:
         """Begin a new period of the tallies when it is time, and forget whom nobody knows."""
-        period = int(steady / PERIOD)
-        if period == self._period:
+        if steady < self._until:
             return
+        period = int(steady / PERIOD)
+        self._until = (period + 1) * PERIOD
         for share in list(self.known.values()):
             share.last = share.now if period == self._period + 1 else Tally()
             share.now = Tally()

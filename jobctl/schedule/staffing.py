@@ -41,13 +41,16 @@ class Staffing:
 
     def stops(self, channel: ChannelQueue, steady: float, out: list[str]) -> None:
         """Tell jobs to stop that have lived long enough, are not needed, or must make place."""
-        for start in [start for start in channel.starting if start.since + START_TIMEOUT <= steady]:
-            self.heard(channel, start.host, start.run)
+        if channel.starting:
+            for start in [start for start in channel.starting if start.since + START_TIMEOUT <= steady]:
+                self.heard(channel, start.host, start.run)
         jobs = [job for job in channel.jobs.values() if not job.stopping]
         surplus = self._surplus(channel, jobs)
         if surplus > 0:
             jobs.sort(key=lambda job: len(job.held))
-        check = min((start.since for start in channel.starting), default=math.inf) + START_TIMEOUT
+        check = math.inf
+        if channel.starting:
+            check = min(start.since for start in channel.starting) + START_TIMEOUT
         if channel.behind is not None and channel.behind + PATIENCE > steady:
             check = min(check, channel.behind + PATIENCE)
         full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0

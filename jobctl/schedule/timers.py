@@ -46,14 +46,21 @@ class Timers(Generic[T]):
 
     def next(self) -> float | None:
         """The earliest time."""
-        heap = self._heap
-        while heap and self._times.get(heap[0][2]) != heap[0][:2]:
+        heap, times = self._heap, self._times
+        while heap:
+            at, serial, thing = heap[0]
+            known = times.get(thing)
+            if known is not None and known[1] == serial:
+                return at
             heappop(heap)
-        return heap[0][0] if heap else None
+        return None
 
     def due(self, now: float) -> list[T]:
         """Those whose time has come, earliest first; their times are forgotten."""
-        found = []
+        found: list[T] = []
+        # Stale or not: nothing is earlier.
+        if not self._heap or self._heap[0][0] > now:
+            return found
         while (at := self.next()) is not None and at <= now:
             thing = heappop(self._heap)[2]
             del self._times[thing]

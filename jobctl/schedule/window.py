@@ -218,6 +218,8 @@ class Window:
         """What to read from the store, if anything; the same until it is answered."""
         if self.asked is not None:
             return self.asked
+        if self.cursor.done and not self._memory.thin and len(self._items) <= self._limit:
+            return None
         due = not self.cursor.done and self.cursor.due <= now and len(self._items) > self._low
         if due or len(self._items) > self._limit or (self._memory.thin and len(self._items) >= self._usual):
             self._make_room(now)
