@@ -33,12 +33,15 @@ class HandOut:
 
     def serve(self, channel: ChannelQueue, now: float, out: Handouts) -> None:
         """Hand out what the channel's jobs have credit for."""
-        free: list[Free] = []
-        others = channel.runnable and self._pools.free(channel) > 0
         steady = self._memory.steady
         channel.shares.look(steady)
+        if not (channel.ready or channel.on_trial or channel.alone or self._memory.runs):
+            # Jobs are measured again when there is something to be handed out.
+            return
         if channel.alone and not channel.stopped:
             self._serve_alone(channel, now, out)
+        free: list[Free] = []
+        others = channel.runnable and self._pools.free(channel) > 0
         for job in channel.jobs.values():
             if job.credit > 0:
                 job.measure(steady)

@@ -75,10 +75,11 @@ class Decision:
 
     def make(self) -> None:
         """Until there is no credit, no mail, or no connection for whose turn it is."""
-        for cls in range(len(self._channel.shares.turns)):
+        for cls, turns in enumerate(self._channel.shares.turns):
             if self._credit <= 0 or self._full:
                 return
-            self._make(cls)
+            if turns:
+                self._make(cls)
 
     def _make(self, cls: int) -> None:
         turns = self._channel.shares.turns[cls]
