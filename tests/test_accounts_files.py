@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,17 +14,15 @@ from jobctl.controller import log_file
 from jobctl.controller.log_file import LogFile
 from jobctl.controller.log_rollover import PIECE, Rollover
 from jobctl.controller.syslog import Syslog
+from tests.zones import local_zone
 
 NOON = 1_700_049_600.0  # 15-Nov-2023 12:00 GMT
 
 
 @pytest.fixture(autouse=True)
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def greenwich() -> Iterator[None]:
+    with local_zone("UTC"):
+        yield
 
 
 def clock(now: float = NOON) -> Clock:
@@ -162,13 +159,10 @@ def test_a_pipe_nobody_reads(tmp_path: Path) -> None:
         ("CET-1CEST,M3.5.0,M10.5.0/3", 1698541140.0, 30, 1698532200.0, 1698622200.0),
     ],
 )
-def test_days(
-    monkeypatch: pytest.MonkeyPatch, zone: str, now: float, minutes: int, last: float, following: float
-) -> None:
+def test_days(zone: str, now: float, minutes: int, last: float, following: float) -> None:
     """A day begins at the same time on the wall, whatever its length."""
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    assert (last_rollover(now, minutes), next_rollover(now, minutes)) == (last, following)
+    with local_zone(zone):
+        assert (last_rollover(now, minutes), next_rollover(now, minutes)) == (last, following)
 
 
 class Day:

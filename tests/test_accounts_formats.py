@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
@@ -14,6 +13,7 @@ from jobctl.accounts.escapes import field, text, unescaped
 from jobctl.accounts.formats import CONNECTION_FIELDS, MAIL_FIELDS, Formatter
 from jobctl.accounts.records import ConnectionRecord, MailRecord
 from jobctl.config.log_options import LogSettings
+from tests.zones import local_zone
 
 WHEN = 1171640053.72  # 16-Feb-2007 15:34:13.72 GMT
 _OPTIONS = ("node", "process", "notary", "filename", "envelope_id", "message_id", "username")
@@ -45,12 +45,9 @@ WHOLE = MailRecord(
 
 
 @pytest.fixture(autouse=True)
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def greenwich() -> Iterator[None]:
+    with local_zone("UTC"):
+        yield
 
 
 def lines(record: MailRecord, bits: int = 0, **options: int) -> str:
@@ -277,10 +274,9 @@ def test_connections_in_every_format() -> None:
     assert json.loads(told[5])["el"] == "co" and json.loads(told[5])["us"] == "ann"
 
 
-def test_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@local_zone("IST-5:30")
+def test_local_time() -> None:
     """Times are the clock's on the wall, in formats 4 to 6 with their distance from GMT."""
-    monkeypatch.setenv("TZ", "IST-5:30")
-    time.tzset()
     record = MailRecord(when=WHEN, action="E", source="l")
     assert lines(record).startswith("16-Feb-2007 21:04:13.72 ")
     assert '"2007-02-16T21:04:13.72+05:30"' in lines(record, log_format=4)

@@ -1,23 +1,20 @@
 """Times as operators write them."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from jobctl.accounts.moments import stretch
+from tests.zones import local_zone
 
 NOW = 1700049600.0 + 2520 + 5  # 15-Nov-2023 12:42:05 GMT, a Wednesday
 MIDNIGHT = 1700006400.0
 
 
 @pytest.fixture(autouse=True)
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def greenwich() -> Iterator[None]:
+    with local_zone("UTC"):
+        yield
 
 
 @pytest.mark.parametrize(
@@ -43,10 +40,9 @@ def test_times(text: str, start: float, length: float) -> None:
     assert stretch(text, NOW) == (start, start + length)
 
 
-def test_a_day_of_23_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+@local_zone("CET-1CEST,M3.5.0,M10.5.0/3")
+def test_a_day_of_23_hours() -> None:
     """A day is as long as it is on the wall."""
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
     start, end = stretch("2023-03-26", NOW)
     assert end - start == 23 * 3600
 

@@ -15,6 +15,7 @@ from jobctl.mail.entry import Attempt, Lasting, Settlement
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import Hints
 from tests.controller_case import ANN, CONFIGURATION, CONTENT, START, Terminal, World
+from tests.zones import local_zone
 
 KEYS = {
     *("id", "channel", "host", "state", "sender", "recipients", "size", "priority", "attempts", "enqueued"),
@@ -222,10 +223,9 @@ def test_a_retry_rule_is_responsible():
     world.close()
 
 
-def test_its_window_is_closed(monkeypatch):
+@local_zone("UTC")
+def test_its_window_is_closed():
     """When it opens, for which priority, and by which line."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
     hour = time.gmtime(START).tm_hour
     hours = f'nonurgent_delivery = "{(hour + 3) % 24:02}:00-{(hour + 5) % 24:02}:00"'
     world = World(configuration=limited(hours))

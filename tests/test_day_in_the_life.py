@@ -6,7 +6,6 @@ each is what a person would read.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -22,6 +21,7 @@ from jobctl.jobprotocol.frames import Accepted, Report, Submit
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient
 from tests.controller_case import START, World
+from tests.zones import local_zone
 
 HOUR, DAY = 3600.0, 86400.0
 CONFIGURATION = """
@@ -281,15 +281,8 @@ def test_a_slow_site_by_its_rule(life: Life) -> None:
 @pytest.fixture
 def tokyo() -> Iterator[None]:
     """START is 22:13 in UTC; here it is a quarter past seven in the morning."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Asia/Tokyo"
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+    with local_zone("Asia/Tokyo"):
+        yield
 
 
 def test_mail_of_low_priority_waits_for_the_night(tokyo: None, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """When senders are warned, when mail is returned, and the hours in which it may go out."""
 
 import calendar
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from jobctl.schedule.entrance import LONGEST_DEFERMENT, new_entry
 from jobctl.schedule.expiry import Life, ended, expires_at, next_warning, warning_age
 from jobctl.schedule.hours import closes, opens, window_opens
 from tests.schedule_case import START, World, channel, settings
+from tests.zones import local_zone
 
 DAY, HOUR = 86400.0, 3600.0
 FOUR = {"notices": dict.fromkeys(("urgent", "normal", "nonurgent"), (DAY, 2 * DAY, 4 * DAY, 7 * DAY))}
@@ -27,15 +27,8 @@ BOB = (Recipient("Bob@b.example"),)
 @pytest.fixture
 def berlin() -> Iterator[None]:
     """Local time is that of Berlin."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Europe/Berlin"
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+    with local_zone("Europe/Berlin"):
+        yield
 
 
 def local(text: str) -> float:

@@ -1,7 +1,6 @@
 """Memory is a bounded part of the queue, and nothing in the store is forgotten or starved."""
 
 import gc
-import time
 import tracemalloc
 
 import pytest
@@ -10,6 +9,7 @@ from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.cursor import Cursor
 from tests.schedule_case import START, Store, World, channel, settings
+from tests.zones import local_zone
 
 DAY = 86400.0
 LONG = dict.fromkeys(("urgent", "normal", "nonurgent"), (9 * DAY,))
@@ -356,10 +356,9 @@ def test_time_brings_what_was_left_to_the_store() -> None:
     assert len(delivered) == 20 and world.now < START + 2500
 
 
-def test_mail_that_waits_for_its_window_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+@local_zone("UTC")
+def test_mail_that_waits_for_its_window_keeps_no_other_waiting() -> None:
     """Ten times as much nonurgent mail as memory holds waits for its hours: normal mail goes at once."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
     # START is 22:13 in UTC.
     hours = {"nonurgent": ((600, 1200),)}
     world = World(settings(channel(maxjobs=2, delivery=hours, notices=LONG), limit=600), empty=False)
