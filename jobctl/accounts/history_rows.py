@@ -5,6 +5,7 @@ from typing import Any
 
 from jobctl.accounts.history import Search
 from jobctl.mail.entry import Attempt, Finished, StoredEntry
+from jobctl.mail.rows import attempt_row
 
 # Of both kinds of lines, in the order of their keys; ``when`` is ``None`` for who still waits.
 _KEYS = (
@@ -54,15 +55,4 @@ def waiting_rows(stored: StoredEntry, state: str, search: Search) -> Iterator[di
 
 def attempt_rows(lines: Iterable[Attempt], recipient: str) -> list[dict[str, Any]]:
     """What was tried for a recipient; what is said of no one holds for all."""
-    return [
-        {
-            "when": line.when,
-            "what": line.what,
-            "text": line.text,
-            "recipient": line.recipient,
-            "host": line.host,
-            "job": line.job,
-        }
-        for line in lines
-        if line.recipient in ("", recipient)
-    ]
+    return [attempt_row(line) for line in lines if line.recipient in ("", recipient)]

@@ -6,6 +6,7 @@ from typing import Any
 from jobctl.control.requests import QmDirectory
 from jobctl.control.selection import in_list
 from jobctl.mail.entry import Attempt, Lasting, StoredEntry
+from jobctl.mail.rows import attempt_row, entry_row
 from jobctl.schedule.outlook import Outlook, waiting
 from jobctl.selection.candidate import queued
 from jobctl.selection.selector import selector
@@ -91,18 +92,7 @@ def message_rows(entries: Iterable[StoredEntry], now: float, backoffs: Backoffs)
 
 def history_rows(entry: str, attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
     """As ``qm.history``."""
-    return [
-        {
-            "id": entry,
-            "when": line.when,
-            "what": line.what,
-            "text": line.text,
-            "recipient": line.recipient,
-            "host": line.host,
-            "job": line.job,
-        }
-        for line in attempts
-    ]
+    return [{"id": entry, **attempt_row(line)} for line in attempts]
 
 
 def _outlook(stored: StoredEntry, now: float, backoffs: Backoffs) -> Outlook:
@@ -111,20 +101,10 @@ def _outlook(stored: StoredEntry, now: float, backoffs: Backoffs) -> Outlook:
 
 
 def _row(stored: StoredEntry, now: float, backoffs: Backoffs) -> dict[str, Any]:
-    entry = stored.entry
     held = stored.state is Lasting.HELD
     outlook = _outlook(stored, now, backoffs)
     return {
-        "id": entry.id,
-        "channel": entry.channel,
-        "host": entry.host,
-        "state": "held" if held else outlook.state,
-        "sender": stored.envelope.sender,
-        "recipients": [recipient.address for recipient in stored.envelope.recipients],
-        "size": entry.size,
-        "priority": entry.priority.word,
-        "attempts": entry.attempts,
-        "enqueued": entry.enqueued,
+        **entry_row(stored, "held" if held else outlook.state),
         "next_attempt": None if held else outlook.next_attempt,
         "last_reply": stored.last_reply,
     }

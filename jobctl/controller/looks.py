@@ -16,6 +16,7 @@ from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, Q
 from jobctl.control.selection import channel_matches, in_list, matching_channels
 from jobctl.mail.entry import Lasting, StoredEntry
 from jobctl.mail.header import header_of
+from jobctl.mail.rows import attempt_row, entry_row
 from jobctl.selection.candidate import Candidate, queued
 from jobctl.selection.narrowing import ANYTHING, Narrowing
 from jobctl.selection.selector import Selector, selector
@@ -147,16 +148,7 @@ class Looks:
         entry = stored.entry
         held = stored.state is Lasting.HELD
         row = {
-            "id": entry.id,
-            "channel": entry.channel,
-            "host": entry.host,
-            "state": self.candidate(stored, now).state,
-            "sender": stored.envelope.sender,
-            "recipients": [recipient.address for recipient in stored.envelope.recipients],
-            "size": entry.size,
-            "priority": entry.priority.word,
-            "attempts": entry.attempts,
-            "enqueued": entry.enqueued,
+            **entry_row(stored, self.candidate(stored, now).state),
             "next_attempt": None if held else self._at.scheduler.outlook(entry, now).next_attempt,
             "last_reply": stored.last_reply,
         }
@@ -251,18 +243,7 @@ class Looks:
     async def qm_history(self, request: QmHistory, caller: Caller, stream: Any) -> int:
         sent = 0
         async for entry_id in self._with_history(request):
-            rows = [
-                {
-                    "id": entry_id,
-                    "when": line.when,
-                    "what": line.what,
-                    "text": line.text,
-                    "recipient": line.recipient,
-                    "host": line.host,
-                    "job": line.job,
-                }
-                for line in await self._at.store.history(entry_id)
-            ]
+            rows = [{"id": entry_id, **attempt_row(line)} for line in await self._at.store.history(entry_id)]
             sent += len(rows)
             if rows and (slow := stream.send(*rows)) is not None:
                 await slow

@@ -7,6 +7,7 @@ import msgspec
 from jobctl.config.places import Place
 from jobctl.explaining.facts import Cause, Explanation
 from jobctl.mail.entry import Finished, Loss, StoredEntry
+from jobctl.mail.rows import entry_row
 
 _BECAME = {
     Loss.DELIVERED: "was delivered",
@@ -20,18 +21,8 @@ _BECAME = {
 
 def as_row(stored: StoredEntry, why: Explanation) -> dict[str, Any]:
     """With the stable keys of ``explain --json``."""
-    entry = stored.entry
     return {
-        "id": entry.id,
-        "channel": entry.channel,
-        "host": entry.host,
-        "state": why.state,
-        "sender": stored.envelope.sender,
-        "recipients": [recipient.address for recipient in stored.envelope.recipients],
-        "size": entry.size,
-        "priority": entry.priority.word,
-        "attempts": entry.attempts,
-        "enqueued": entry.enqueued,
+        **entry_row(stored, why.state),
         "last_reply": stored.last_reply,
         "holder": None if why.holder is None else msgspec.to_builtins(why.holder),
         "causes": [cause_row(cause) for cause in why.causes],
