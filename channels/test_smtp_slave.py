@@ -14,38 +14,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import jobctl
-from channels.kit.arrival import Arrival, Reception
-from channels.kit.events import aborted, noted, told
+from channels.kit.arrival import Reception
+from channels.kit.events import aborted
 from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
+from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuestions
 from channels.kit.slave_security import SlaveSecurity
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings, ServiceSettings
-from jobctl.jobprotocol.frames import Accepted, HelloController, Refused, Route, Stop, VerdictFrame, Work
-from jobctl.mail.envelope import Source
+from jobctl.jobprotocol.frames import HelloController, Stop, Work
 from jobctl.mail.reply import Reply
-from jobctl.mapping.access import ALLOWED, FROM_ACCESS, from_access, port_access
+from jobctl.mapping.access import ALLOWED, FROM_ACCESS, port_access
 from jobctl.mapping.tables import compiled
-from jobctl.smtp.questions import (
-    Authenticated,
-    BadCommand,
-    Dropped,
-    Expand,
-    Finished,
-    KeysWanted,
-    PasswordGiven,
-    Piece,
-    RecipientGiven,
-    Refusal,
-    RunQueue,
-    Sender,
-    StartTls,
-    TokenGiven,
-    Verify,
-)
+from jobctl.smtp.questions import StartTls
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server import ServerDialogue
 from jobctl.smtp.server_config import ServerConfig
@@ -55,25 +39,9 @@ if TYPE_CHECKING:
 
 NAME = "test_smtp_slave"
 
-# Seconds that the controller may take to answer; the client waits longer (RFC 5321 4.5.3.2: 10 minutes).
-CONTROLLER_PATIENCE = 300.0
-# A recipient that was welcome a moment ago still is.
-_VERDICT_LIFETIME = 5.0
-_MOST_VERDICTS = 1000
 _MAX_RECEIVED_LINES = 50
 # What the dialogue may hold unread before reading stops.
 _BUFFERED = 512 * 1024
-
-# Seconds that the first wrong password costs; doubled for each further one, up to four times.
-_WRONG_PASSWORD = 1.0
-
-_LATER = Reply(451, "4.3.0 The message could not be stored; try again later.")
-_ANSWERS = frozenset({Accepted, Refused, VerdictFrame})
-_SIMPLE: dict[type, Reply] = {
-    Verify: Reply(252),
-    Expand: Reply(550, "5.7.2 EXPN command has been disabled"),
-    RunQueue: Reply(458, "4.7.1 ETRN is not available here"),
-}
 
 
 class SmtpSlave:
@@ -86,22 +54,13 @@ class SmtpSlave:
         self._stdio = Stdio(run.loop, self._received, self._output_lost)
         self._transcript: Transcript | None = None
         self._dialogue: ServerDialogue
-        self._reception: Reception
+        self._questions: SlaveQuestions
         self._channel: ChannelSettings
         self._begun = False
         self._greeted = False
         self._ended = False
         self._exit = EX_OK
-        # What the controller is asked, one thing at a time.
-        self._asked = ""
-        self._recipient: tuple[str, str] = ("", "")
-        self._count = 0
-        self._arrival: Arrival | None = None
-        self._verdicts: dict[tuple[str, str], tuple[float, Reply]] = {}
         self._session_end = float("inf")
-        # What a wrong password is answered, after a while.
-        self._delayed: Reply | None = None
-        self._wrong_passwords = 0
 
     def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
         start = self._run.start
@@ -129,13 +88,22 @@ class SmtpSlave:
             start.transport.remote_ip,
         )
         most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
-        self._reception = Reception(
+        reception = Reception(
             self._run.link.send,
             time.time,
             by=str(mta.get("received_domain") or channel.local_host),
             product=channel.options.custom_version_string or f"jobctl {jobctl.__version__}",
             max_received=most if isinstance(most, int) else _MAX_RECEIVED_LINES,
             transport=start.transport,
+        )
+        self._questions = SlaveQuestions(
+            self._run,
+            self._dialogue,
+            channel=channel.name,
+            tables=self._tables,
+            reception=reception,
+            security=security,
+            wait=self._wait,
         )
         if channel.slave_debug:
             from channels.kit.debug import Transcript
@@ -145,7 +113,7 @@ class SmtpSlave:
         self._begun = True
         if channel.options.session_time is not None:
             self._session_end = time.monotonic() + channel.options.seconds("session_time")
-        self._event("opened")
+        self._questions.tell("opened")
         self._stdio.read(True)
         if security.implicit:
             self._start_tls()
@@ -173,7 +141,7 @@ class SmtpSlave:
         self._dialogue.connected()
         self._restart_clock()
 
-    def _start_tls(self, question: StartTls | None = None) -> None:
+    def _start_tls(self) -> None:
         output = self._dialogue.take_output()
         if output:
             self._stdio.write(output)
@@ -219,24 +187,13 @@ class SmtpSlave:
     # The controller.
 
     def hear(self, event: Any) -> None:
-        kind = type(event)
-        if kind is Stop:
+        if type(event) is Stop:
             self.leave()
-        elif kind not in _ANSWERS or event.id != self._asked:
-            # Nothing for us, or the answer to a question that was given up.
-            return
-        elif kind is VerdictFrame:
-            reply = Reply(event.code, f"{event.status} {event.text}".strip())
-            if event.code == 250:
-                self._remember(reply)
+        elif self._begun and (reply := self._questions.answer_to(event)) is not None:
             self._answer(reply)
-        elif kind is Accepted:
-            self._answer(Reply(250, f"2.5.0 Ok, {event.ids[0]}" if event.ids else "2.5.0 Ok."))
-        else:
-            self._answer(Reply(event.code, f"{event.status} {event.text}".strip()))
 
     def _answer(self, reply: Reply) -> None:
-        self._asked = ""
+        self._questions.asked = ""
         self._run.progress += 1
         self._dialogue.answer(reply)
         self._restart_clock()
@@ -253,8 +210,8 @@ class SmtpSlave:
             self.status = EX_TEMPFAIL
             return
         self.leave()
-        if self._asked:
-            self._answer(_LATER)
+        if self._questions.asked:
+            self._answer(LATER)
 
     # Each turn.
 
@@ -266,7 +223,10 @@ class SmtpSlave:
             question = dialogue.next_question()
             if question is None:
                 break
-            _ACT[type(question)](self, question)
+            if type(question) is StartTls:
+                self._start_tls()
+            else:
+                self._questions.take(question)
         output = dialogue.take_output()
         if output:
             if self._transcript is not None:
@@ -297,14 +257,15 @@ class SmtpSlave:
     def _close(self) -> None:
         dialogue = self._dialogue
         if not dialogue.closing:
-            if self._arrival is None:
+            if self._questions.arrival is None:
                 for event in aborted(dialogue, self._run.start.transport.text, "end of input"):
                     self._run.link.send(event)
             dialogue.lost("end of input")
         # What was begun and will not end is dropped.
         while (question := dialogue.next_question()) is not None:
-            _ACT[type(question)](self, question)
-        self._event("closed", text=dialogue.close_reason)
+            if type(question) is not StartTls:
+                self._questions.take(question)
+        self._questions.tell("closed", text=dialogue.close_reason)
         if self._transcript is not None:
             self._transcript.note(f"closed {dialogue.close_reason}".strip())
         self._stdio.close_tls()
@@ -322,8 +283,8 @@ class SmtpSlave:
         self.deadline = min(time.monotonic() + seconds, self._session_end)
 
     def timed_out(self) -> None:
-        if self._delayed is not None:
-            reply, self._delayed = self._delayed, None
+        if self._begun and (reply := self._questions.delayed) is not None:
+            self._questions.delayed = None
             self._answer(reply)
         elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("timeout in the TLS handshake")
@@ -335,7 +296,7 @@ class SmtpSlave:
             self._stdio.outlet.abandon()
         elif self._dialogue.waiting and time.monotonic() < self._session_end:
             say(f"the Job Controller did not answer for {CONTROLLER_PATIENCE:.0f} s")
-            self._answer(_LATER)
+            self._answer(LATER)
         else:
             self._session_end = float("inf")
             self._dialogue.timed_out()
@@ -351,124 +312,6 @@ class SmtpSlave:
         if not self._greeted:
             self._greet()
         self._dialogue.shut_down()
-
-    # What the dialogue asks or tells.
-
-    def _recipient_given(self, question: RecipientGiven) -> None:
-        key = self._recipient = (question.sender, question.recipient.address)
-        known = self._verdicts.get(key)
-        if known is not None and known[0] > time.monotonic():
-            self._dialogue.answer(known[1])
-            return
-        if self._run.link_gone:
-            self._dialogue.answer(_LATER)
-            return
-        self._ask(f"r{self._count}")
-        self._run.link.send(
-            Route(id=self._asked, recipient=key[1], sender=question.sender, source=self._source())
-        )
-
-    def _claimed(self, question: PasswordGiven | TokenGiven) -> None:
-        reply = self._security.check(question)
-        if reply.code == 235:
-            self._dialogue.answer(reply)
-            return
-        self._delayed = reply
-        self._wait(_WRONG_PASSWORD * (1 << min(self._wrong_passwords, 4)))
-        self._wrong_passwords += 1
-
-    def _keys_wanted(self, question: KeysWanted) -> None:
-        self._dialogue.answer_keys(self._security.keys(question.user))
-
-    def _authenticated(self, question: Authenticated) -> None:
-        self._event("auth", text=f"235 2.7.0 {question.mechanism}", user=question.user)
-
-    def _sender_given(self, question: Sender) -> None:
-        refusal = from_access(self._tables, self._source(), question.address).refusal
-        self._dialogue.answer(refusal or Reply(250))
-
-    def _remember(self, reply: Reply) -> None:
-        """Only a yes is kept: whoever was refused may be welcome after the next change."""
-        if len(self._verdicts) >= _MOST_VERDICTS:
-            self._verdicts.clear()
-        self._verdicts[self._recipient] = (time.monotonic() + _VERDICT_LIFETIME, reply)
-
-    def _ask(self, id: str) -> None:
-        self._count += 1
-        self._asked = id
-        self._wait(CONTROLLER_PATIENCE)
-
-    def _piece(self, question: Piece) -> None:
-        if self._arrival is None:
-            self._arrival = self._arrive(question.data, whole=False)
-        else:
-            self._arrival.add(question.data, last=False)
-
-    def _finished(self, question: Finished) -> None:
-        arrival, self._arrival = self._arrival, None
-        if arrival is None:
-            arrival = self._arrive(question.data, whole=True)
-        else:
-            arrival.add(question.data, last=True)
-        if arrival.refusal is not None:
-            self._dialogue.answer(arrival.refusal)
-        elif self._run.link_gone:
-            self._dialogue.answer(_LATER)
-        else:
-            self._ask(arrival.id)
-
-    def _dropped(self, question: Dropped) -> None:
-        if self._arrival is not None:
-            self._arrival.drop()
-            self._arrival = None
-
-    def _arrive(self, data: bytes, whole: bool) -> Arrival:
-        dialogue = self._dialogue
-        assert dialogue.envelope is not None
-        return self._reception.begin(
-            dialogue.envelope, self._source(), dialogue.helo, dialogue.protocol, data, whole
-        )
-
-    def _source(self) -> Source:
-        return Source(
-            channel=self._channel.name,
-            transport=self._run.start.transport.text,
-            application=self._dialogue.application,
-            user=self._dialogue.user,
-            modifiers=self._dialogue.modifiers,
-        )
-
-    def _run_queue(self, question: RunQueue) -> None:
-        self._event("etrn", recipient=question.text)
-        self._simple(question)
-
-    def _simple(self, question: Any) -> None:
-        self._dialogue.answer(_SIMPLE[type(question)])
-
-    def _note(self, what: BadCommand | Refusal) -> None:
-        self._run.link.send(noted(self._dialogue, self._run.start.transport.text, what))
-
-    def _event(self, event: str, **more: str) -> None:
-        self._run.link.send(told(self._dialogue, self._run.start.transport.text, event, **more))
-
-
-_ACT: dict[type, Any] = {
-    StartTls: SmtpSlave._start_tls,
-    Authenticated: SmtpSlave._authenticated,
-    PasswordGiven: SmtpSlave._claimed,
-    TokenGiven: SmtpSlave._claimed,
-    KeysWanted: SmtpSlave._keys_wanted,
-    Sender: SmtpSlave._sender_given,
-    RecipientGiven: SmtpSlave._recipient_given,
-    Piece: SmtpSlave._piece,
-    Finished: SmtpSlave._finished,
-    Dropped: SmtpSlave._dropped,
-    Verify: SmtpSlave._simple,
-    Expand: SmtpSlave._simple,
-    RunQueue: SmtpSlave._run_queue,
-    BadCommand: SmtpSlave._note,
-    Refusal: SmtpSlave._note,
-}
 
 
 def main() -> int:

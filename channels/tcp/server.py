@@ -20,26 +20,22 @@ from channels.tcp.process import Process
 from channels.tcp.security import Security
 from channels.tcp.session import Session
 from channels.tcp.stream import Listener
+from channels.tcp.submissions import Submissions
+from channels.tcp.verdicts import Verdicts
 from jobctl.config.settings import ChannelSettings, MtaSettings, ServiceSettings
 from jobctl.jobprotocol.frames import (
-    PIECE,
     Accepted,
     Event,
     HelloController,
     Look,
     Refused,
-    Route,
     Stop,
-    Submit,
     VerdictFrame,
     Work,
 )
 from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
-from jobctl.mail.trace import new_envelope_id, received_field
-from jobctl.mail.transportinfo import TransportInfo
 from jobctl.mapping.access import Permission
-from jobctl.net.dns_cache import DnsCache
 from jobctl.net.resolver import Resolver
 from jobctl.smtp.questions import Authenticated, BadCommand, Refusal
 from jobctl.smtp.replies import encode
@@ -49,8 +45,6 @@ from jobctl.smtp.server_config import ServerConfig
 STOP_PATIENCE = 25.0
 # After the controller has gone nothing can be accepted: long enough to say so.
 _LOST_PATIENCE = 2.0
-# A recipient that was welcome a moment ago still is.
-_VERDICT_LIFETIME = 5.0
 _UNAVAILABLE = Reply(421, "4.3.2 Service shutting down, try again later.")
 
 
@@ -72,11 +66,9 @@ class Server:
         self.session_time: float | None = None
         self.longest_close = 30.0
         self.max_received = 50
-        self._submissions: dict[str, Session] = {}
-        self._routes: dict[str, tuple[Session, tuple[str, str, str, str]]] = {}
-        self._verdicts: DnsCache[Reply] = DnsCache(10_000)
+        self._submissions = Submissions(process)
+        self._verdicts = Verdicts(process)
         self._listeners: list[Listener] = []
-        self._count = 0
         self._names: ClientNames | None = None
         self._stopping: int | None = None
         self._retiring = False
@@ -89,15 +81,11 @@ class Server:
 
     def link_frame(self, frame: Any, content: bytes) -> None:
         if type(frame) is Accepted:
-            session = self._submissions.pop(frame.id, None)
-            if session is not None:
-                session.answer(Reply(250, f"2.5.0 Ok, {frame.ids[0]}" if frame.ids else "2.5.0 Ok."))
+            self._submissions.accepted(frame)
         elif type(frame) is Refused:
-            session = self._submissions.pop(frame.id, None)
-            if session is not None:
-                session.answer(Reply(frame.code, f"{frame.status} {frame.text}"))
+            self._submissions.refused(frame)
         elif type(frame) is VerdictFrame:
-            self._verdict(frame)
+            self._verdicts.heard(frame, self.now)
         elif type(frame) is HelloController:
             self._start(frame)
         elif type(frame) is Look:
@@ -125,11 +113,9 @@ class Server:
 
     def link_lost(self, why: str) -> None:
         self._stop(EX_TEMPFAIL, _LOST_PATIENCE)
-        for session in list(self._submissions.values()) + [asker for asker, _ in self._routes.values()]:
+        for session in self._submissions.give_up() + self._verdicts.give_up():
             if session.dialogue.waiting:
                 session.answer(_UNAVAILABLE)
-        self._submissions.clear()
-        self._routes.clear()
 
     def connections(self) -> int:
         return len(self.sessions)
@@ -161,9 +147,9 @@ class Server:
         host = channel.local_host
         self._channel = channel
         self._most = service.max_conns
-        self._by = mta.received_domain or host
-        self._product = options.custom_version_string or f"jobctl {jobctl.__version__}"
-        self._shows_address = "identnonesymbolic" not in channel.keywords
+        self._submissions.by = mta.received_domain or host
+        self._submissions.product = options.custom_version_string or f"jobctl {jobctl.__version__}"
+        self._submissions.shows_address = "identnonesymbolic" not in channel.keywords
         self._wants_names = "identnonenumeric" not in channel.keywords
         self.max_received = mta.max_received_lines
         self.debug = channel.slave_debug
@@ -322,74 +308,20 @@ class Server:
 
     def route(self, session: Session, recipient: str, sender: str) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
-        key = (session.client, session.dialogue.user or "", sender, recipient)
-        known = self._verdicts.get(key, self.now)
-        if known is not None:
-            session.dialogue.answer(known)
-            return
-        self._count += 1
-        id = str(self._count)
-        self._routes[id] = (session, key)
-        self.link.send(Route(id=id, recipient=recipient, sender=sender, source=self._source(session)))
-
-    def _verdict(self, frame: VerdictFrame) -> None:
-        session, key = self._routes.pop(frame.id, (None, None))
-        if session is None:
-            return
-        reply = Reply(frame.code, f"{frame.status} {frame.text}".strip())
-        if frame.code == 250:
-            # Only a yes is kept: whoever was refused may be welcome after the next change.
-            self._verdicts.put(key, reply, self.now, _VERDICT_LIFETIME)
-        session.answer(reply)
+        self._verdicts.ask(session, recipient, sender, self._source(session), self.now)
 
     def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> None:
-        """The first octets of a message, our Received field before them."""
-        self._count += 1
-        id = session.submission = str(self._count)
-        when = time.time()
-        envelope_id = new_envelope_id(when, self._by)
-        recipients = envelope.recipients
-        dialogue = session.dialogue
-        field = received_field(
-            helo=dialogue.helo,
-            transport=TransportInfo.parse(session.transport)[0] if self._shows_address else None,
-            by=self._by,
-            protocol=dialogue.protocol,
-            envelope_id=envelope_id,
-            recipient=recipients[0].address if len(recipients) == 1 else None,
-            when=when,
-            product=self._product,
-            rdns=self._names.name(session.client) if self._names is not None else None,
-        )
-        frame = Submit(
-            id=id,
-            envelope=envelope,
-            source=self._source(session),
-            octets=0 if more else len(field) + len(data),
-            envelope_id=envelope_id,
-            more=True,
-        )
-        self._submissions[id] = session
-        if len(field) + len(data) <= PIECE:
-            frame.more = more
-            self.link.send(frame, field + data)
-        else:
-            self.link.send(frame, field)
-            self.link.send(Submit(id=id, more=more), data)
-        self.link.progress += 1
+        """The first octets of a message."""
+        rdns = self._names.name(session.client) if self._names is not None else None
+        self._submissions.begin(session, self._source(session), envelope, data, more, rdns)
 
     def continue_submission(self, session: Session, data: bytes, more: bool) -> None:
         """The next octets of a message that does not fit one frame."""
-        assert session.submission is not None
-        self.link.send(Submit(id=session.submission, more=more), data)
-        self.link.progress += 1
+        self._submissions.go_on(session, data, more)
 
     def abandon(self, session: Session) -> None:
         """The rest of the message will never come."""
-        assert session.submission is not None
-        if self._submissions.pop(session.submission, None) is not None:
-            self.link.send(Submit(id=session.submission, abort=True))
-        session.submission = None
+        self._submissions.abandon(session)
 
     def sender_reply(self, session: Session, sender: str) -> Reply:
         """What FROM_ACCESS says of a sender."""

@@ -1,0 +1,218 @@
+"""What a slave's dialogue asks and tells, answered here or by the Job Controller."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from channels.kit.arrival import Arrival, Reception
+from channels.kit.events import noted, told
+from channels.kit.program import Run
+from channels.kit.slave_security import SlaveSecurity
+from jobctl.jobprotocol.frames import Accepted, Refused, Route, VerdictFrame
+from jobctl.mail.envelope import Source
+from jobctl.mail.reply import Reply
+from jobctl.mapping.access import from_access
+from jobctl.mapping.tables import Tables
+from jobctl.smtp.questions import (
+    Authenticated,
+    BadCommand,
+    Dropped,
+    Expand,
+    Finished,
+    KeysWanted,
+    PasswordGiven,
+    Piece,
+    RecipientGiven,
+    Refusal,
+    RunQueue,
+    Sender,
+    TokenGiven,
+    Verify,
+)
+from jobctl.smtp.server import ServerDialogue
+
+# Seconds that the controller may take to answer; the client waits longer (RFC 5321 4.5.3.2: 10 minutes).
+CONTROLLER_PATIENCE = 300.0
+LATER = Reply(451, "4.3.0 The message could not be stored; try again later.")
+
+# A recipient that was welcome a moment ago still is.
+_VERDICT_LIFETIME = 5.0
+_MOST_VERDICTS = 1000
+# Seconds that the first wrong password costs; doubled for each further one, up to four times.
+_WRONG_PASSWORD = 1.0
+_ANSWERS = frozenset({Accepted, Refused, VerdictFrame})
+_SIMPLE: dict[type, Reply] = {
+    Verify: Reply(252),
+    Expand: Reply(550, "5.7.2 EXPN command has been disabled"),
+    RunQueue: Reply(458, "4.7.1 ETRN is not available here"),
+}
+
+
+class SlaveQuestions:
+    """
+    The questions of one session, one at a time.
+
+    :param wait: Told when an answer is expected from elsewhere, and for how many seconds.
+    :ivar asked: Id of what the controller is asked, empty: nothing.
+    :ivar delayed: What a wrong password is answered, after a while.
+    :ivar arrival: A message that is coming in.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        dialogue: ServerDialogue,
+        *,
+        channel: str,
+        tables: Tables,
+        reception: Reception,
+        security: SlaveSecurity,
+        wait: Callable[[float], None],
+    ) -> None:
+        self.asked = ""
+        self.delayed: Reply | None = None
+        self.arrival: Arrival | None = None
+        self._run = run
+        self._dialogue = dialogue
+        self._channel = channel
+        self._tables = tables
+        self._reception = reception
+        self._security = security
+        self._wait = wait
+        self._recipient: tuple[str, str] = ("", "")
+        self._count = 0
+        self._verdicts: dict[tuple[str, str], tuple[float, Reply]] = {}
+        self._wrong_passwords = 0
+
+    def take(self, question: Any) -> None:
+        """Answer what can be answered now, ask the controller the rest; all but :class:`StartTls`."""
+        _ACT[type(question)](self, question)
+
+    def answer_to(self, event: Any) -> Reply | None:
+        """What a frame of the controller answers; ``None``: nothing that is asked any more."""
+        kind = type(event)
+        if kind not in _ANSWERS or event.id != self.asked:
+            # Nothing for us, or the answer to a question that was given up.
+            return None
+        if kind is Accepted:
+            return Reply(250, f"2.5.0 Ok, {event.ids[0]}" if event.ids else "2.5.0 Ok.")
+        reply = Reply(event.code, f"{event.status} {event.text}".strip())
+        if kind is VerdictFrame and event.code == 250:
+            self._remember(reply)
+        return reply
+
+    def tell(self, event: str, **more: str) -> None:
+        """The controller counts sessions, and knows what of them is logged."""
+        self._run.link.send(told(self._dialogue, self._run.start.transport.text, event, **more))
+
+    def _recipient_given(self, question: RecipientGiven) -> None:
+        key = self._recipient = (question.sender, question.recipient.address)
+        known = self._verdicts.get(key)
+        if known is not None and known[0] > time.monotonic():
+            self._dialogue.answer(known[1])
+            return
+        if self._run.link_gone:
+            self._dialogue.answer(LATER)
+            return
+        self._ask(f"r{self._count}")
+        self._run.link.send(
+            Route(id=self.asked, recipient=key[1], sender=question.sender, source=self._source())
+        )
+
+    def _claimed(self, question: PasswordGiven | TokenGiven) -> None:
+        reply = self._security.check(question)
+        if reply.code == 235:
+            self._dialogue.answer(reply)
+            return
+        self.delayed = reply
+        self._wait(_WRONG_PASSWORD * (1 << min(self._wrong_passwords, 4)))
+        self._wrong_passwords += 1
+
+    def _keys_wanted(self, question: KeysWanted) -> None:
+        self._dialogue.answer_keys(self._security.keys(question.user))
+
+    def _authenticated(self, question: Authenticated) -> None:
+        self.tell("auth", text=f"235 2.7.0 {question.mechanism}", user=question.user)
+
+    def _sender_given(self, question: Sender) -> None:
+        refusal = from_access(self._tables, self._source(), question.address).refusal
+        self._dialogue.answer(refusal or Reply(250))
+
+    def _remember(self, reply: Reply) -> None:
+        """Only a yes is kept: whoever was refused may be welcome after the next change."""
+        if len(self._verdicts) >= _MOST_VERDICTS:
+            self._verdicts.clear()
+        self._verdicts[self._recipient] = (time.monotonic() + _VERDICT_LIFETIME, reply)
+
+    def _ask(self, id: str) -> None:
+        self._count += 1
+        self.asked = id
+        self._wait(CONTROLLER_PATIENCE)
+
+    def _piece(self, question: Piece) -> None:
+        if self.arrival is None:
+            self.arrival = self._arrive(question.data, whole=False)
+        else:
+            self.arrival.add(question.data, last=False)
+
+    def _finished(self, question: Finished) -> None:
+        arrival, self.arrival = self.arrival, None
+        if arrival is None:
+            arrival = self._arrive(question.data, whole=True)
+        else:
+            arrival.add(question.data, last=True)
+        if arrival.refusal is not None:
+            self._dialogue.answer(arrival.refusal)
+        elif self._run.link_gone:
+            self._dialogue.answer(LATER)
+        else:
+            self._ask(arrival.id)
+
+    def _dropped(self, question: Dropped) -> None:
+        if self.arrival is not None:
+            self.arrival.drop()
+            self.arrival = None
+
+    def _arrive(self, data: bytes, whole: bool) -> Arrival:
+        dialogue = self._dialogue
+        assert dialogue.envelope is not None
+        return self._reception.begin(
+            dialogue.envelope, self._source(), dialogue.helo, dialogue.protocol, data, whole
+        )
+
+    def _source(self) -> Source:
+        return Source(
+            channel=self._channel,
+            transport=self._run.start.transport.text,
+            application=self._dialogue.application,
+            user=self._dialogue.user,
+            modifiers=self._dialogue.modifiers,
+        )
+
+    def _run_queue(self, question: RunQueue) -> None:
+        self.tell("etrn", recipient=question.text)
+        self._simple(question)
+
+    def _simple(self, question: Any) -> None:
+        self._dialogue.answer(_SIMPLE[type(question)])
+
+    def _note(self, what: BadCommand | Refusal) -> None:
+        self._run.link.send(noted(self._dialogue, self._run.start.transport.text, what))
+
+
+_ACT: dict[type, Any] = {
+    Authenticated: SlaveQuestions._authenticated,
+    PasswordGiven: SlaveQuestions._claimed,
+    TokenGiven: SlaveQuestions._claimed,
+    KeysWanted: SlaveQuestions._keys_wanted,
+    Sender: SlaveQuestions._sender_given,
+    RecipientGiven: SlaveQuestions._recipient_given,
+    Piece: SlaveQuestions._piece,
+    Finished: SlaveQuestions._finished,
+    Dropped: SlaveQuestions._dropped,
+    Verify: SlaveQuestions._simple,
+    Expand: SlaveQuestions._simple,
+    RunQueue: SlaveQuestions._run_queue,
+    BadCommand: SlaveQuestions._note,
+    Refusal: SlaveQuestions._note,
+}

@@ -1,0 +1,109 @@
+"""Messages on their way from the sessions of a server job to the controller."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from jobctl.jobprotocol.frames import PIECE, Accepted, Refused, Submit
+from jobctl.mail.envelope import Envelope, Source
+from jobctl.mail.reply import Reply
+from jobctl.mail.trace import new_envelope_id, received_field
+from jobctl.mail.transportinfo import TransportInfo
+
+if TYPE_CHECKING:
+    from channels.tcp.process import Process
+    from channels.tcp.session import Session
+
+
+class Submissions:
+    """
+    :ivar by: The name of this host in Received fields.
+    :ivar product: In the comment behind it.
+    :ivar shows_address: Received fields tell the client's address.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.by = ""
+        self.product = ""
+        self.shows_address = True
+        self._process = process
+        self._waiting: dict[str, Session] = {}
+        self._count = 0
+
+    def begin(
+        self,
+        session: Session,
+        source: Source,
+        envelope: Envelope,
+        data: bytes,
+        more: bool,
+        rdns: str | None,
+    ) -> None:
+        """The first octets of a message, our Received field before them."""
+        link = self._process.link
+        self._count += 1
+        id = session.submission = str(self._count)
+        when = time.time()
+        envelope_id = new_envelope_id(when, self.by)
+        recipients = envelope.recipients
+        dialogue = session.dialogue
+        field = received_field(
+            helo=dialogue.helo,
+            transport=TransportInfo.parse(session.transport)[0] if self.shows_address else None,
+            by=self.by,
+            protocol=dialogue.protocol,
+            envelope_id=envelope_id,
+            recipient=recipients[0].address if len(recipients) == 1 else None,
+            when=when,
+            product=self.product,
+            rdns=rdns,
+        )
+        frame = Submit(
+            id=id,
+            envelope=envelope,
+            source=source,
+            octets=0 if more else len(field) + len(data),
+            envelope_id=envelope_id,
+            more=True,
+        )
+        self._waiting[id] = session
+        if len(field) + len(data) <= PIECE:
+            frame.more = more
+            link.send(frame, field + data)
+        else:
+            link.send(frame, field)
+            link.send(Submit(id=id, more=more), data)
+        link.progress += 1
+
+    def go_on(self, session: Session, data: bytes, more: bool) -> None:
+        """The next octets of a message that does not fit one frame."""
+        assert session.submission is not None
+        link = self._process.link
+        link.send(Submit(id=session.submission, more=more), data)
+        link.progress += 1
+
+    def abandon(self, session: Session) -> None:
+        """The rest of the message will never come."""
+        assert session.submission is not None
+        if self._waiting.pop(session.submission, None) is not None:
+            self._process.link.send(Submit(id=session.submission, abort=True))
+        session.submission = None
+
+    def accepted(self, frame: Accepted) -> None:
+        """The controller has it for good."""
+        session = self._waiting.pop(frame.id, None)
+        if session is not None:
+            session.answer(Reply(250, f"2.5.0 Ok, {frame.ids[0]}" if frame.ids else "2.5.0 Ok."))
+
+    def refused(self, frame: Refused) -> None:
+        """The controller does not take it."""
+        session = self._waiting.pop(frame.id, None)
+        if session is not None:
+            session.answer(Reply(frame.code, f"{frame.status} {frame.text}"))
+
+    def give_up(self) -> list[Session]:
+        """The controller is gone: who waits for it."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        return waiting

@@ -1,0 +1,56 @@
+"""Whether recipients may come in: the controller is asked, and a yes is believed for a while."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobctl.jobprotocol.frames import Route, VerdictFrame
+from jobctl.mail.envelope import Source
+from jobctl.mail.reply import Reply
+from jobctl.net.dns_cache import DnsCache
+
+if TYPE_CHECKING:
+    from channels.tcp.process import Process
+    from channels.tcp.session import Session
+
+# A recipient that was welcome a moment ago still is.
+_LIFETIME = 5.0
+
+
+class Verdicts:
+    """What the sessions of a server job ask about recipients."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._known: DnsCache[Reply] = DnsCache(10_000)
+        self._asked: dict[str, tuple[Session, tuple[str, str, str, str]]] = {}
+        self._count = 0
+
+    def ask(self, session: Session, recipient: str, sender: str, source: Source, now: float) -> None:
+        """May this recipient come in?  The session is answered now or when the controller has spoken."""
+        key = (session.client, session.dialogue.user or "", sender, recipient)
+        known = self._known.get(key, now)
+        if known is not None:
+            session.dialogue.answer(known)
+            return
+        self._count += 1
+        id = str(self._count)
+        self._asked[id] = (session, key)
+        self._process.link.send(Route(id=id, recipient=recipient, sender=sender, source=source))
+
+    def heard(self, frame: VerdictFrame, now: float) -> None:
+        """The controller has spoken."""
+        session, key = self._asked.pop(frame.id, (None, None))
+        if session is None:
+            return
+        reply = Reply(frame.code, f"{frame.status} {frame.text}".strip())
+        if frame.code == 250:
+            # Only a yes is kept: whoever was refused may be welcome after the next change.
+            self._known.put(key, reply, now, _LIFETIME)
+        session.answer(reply)
+
+    def give_up(self) -> list[Session]:
+        """The controller is gone: who waits for it."""
+        waiting = [session for session, _ in self._asked.values()]
+        self._asked.clear()
+        return waiting
