@@ -1,0 +1,125 @@
+"""What a client session knows: its state, what it waits for, and how its transactions and itself end."""
+
+from collections import deque
+
+from jobctl.smtp.client_config import ClientConfig
+from jobctl.smtp.client_content import OutgoingContent
+from jobctl.smtp.client_opening import Opening
+from jobctl.smtp.client_states import Phase, Step
+from jobctl.smtp.client_transaction import Transaction
+from jobctl.smtp.events import Closed, Done, Event, NeedContent
+
+
+class Talk:
+    """
+    The state of one session; what follows on a reply are functions on it.
+
+    :ivar expected: What the next replies are replies to, with the transaction and the recipient's number.
+    :ivar open: Transactions: at most two, of which one waits for the reply to its dot.
+    :ivar sending: Whose content is being fed, with ``content``.
+    :ivar pipelining: Commands need not wait for replies; ``chunking``: nor content, with BDAT.
+    """
+
+    __slots__ = (
+        *("begun", "channel", "chunking", "content", "dsn", "events", "expected", "lmtp", "most", "open"),
+        *("opening", "options", "output", "phase", "pipelining", "sending"),
+    )
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.channel = config.channel
+        self.options = config.channel.options
+        self.lmtp = config.lmtp
+        self.opening = Opening(config)
+        self.phase = Phase.GREETING
+        self.expected: deque[tuple[Step, Transaction | None, int]] = deque()
+        self.open: deque[Transaction] = deque()
+        self.sending: Transaction | None = None
+        self.content = OutgoingContent(False)
+        self.pipelining = False
+        self.chunking = False
+        self.dsn = False
+        self.begun = 0
+        self.most = config.channel.options.attempt_transactions_per_session
+        self.events: deque[Event] = deque()
+        self.output: list[bytes] = []
+
+    def opened(self) -> None:
+        """The peer has greeted us, and said what it can do."""
+        extensions = self.opening.extensions
+        self.phase = Phase.READY
+        self.pipelining = "PIPELINING" in extensions
+        chunks = "CHUNKING" in extensions and "nochunkingclient" not in self.channel.keywords
+        self.chunking = chunks and self.pipelining and not self.lmtp
+        self.dsn = "DSN" in extensions
+
+    def say(self, line: bytes, step: Step) -> None:
+        """A command that belongs to no transaction."""
+        self.output.append(line)
+        self.expected.append((step, None, -1))
+
+    def send_next(self, transaction: Transaction) -> None:
+        """Without PIPELINING: the next command; RSET in place of DATA when nobody was accepted."""
+        if not transaction.to_send:
+            return
+        line, step, number = transaction.to_send.pop()
+        if step is Step.DATA and not transaction.accepted:
+            self.settle(transaction)
+            self.reset()
+        else:
+            self.output.append(line)
+            self.expected.append((step, transaction, number))
+
+    def want_content(self, transaction: Transaction) -> None:
+        """The content may go out."""
+        self.sending = transaction
+        self.content = OutgoingContent(transaction.chunked)
+        self.events.append(NeedContent(transaction.id))
+
+    def reset(self) -> None:
+        """RSET, and nothing behind it: only its reply tells that both sides agree again."""
+        if self.phase is Phase.READY:
+            self.phase = Phase.RESETTING
+            self.say(b"RSET\r\n", Step.RSET)
+
+    def settle(self, transaction: Transaction) -> None:
+        """The transaction is over; the session goes on or ends as it stands."""
+        self.open.popleft()
+        verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
+        usable = self.phase is Phase.READY
+        self.events.append(Done(transaction.id, verdicts, "recipient", usable))
+        self.quit_when_empty()
+
+    def quit_when_empty(self) -> None:
+        """Nothing more begins: QUIT goes out after what is open."""
+        if self.phase is Phase.ENDING and not self.open:
+            self.say(b"QUIT\r\n", Step.QUIT)
+
+    def over(self, status: str, why: str, dropped: bool = False, refused: bool = False) -> None:
+        """
+        The session has ended by itself: whoever has no verdict is deferred.
+
+        :param dropped: The peer closed the connection.
+        :param refused: The peer has said that it goes no further: what it has not answered it has not taken.
+        """
+        if self.phase is Phase.CLOSED:
+            return
+        if self.phase is Phase.GREETING:
+            self.phase = Phase.CLOSED
+            self.events.append(self.opening.ended(status, why, dropped))
+            return
+        while self.open:
+            transaction = self.open.popleft()
+            transaction.defer_rest(status, why)
+            # What has been sent to the end may have been taken, though nothing was answered.
+            known = transaction.answered or transaction.first or (transaction.ended and not refused)
+            scope = "recipient" if known else "local"
+            verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
+            self.events.append(Done(transaction.id, verdicts, scope, False))
+        self.close()
+
+    def close(self) -> None:
+        """Every transaction has its verdicts, and nothing more is said."""
+        self.phase = Phase.CLOSED
+        self.sending = None
+        self.expected.clear()
+        self.events.append(Closed())
