@@ -9,24 +9,23 @@ else of the first message.
 
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 import jobctl
 from channels.kit.client_security import ClientSecurity
+from channels.kit.in_hand import InHand
 from channels.kit.link import WINDOW, Assignment
 from channels.kit.log_stream import say
 from channels.kit.loop import FULL
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
+from channels.kit.reports import report
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Event, HelloController, Report, Work
-from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.disposition import Verdict
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed, StartTls
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 NAME = "test_smtp_master"
 
-# Messages in hand: enough that the next is here when one is done.
-_IN_HAND = 16
 # After the session has failed: for the message that was asked for, so that somebody learns why.
 _LAST_MESSAGE_PATIENCE = 5.0
 # After nobody reads our commands: for the last words of the peer, which may say why.
@@ -56,14 +53,9 @@ class SmtpMaster:
         self._transcript: Transcript | None = None
         self._dialogue: ClientDialogue | None = None
         self._channel: ChannelSettings
-        # The host whose messages go here; None until the first message tells. With a gateway: any.
-        self._host: str | None = None
-        self._any_host = False
-        self._waiting: deque[Assignment] = deque()
+        self._hand: InHand
         self._begun: dict[str, Assignment] = {}
         self._feeding: Assignment | None = None
-        self._credit = 0
-        self._left: int | None = None
         self._ready = False
         self._leaving = False
         self._quitting = False
@@ -82,9 +74,7 @@ class SmtpMaster:
 
     def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
         self._channel = channel
-        self._any_host = channel.gateway is not None
-        self._host = hello.host
-        self._left = channel.options.attempt_transactions_per_session
+        self._hand = InHand(self._run.link, channel, hello.host)
         self._remote = channel.gateway or hello.host or self._run.start.transport.remote_ip
         self._security = security = ClientSecurity(channel)
         self._dialogue = ClientDialogue(
@@ -108,7 +98,7 @@ class SmtpMaster:
         if channel.implicit_tls:
             self._start_tls()
         # One, so that there is somebody to tell if the peer does not even greet us.
-        self._ask(1)
+        self._hand.ask(1)
 
     @property
     def busy(self) -> bool:
@@ -157,7 +147,7 @@ class SmtpMaster:
     def _lost(self, why: str) -> None:
         assert self._dialogue is not None
         if not self._over and self._failure is None:
-            if (self._begun or self._waiting) and not self._quitting:
+            if (self._begun or self._hand.waiting) and not self._quitting:
                 self._exit = EX_TEMPFAIL
                 say(why)
             self._dialogue.lost(why)
@@ -166,8 +156,7 @@ class SmtpMaster:
 
     def hear(self, event: Any) -> None:
         if type(event) is Assignment:
-            self._credit -= 1
-            self._waiting.append(event)
+            self._hand.came(event)
 
     def work(self) -> Iterable[Work]:
         dialogue = self._dialogue
@@ -183,13 +172,6 @@ class SmtpMaster:
         self._stdio.outlet.abandon()
         self.status = EX_TEMPFAIL
 
-    def _ask(self, count: int) -> None:
-        if self._left is not None:
-            count = min(count, self._left - self._credit - len(self._waiting))
-        if count > 0 and not self._run.link.stopping:
-            self._credit += count
-            self._run.link.ask(count)
-
     # Each turn.
 
     def turn(self) -> None:
@@ -202,11 +184,9 @@ class SmtpMaster:
         if self._failure is not None:
             self._report_failure(self._failure)
         elif self._over:
-            self._give_back_all()
+            self._hand.give_back()
         elif self._ready:
-            free = _IN_HAND - self._credit - len(self._waiting) - len(self._begun)
-            if free >= _IN_HAND // 2:
-                self._ask(free)
+            self._hand.fill(len(self._begun))
             self._quit_when_done(dialogue)
         self._write(dialogue)
 
@@ -248,28 +228,21 @@ class SmtpMaster:
     def _begin_next(self, dialogue: ClientDialogue) -> bool:
         if not dialogue.can_begin or self._leaving or self._stdio.outlet.broken:
             return False
-        while self._waiting:
-            assignment = self._waiting.popleft()
-            message = assignment.message
-            if not self._any_host and self._host is None:
-                self._host = message.host
-                self._remote = self._remote or message.host
-            if self._any_host or message.host == self._host:
-                self._begun[message.id] = assignment
-                if self._left is not None:
-                    self._left -= 1
-                assert message.envelope is not None
-                dialogue.begin(message.id, message.envelope, message.octets)
-                return True
-            self._give_back(assignment, f"4.3.0 this connection is for {self._host} only")
-        return False
+        assignment = self._hand.take()
+        if assignment is None:
+            return False
+        message = assignment.message
+        self._remote = self._remote or message.host
+        self._begun[message.id] = assignment
+        assert message.envelope is not None
+        dialogue.begin(message.id, message.envelope, message.octets)
+        return True
 
     def _quit_when_done(self, dialogue: ClientDialogue) -> None:
-        nothing_comes = self._run.link.stopping or self._leaving or self._left == 0
+        nothing_comes = self._run.link.stopping or self._leaving or self._hand.left == 0
         if self._leaving:
-            while self._waiting:
-                self._give_back(self._waiting.popleft())
-        if nothing_comes and not self._waiting and not self._begun and not self._quitting:
+            self._hand.give_back()
+        if nothing_comes and not self._hand.waiting and not self._begun and not self._quitting:
             self._quitting = True
             dialogue.quit()
 
@@ -292,7 +265,7 @@ class SmtpMaster:
             outlet.flush()
             # What was on its way here when the session ended goes back, too.
             self._run.look_again()
-            self._give_back_all()
+            self._hand.give_back()
             outlet.restore()
             self.status = self._exit
 
@@ -354,17 +327,9 @@ class SmtpMaster:
             self._feeding = None
         self._run.progress += 1
         self._interrupted = not event.connection
-        first = event.dispositions[0]
-        report = Report(id=event.id, scope=event.scope, connection=event.connection)
-        if all(_alike(other, first) for other in event.dispositions):
-            report.verdict, report.status, report.reply = first.verdict, first.status, first.reply
-            report.remote, report.transport = self._remote, self._transport
-        else:
-            report.results = tuple(
-                msgspec.structs.replace(one, remote=self._remote, transport=self._transport)
-                for one in event.dispositions
-            )
-        self._run.link.report(report)
+        self._run.link.report(
+            report(event.id, event.dispositions, event.scope, event.connection, self._remote, self._transport)
+        )
 
     def _failed(self, event: SessionFailed) -> None:
         self._failure = event
@@ -375,14 +340,15 @@ class SmtpMaster:
 
     def _report_failure(self, failure: SessionFailed) -> None:
         """Tell of the first message what happened; the others were not tried."""
-        if not self._waiting and self._credit and not self._run.link.stopping:
+        waiting = self._hand.waiting
+        if not waiting and self._hand.expected and not self._run.link.stopping:
             return
         self._failure = None
         self._over = True
-        if self._waiting:
+        if waiting:
             self._run.link.report(
                 Report(
-                    id=self._waiting.popleft().message.id,
+                    id=waiting.popleft().message.id,
                     verdict=Verdict.FAILED if failure.permanent else Verdict.DEFERRED,
                     status=failure.status,
                     reply=failure.reply,
@@ -392,32 +358,13 @@ class SmtpMaster:
                     connection=False,
                 )
             )
-        self._give_back_all()
+        self._hand.give_back()
 
     def _closed(self, event: Closed) -> None:
         self._over = True
-        if not self._quitting and self._left != 0 and (self._interrupted or self._waiting):
+        if not self._quitting and self._hand.left != 0 and (self._interrupted or self._hand.waiting):
             self._exit = EX_TEMPFAIL
         self._run.link.send(Event(event="closed", transport=self._transport))
-
-    def _give_back_all(self) -> None:
-        while self._waiting:
-            self._give_back(self._waiting.popleft())
-
-    def _give_back(self, assignment: Assignment, why: str = "") -> None:
-        self._run.link.report(
-            Report(
-                id=assignment.message.id,
-                verdict=Verdict.DEFERRED,
-                status="4.3.0" if why else "",
-                reply=why,
-                scope="local",
-            )
-        )
-
-
-def _alike(one: Disposition, other: Disposition) -> bool:
-    return one.verdict is other.verdict and one.status == other.status and one.reply == other.reply
 
 
 _ACT: dict[type, Any] = {

@@ -6,8 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from jobctl.jobprotocol.frames import Message, Report
-from jobctl.jobprotocol.reports import bounded
-from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.mail.disposition import Verdict
 from jobctl.mail.envelope import Envelope
 
 if TYPE_CHECKING:
@@ -77,42 +76,3 @@ class Assignment:
     ) -> Report:
         """The report for all its recipients, of a message that no host has answered."""
         return Report(id=self.id, verdict=verdict, status=status, reply=reply, scope=scope, retry=retry)
-
-
-def report(
-    id: str, dispositions: tuple[Disposition, ...], scope: str, connection: bool, remote: str, transport: str
-) -> Report:
-    """The verdicts of a transaction; the usual case, one verdict for all, in its short form."""
-    first = dispositions[0]
-    for other in dispositions[1:]:
-        if (other.verdict, other.status, other.reply) != (first.verdict, first.status, first.reply):
-            return bounded(
-                Report(
-                    id=id,
-                    results=tuple(
-                        Disposition(
-                            recipient=one.recipient,
-                            verdict=one.verdict,
-                            status=one.status,
-                            reply=one.reply,
-                            remote=remote,
-                            transport=transport,
-                        )
-                        for one in dispositions
-                    ),
-                    scope=scope,
-                    connection=connection,
-                )
-            )
-    return bounded(
-        Report(
-            id=id,
-            verdict=first.verdict,
-            status=first.status,
-            reply=first.reply,
-            remote=remote,
-            transport=transport,
-            scope=scope,
-            connection=connection,
-        )
-    )

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
-from twisted.internet.defer import ensureDeferred
-
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
-from channels.tcp.assignment import Assignment, report
-from channels.tcp.exchangers import least_used_first
-from channels.tcp.race import Race
+from channels.kit.reports import report
+from channels.tcp.assignment import Assignment
+from channels.tcp.feeding import Feeding
+from channels.tcp.search import Search
 from channels.tcp.stream import FULL, Stream
-from jobctl.jobprotocol.frames import Ask, Event, Work
-from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
+from jobctl.jobprotocol.frames import Event, Work
+from jobctl.jobprotocol.reports import bounded
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed, StartTls
 
 if TYPE_CHECKING:
     from channels.tcp.destination import Destination
+    from jobctl.net.resolver import NextHop
     from jobctl.net.tls_client import ClientTlsSession
 
-# Pieces of a large message that may be on their way or in memory while it is sent.
-WINDOW = 4
 # How long a connection without work is kept for what may come.
 KEEP_IDLE = 10.0
 # For the reply to QUIT: nothing depends on it.
@@ -53,24 +49,18 @@ class Connection:
         self.idle = False
         self.dialogue: ClientDialogue | None = None
         self._stream: Stream | None = None
-        self._race: Race | None = None
-        self._hops: deque[NextHop] = deque()
-        self._hop: NextHop | None = None
+        self._search = Search(destination, self, self._connected, self._unreachable)
+        self._feeding = Feeding(self.pool.link)
         self._transport = ""
         self._own_address = ""
-        self._site = ""
-        self._only_unconnected = True
-        self._may_last_resort = self.pool.channel.lastresort is not None
         self._open: dict[str, Assignment] = {}
-        self._feeding: Assignment | None = None
-        self._owed = 0
         self._unsent = 0
         self._transcript: Transcript | None = None
         self._tls: ClientTlsSession | None = None
         self._quitting = False
         self._ended = False
         self._touched = self.pool.now
-        ensureDeferred(self._seek(destination.name))
+        self._search.begin()
 
     @property
     def busy(self) -> int:
@@ -79,7 +69,7 @@ class Connection:
 
     def work(self) -> Iterator[Work]:
         """What it is doing, for who watches."""
-        hop, dialogue = self._hop, self.dialogue
+        hop, dialogue = self._search.hop, self.dialogue
         remote = self.destination.name if hop is None else hop.name
         if hop is not None and not hop.name.startswith("["):
             remote += f" [{hop.address}]"
@@ -94,102 +84,39 @@ class Connection:
     @property
     def hop(self) -> NextHop | None:
         """Whom it talks to, or tries to."""
-        return self._hop
+        return self._search.hop
 
-    async def _seek(self, name: str) -> None:
-        try:
-            hops = await self.pool.resolver.next_hops(name, self.pool.channel)
-        except NoSuchHost as why:
-            if name == self.destination.recipients_host:
-                self._unreachable(why.text, why.status, permanent=True)
-            else:  # the operator named this host: no sender has to pay for a typing error there
-                self._unreachable(why.text, "4.4.4")
-        except DnsTrouble as why:
-            self._unreachable(why.text, why.status)
-        except Exception as why:  # a bug of ours is nobody's bounce, and must not leave the slot taken
-            self._unreachable(f"internal error: {why!r}", "4.3.0")
-            raise
-        else:
-            self._hops = deque(least_used_first(hops, self.destination.hops_in_use(self), self.pool.channel))
-            if self.pool.channel.group_by_mx:
-                self._site = ",".join(sorted({hop.name.lower() for hop in hops}))
-            if not self._ended:
-                self._next_hop("no next hop", "4.4.1")
-
-    def _next_hop(self, reply: str, status: str) -> None:
-        """Try the next address; ``reply`` and ``status`` say why the last one would not do."""
-        self._tls = None
-        self._stream = None
-        self.dialogue = None
-        if not self._hops or self._quitting:
-            if self._may_last_resort and self._only_unconnected and not self._quitting:
-                self._may_last_resort = False
-                ensureDeferred(self._seek(self.pool.channel.lastresort or ""))
-            else:
-                self._unreachable(reply, status)
-            return
-        # All addresses of the host at once: one that is dead costs no time.
-        hops = [self._hops.popleft()]
-        while self._hops and self._hops[0].name == hops[0].name:
-            hops.append(self._hops.popleft())
-        self._connect(hops)
-
-    def _connect(self, hops: list[NextHop], helo_only: bool = False, in_clear: bool = False) -> None:
-        self._hop = hops[0]
-        self._touched = self.pool.now
-        channel = self.pool.channel
-        security = self.pool.security
-        config = ClientConfig(
-            helo=channel.local_host,
-            channel=channel,
-            lmtp=channel.lmtp,
-            helo_only=helo_only,
-            loop=self.pool.loop,
-            tls="none" if in_clear or channel.implicit_tls else security.policy,
-            credentials=security.credentials,
-            must_auth=security.must_auth,
-        )
-
-        def connected(skt: socket.socket, answered: NextHop) -> None:
-            race, self._race = self._race, None
-            if race is not None:
-                self._hops.extendleft(reversed(race.left))
-            self._hop = answered
-            self._greeted_by(skt, config)
-
-        def failed(why: str) -> None:
-            self._race = None
-            if not self._ended:
-                self._next_hop(why, "4.4.1")
-
-        def lost(tried: NextHop, why: str) -> None:
-            where = f"TCP|||{tried.address}|{tried.port}"
-            self.pool.link.send(Event(event="failed", transport=where, text=f"{tried.name}: {why}"))
-
-        self._race = Race(self.pool.reactor, hops, self.pool.sources.towards, connected, failed, lost)
-
-    def _greeted_by(self, skt: socket.socket, config: ClientConfig) -> None:
-        self._only_unconnected = False
+    def _connected(self, skt: socket.socket, helo_only: bool, in_clear: bool) -> None:
+        hop = self._search.hop
+        assert hop is not None
+        channel, security = self.pool.channel, self.pool.security
         own: tuple[str, int] = ("", 0)
         with contextlib.suppress(OSError):
             own = skt.getsockname()[:2]
-        assert self._hop is not None
-        self._transport = f"TCP|{own[0]}|{own[1]}|{self._hop.address}|{self._hop.port}"
+        self._transport = f"TCP|{own[0]}|{own[1]}|{hop.address}|{hop.port}"
         self._touched = self.pool.now
-        if self.pool.channel.master_debug:
-            name = self._hop.name
-            self._transcript = Transcript(True, lambda line: say(f"{name} {line}"))
+        if channel.master_debug:
+            self._transcript = Transcript(True, lambda line: say(f"{hop.name} {line}"))
             self._transcript.note(f"connected: {self._transport}")
         self._own_address = own[0]
-        if (called := self.pool.sources.helo.get(own[0])) is not None:
-            config = msgspec.structs.replace(config, helo=called)
-        self.dialogue = ClientDialogue(config)
+        self.dialogue = ClientDialogue(
+            ClientConfig(
+                helo=self.pool.sources.helo.get(own[0], channel.local_host),
+                channel=channel,
+                lmtp=channel.lmtp,
+                helo_only=helo_only,
+                loop=self.pool.loop,
+                tls="none" if in_clear or channel.implicit_tls else security.policy,
+                credentials=security.credentials,
+                must_auth=security.must_auth,
+            )
+        )
         self._stream = Stream(self.pool.reactor, skt, self)
-        if self.pool.channel.implicit_tls:
+        if channel.implicit_tls:
             self._start_tls()
 
     def _start_tls(self) -> None:
-        stream, hop = self._stream, self._hop
+        stream, hop = self._stream, self._search.hop
         assert stream is not None and hop is not None
         self._tls = self.pool.security.session(
             self.destination.name, hop.name, hop.address, hop.port, self._own_address
@@ -199,13 +126,13 @@ class Connection:
     def stream_secured(self) -> None:
         """The handshake is over: go on, if this peer is good enough for the policy."""
         self._touched = self.pool.now
-        tls, dialogue = self._tls, self.dialogue
-        assert tls is not None and dialogue is not None and self._hop is not None
+        tls, dialogue, hop = self._tls, self.dialogue, self._search.hop
+        assert tls is not None and dialogue is not None and hop is not None
         problem = tls.problem
         if self._transcript is not None:
             self._transcript.note(f"TLS: {tls.info}, {problem or 'certificate verified'}")
         if problem and self.pool.security.policy == "verify":
-            dialogue.tls_failed(f"{self._hop.name} [{self._hop.address}]: {problem}")
+            dialogue.tls_failed(f"{hop.name} [{hop.address}]: {problem}")
         else:
             dialogue.secured(tls.binding)
         self.pump()
@@ -222,7 +149,7 @@ class Connection:
 
     def stream_drained(self) -> None:
         self._touched = self.pool.now
-        self._ask_for_pieces()
+        self._feeding.ask()
 
     def stream_lost(self, why: str) -> None:
         stream, self._stream = self._stream, None
@@ -232,13 +159,18 @@ class Connection:
                 self.dialogue.tls_failed(why if why.startswith("TLS: ") else f"TLS: {why}")
             self.dialogue.lost(why)
             self.pump()
-            if not self._ended and self._race is None and self._stream is None and self.since is not None:
+            if (
+                not self._ended
+                and not self._search.running
+                and self._stream is None
+                and self.since is not None
+            ):
                 self._end()
 
     def expire(self, now: float) -> None:
         """Called each sweep: end what has lasted too long."""
-        if self._race is not None:
-            self._race.expire()
+        if self._search.running:
+            self._search.expire()
             return
         if self.dialogue is None:
             return
@@ -306,7 +238,8 @@ class Connection:
         if type(event) is Done:
             self._done(event)
         elif type(event) is NeedContent:
-            self._need_content(self._open[event.id])
+            assert self.dialogue is not None
+            self._feeding.begin(self._open[event.id], self.dialogue)
         elif type(event) is Ready:
             self.since = self.pool.now
             assert self.dialogue is not None
@@ -328,46 +261,40 @@ class Connection:
     def _done(self, event: Done) -> None:
         assignment = self._open.pop(event.id)
         assignment.carrier = None
-        if self._feeding is assignment:
-            self._feeding = None
+        self._feeding.over(assignment)
         if event.scope == "local" and assignment.may_restart() and not self.pool.stopping:
             # The session ended before anybody looked at it: that is no attempt.
             assignment.restarts += 1
             self.destination.put_back(assignment)
             return
-        remote = self._hop.name if self._hop is not None else ""
+        hop, search = self._search.hop, self._search
+        remote = hop.name if hop is not None else ""
         told = report(event.id, event.dispositions, event.scope, event.connection, remote, self._transport)
         # Once for each connection.
-        told.site, self._site = self._site, ""
-        self.pool.report(told)
+        told.site, search.site = search.site, ""
+        self.pool.report(bounded(told))
 
     def _session_failed(self, event: SessionFailed) -> None:
         stream, self._stream = self._stream, None
         if stream is not None and self.dialogue is not None:
             stream.write(self.dialogue.take_output())
             stream.close()
-        hop = self._hop
+        search, hop = self._search, self._search.hop
         assert hop is not None
         self.dialogue = None
+        self._tls = None
+        self._touched = self.pool.now
         self._tell("rejected", text=event.reply)
         if event.retry_with_helo:
-            self._connect([hop], helo_only=True)
+            search.again(helo_only=True)
         elif event.retry_in_clear:
             # Once, and said: whoever reads the log may want to know who cannot do TLS.
             say(f"{hop.name} [{hop.address}]: {event.reply}; tls_policy may: sending in the clear")
-            self._connect([hop], in_clear=True)
+            search.again(in_clear=True)
         elif event.permanent:
             self._unreachable(event.reply, event.status, permanent=True)
         else:
-            self._next_hop(event.reply, event.status)
-
-    # Content.
-
-    def _need_content(self, assignment: Assignment) -> None:
-        if assignment.more:
-            self.pool.link.send(Ask(n=WINDOW - 1, id=assignment.id))
-        self._feeding = assignment
-        self._feed()
+            search.next(event.reply, event.status)
 
     def wake(self) -> None:
         """There is work again."""
@@ -376,34 +303,8 @@ class Connection:
 
     def piece(self, assignment: Assignment) -> None:
         """A further piece of a message has come; send it if it is being sent."""
-        if self._feeding is assignment:
-            self._feed()
+        if self._feeding.piece(assignment, self.dialogue):
             self.pump()
-
-    def _feed(self) -> None:
-        assignment, dialogue = self._feeding, self.dialogue
-        assert assignment is not None and dialogue is not None
-        if not assignment.more and not assignment.spent and len(assignment.pieces) == 1:
-            # All of it at once, and kept: should this connection go, it can begin again.
-            assignment.fed = len(assignment.pieces[0])
-            dialogue.feed(assignment.pieces[0])
-        else:
-            while assignment.pieces:
-                assignment.spent = True
-                assignment.fed += len(assignment.pieces[0])
-                dialogue.feed(assignment.pieces.popleft())
-                self._owed += 1
-        if not assignment.more:
-            self._feeding = None
-            self._owed = 0
-            assignment.dotted = True
-            dialogue.finish()
-            self.pool.link.dot(assignment.id, assignment.attempt)
-
-    def _ask_for_pieces(self) -> None:
-        if self._owed and self._feeding is not None and self._feeding.more:
-            self.pool.link.send(Ask(n=self._owed, id=self._feeding.id))
-            self._owed = 0
 
     def _write(self, data: bytes) -> None:
         stream = self._stream
@@ -412,8 +313,8 @@ class Connection:
         if self._transcript is not None:
             self._transcript.commands(data)
         stream.write(data)
-        if self._owed and stream.unsent < FULL:
-            self._ask_for_pieces()
+        if self._feeding.owed and stream.unsent < FULL:
+            self._feeding.ask()
 
     # The end.
 
@@ -438,9 +339,7 @@ class Connection:
         """The controller is gone: whatever has not been sent to the end never will be."""
         self._ended = True
         self._quitting = True
-        race, self._race = self._race, None
-        if race is not None:
-            race.give_up()
+        self._search.give_up()
         stream, self._stream = self._stream, None
         if stream is not None:
             if all(assignment.dotted for assignment in self._open.values()):

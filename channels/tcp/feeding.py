@@ -1,0 +1,76 @@
+"""Content on its way from the controller to a peer, piece by piece as the peer takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobctl.jobprotocol.frames import Ask
+
+if TYPE_CHECKING:
+    from channels.kit.reactor_link import ReactorLink
+    from channels.tcp.assignment import Assignment
+    from jobctl.smtp.client import ClientDialogue
+
+# Pieces of a large message that may be on their way or in memory while it is sent.
+WINDOW = 4
+
+
+class Feeding:
+    """
+    One connection's: at most one message is fed at a time.
+
+    :ivar owed: Pieces sent since more were asked for.
+    """
+
+    def __init__(self, link: ReactorLink) -> None:
+        self._link = link
+        self._assignment: Assignment | None = None
+        self.owed = 0
+
+    def begin(self, assignment: Assignment, dialogue: ClientDialogue) -> None:
+        """The peer waits for the content of this message."""
+        if assignment.more:
+            self._link.send(Ask(n=WINDOW - 1, id=assignment.id))
+        self._assignment = assignment
+        self._feed(assignment, dialogue)
+
+    def piece(self, assignment: Assignment, dialogue: ClientDialogue | None) -> bool:
+        """
+        A further piece of a message has come; send it if it is being sent.
+
+        :return: It was.
+        """
+        if self._assignment is not assignment:
+            return False
+        assert dialogue is not None  # else nothing is being sent
+        self._feed(assignment, dialogue)
+        return True
+
+    def over(self, assignment: Assignment) -> None:
+        """Its transaction has ended."""
+        if self._assignment is assignment:
+            self._assignment = None
+
+    def _feed(self, assignment: Assignment, dialogue: ClientDialogue) -> None:
+        if not assignment.more and not assignment.spent and len(assignment.pieces) == 1:
+            # All of it at once, and kept: should this connection go, it can begin again.
+            assignment.fed = len(assignment.pieces[0])
+            dialogue.feed(assignment.pieces[0])
+        else:
+            while assignment.pieces:
+                assignment.spent = True
+                assignment.fed += len(assignment.pieces[0])
+                dialogue.feed(assignment.pieces.popleft())
+                self.owed += 1
+        if not assignment.more:
+            self._assignment = None
+            self.owed = 0
+            assignment.dotted = True
+            dialogue.finish()
+            self._link.dot(assignment.id, assignment.attempt)
+
+    def ask(self) -> None:
+        """What was sent has left: ask for as many pieces more."""
+        if self.owed and self._assignment is not None and self._assignment.more:
+            self._link.send(Ask(n=self.owed, id=self._assignment.id))
+            self.owed = 0
