@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import jobctl
 from channels.kit.client_security import ClientSecurity
+from channels.kit.deadlines import time_left
 from channels.kit.in_hand import InHand
 from channels.kit.link import WINDOW, Assignment
 from channels.kit.log_stream import say
@@ -235,7 +236,7 @@ class SmtpMaster:
         self._remote = self._remote or message.host
         self._begun[message.id] = assignment
         assert message.envelope is not None
-        dialogue.begin(message.id, message.envelope, message.octets)
+        dialogue.begin(message.id, message.envelope, message.octets, time_left(message.envelope))
         return True
 
     def _quit_when_done(self, dialogue: ClientDialogue) -> None:

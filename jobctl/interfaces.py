@@ -140,6 +140,13 @@ class IMessageStore(Interface):
         :return: Deferred[list[StoredEntry]] in order of arrival.
         """
 
+    def late(before, limit):
+        """
+        :param before: Epoch seconds.
+        :param limit: Most entries.
+        :return: Deferred[list[StoredEntry]]: queued entries whose deadline is not later.
+        """
+
     def scan(look, channel, held, limit, after):
         """
         Look at a page of entries, in order of arrival, without being in the way of deliveries.

@@ -53,7 +53,7 @@ CONTENT = b"Subject: s\r\n\r\nhello\r\n"
 CHANGES = frozenset({"enqueue", "settle", "set_stopped", "set_host_backoff", "remember"})
 READS = frozenset(
     {
-        *("fetch", "fetch_whole", "content", "window", "backlog", "directory", "scan"),
+        *("fetch", "fetch_whole", "content", "window", "backlog", "directory", "late", "scan"),
         *(
             "summarize",
             "channels",

@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 from jobctl.errors import StoreBusy, StoreError, StoreFull
 from jobctl.interfaces import IContent, IMessageStore, IStagedContent
 from jobctl.mail.entry import Attempt, Lasting, Loss, NewEntry, Origin, Settlement, StoredEntry, Submission
-from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
+from jobctl.mail.envelope import DeliverBy, Envelope, Priority, Recipient, Source
 from tests.store_operators import OperatorContract
 
 ANN = Recipient("ann@a.example")
@@ -364,6 +364,41 @@ class MessageStoreContract(OperatorContract):
         self.assertEqual((found[later].paused, found[later].warned), (5.5, 0.0))
         (born_held,) = self.enqueue(new_entry(ANN, state=Lasting.HELD))
         self.assertEqual(self.one(born_held).held_since, NOW)
+
+    def test_deadlines(self) -> None:
+        """By when an entry is to be delivered is kept with it, found when it has passed, and goes with it."""
+        by = DeliverBy(60, "R", True, NOW + 60)
+        first, second = self.enqueue(
+            new_entry(ANN, deadline=NOW + 60, returns=True),
+            new_entry(BOB, host="b.example", deadline=NOW + 30.5),
+            envelope=Envelope("s@s.example", (ANN, BOB), by=by),
+        )
+        (plain,) = self.enqueue()
+
+        def late(before: float, limit: int = 10) -> list[str]:
+            return sorted(stored.entry.id for stored in self.wait(self.store.late(before, limit)))
+
+        self.assertEqual(late(NOW + 30), [])
+        self.assertEqual(late(NOW + 30.5), [second])
+        self.assertEqual(late(NOW + 99, 1), [second])
+        self.reopen()
+        self.assertEqual(late(NOW + 60), [first, second])
+        found = {entry.id: entry for entry in self.wait(self.store.window(None, 10, []))}
+        self.assertEqual((found[first].deadline, found[first].returns), (NOW + 60, True))
+        self.assertEqual((found[second].deadline, found[second].returns), (NOW + 30.5, False))
+        self.assertEqual((found[plain].deadline, found[plain].returns), (0.0, False))
+        self.assertEqual(self.one(second).envelope.by, by)
+        self.settle(Settlement(second, deadline=0.0))
+        self.settle(Settlement(first, state=Lasting.HELD, reason="x"))
+        self.assertEqual(late(NOW + 99), [])
+        self.assertEqual((self.one(second).entry.deadline, self.one(first).entry.deadline), (0.0, NOW + 60))
+        self.settle(Settlement(first, state=Lasting.QUEUED, reason=""))
+        self.assertEqual(late(NOW + 99), [first])
+        self.wait(self.store.move(first, "other", "h.example"))
+        self.reopen()
+        self.assertEqual(late(NOW + 99), [first])
+        self.settle(delivered(first))
+        self.assertEqual(late(NOW + 99), [])
 
     def test_window_in_order_of_due_time(self) -> None:
         """Queued entries come in the order of their due times, then of arrival, page by page."""

@@ -25,6 +25,7 @@ def report(
                         reply=one.reply,
                         remote=remote,
                         transport=transport,
+                        timed=one.timed,
                     )
                     for one in dispositions
                 ),
@@ -38,6 +39,7 @@ def report(
         reply=first.reply,
         remote=remote,
         transport=transport,
+        timed=first.timed,
         scope=scope,
         connection=connection,
     )

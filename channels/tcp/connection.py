@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from channels.kit.deadlines import time_left
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.reports import report
@@ -231,7 +232,8 @@ class Connection:
         assignment.carrier = self
         self._touched = self.pool.now
         assert self.dialogue is not None
-        self.dialogue.begin(assignment.id, assignment.envelope, assignment.octets)
+        envelope = assignment.envelope
+        self.dialogue.begin(assignment.id, envelope, assignment.octets, time_left(envelope))
         return True
 
     def _take(self, event: object) -> None:

@@ -98,7 +98,7 @@ def settled(stored: StoredEntry, settlement: Settlement, now: float) -> Iterator
     said = {one.recipient: one for one in settlement.said}
     losses = dict(settlement.losses)
     partial = any(loss in _REACHED for loss in losses.values())
-    warned = settlement.warned is not None and bool(settlement.notifications)
+    warned = (settlement.warned or settlement.deadline) is not None and bool(settlement.notifications)
     moved = settlement.recipients is not None or (
         settlement.place is not None and settlement.place[0] != stored.entry.channel
     )

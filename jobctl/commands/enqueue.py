@@ -15,7 +15,9 @@ _EXAMPLES = """\
   printf 'Subject: hi\\n\\nHello\\n' | jobctl enqueue --from ann@example.org --to bob@example.net
   jobctl enqueue --from '' --to bob@example.net --to bea@example.net --channel tcp_local -
       the null sender, two recipients, a channel chosen by hand
-  jobctl enqueue --from a@example.org --to b@example.net --notify success,failure --envid 4711 x.eml"""
+  jobctl enqueue --from a@example.org --to b@example.net --notify success,failure --envid 4711 x.eml
+  jobctl enqueue --from a@example.org --to b@example.net --by 900R x.eml
+      back to its sender if it cannot be delivered within 15 minutes"""
 
 
 def register(commands: Commands) -> None:
@@ -56,6 +58,13 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--ret", type=str.upper, choices=("FULL", "HDRS"), help="what a notification quotes of it"
     )
+    parser.add_argument(
+        "--by",
+        type=_by,
+        metavar="SECONDS[R|N]",
+        help="by when it is to be delivered, from now; R: later it is returned (default), N: then its sender is "
+        "told; T behind it: each relay is told of",
+    )
     parser.add_argument("--notify", metavar="LIST", help="never, or any of success,failure,delay")
 
 
@@ -73,6 +82,7 @@ def run(context: Context) -> int:
             envid=args.envid,
             ret=args.ret,
             notify=args.notify,
+            **({} if args.by is None else {"by": args.by}),
         )
     if context.json:
         write_json(ids)
@@ -80,6 +90,12 @@ def run(context: Context) -> int:
         for entry in ids:
             write(entry)
     return exits.OK
+
+
+def _by(text: str) -> str:
+    """As BY= has it, of ``90``, ``90N``, ``90;RT``."""
+    seconds = text.rstrip("RNTrnt;")
+    return f"{seconds};{text[len(seconds) :].lstrip(';') or 'R'}"
 
 
 def _opened(name: str) -> Any:

@@ -14,7 +14,7 @@ from jobctl.commands.parser import Commands, command
 if TYPE_CHECKING:
     from jobctl.notification.notice import Notice
 
-_KINDS = ("failed", "timedout", "bounced", "delayed", "delivered", "relayed")
+_KINDS = ("failed", "timedout", "bounced", "delayed", "delivered", "relayed", "passed")
 _CONNECTION = "TCP|192.0.2.1|40001|198.51.100.1|25"
 _ORIGINAL = (
     "Date: {date}\r\nFrom: Ann <ann@example.com>\r\nTo: bob@example.net\r\nSubject: Meeting\r\n"
@@ -88,7 +88,7 @@ def _case(context: Context) -> "Notice":
     arrived = now - 4 * 86400
     postmaster = mta.postmaster or f"postmaster@{local_host}"
     reply = "550 5.1.1 No such user" if kind.failure else "452 4.2.2 Over quota"
-    if kind in (Kind.DELIVERED, Kind.RELAYED):
+    if kind.success:
         reply = "250 2.1.5 Ok"
     original = _ORIGINAL.format(date=rfc5322_date(arrived)).encode()
     return Notice(

@@ -48,6 +48,13 @@ CONTENT: tuple[Key, ...] = (
         field="futurerelease",
         low=1,
     ),
+    valued(
+        "deliverby",
+        Kind.SECONDS,
+        "DELIVERBY is offered (RFC 2852): the least time after which a message may be returned, 0 for any.",
+        field="deliverby",
+        low=0,
+    ),
     inert("linelength", Kind.INTEGER, "Longer lines are encoded.", _AS_IT_IS, low=1, default="998"),
     inert("maxblocks", Kind.INTEGER, "Larger messages are split.", _AS_IT_IS, low=1),
     inert("maxlines", Kind.INTEGER, "Messages with more lines are split.", _AS_IT_IS, low=1),

@@ -124,6 +124,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     linelimit: int | None = None
     sourceblocklimit: int | None = None
     futurerelease: float = 0
+    deliverby: float | None = None
     holdlimit: int | None = None
     expandlimit: int | None = None
     # notification, logging, debugging

@@ -103,7 +103,7 @@ class Client:
         :param sender: Address without brackets, ``""`` for the null sender.
         :param recipients: Addresses, or ``{"address", "notify", "orcpt"}``.
         :param content: Octets, or an open file; line ends become CRLF.
-        :param args: ``channel``, ``priority``, ``notify``, ``ret``, ``envid``, ``body``, ``smtputf8``.
+        :param args: ``channel``, ``priority``, ``notify``, ``ret``, ``envid``, ``by``, ``body``, ``smtputf8``.
         :return: The queue entries' ids, once the message is durable.  When this raises
             :class:`NoAnswer` while waiting, it may have become durable all the same.
         """

@@ -7,7 +7,7 @@ from jobctl.control.refusals import bad_address
 from jobctl.control.requests import Enqueue
 from jobctl.errors import UsageError
 from jobctl.mail.address import parse_path
-from jobctl.mail.envelope import Envelope, Priority, Recipient
+from jobctl.mail.envelope import DeliverBy, Envelope, Priority, Recipient
 
 _NOTIFY = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 # RFC 3461 section 5.3 and 4.2: what an ORCPT parameter may look like; section 4.4: length of ENVID.
@@ -27,6 +27,7 @@ def envelope_of(request: Enqueue) -> Envelope:
         envid=_xtext(request.envid),
         body=_one_of("body", request.body, ("7BIT", "8BITMIME")),
         smtputf8=request.smtputf8,
+        by=_by(request.by),
     )
 
 
@@ -80,6 +81,15 @@ def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | Non
     if value is None or value in allowed:
         return value
     raise UsageError(f"{name} is one of {', '.join(allowed)}, not {value!r}", os.EX_USAGE)
+
+
+def _by(text: str | None) -> DeliverBy | None:
+    if text is None:
+        return None
+    try:
+        return DeliverBy.parsed(text)
+    except ValueError as why:
+        raise UsageError(f"by is as in '3600;R', not {text!r}: {why}", os.EX_USAGE) from None
 
 
 def _xtext(envid: str | None) -> str | None:

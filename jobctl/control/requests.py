@@ -52,6 +52,7 @@ class Enqueue(Request, tag="enqueue", frozen=True):
         ``SUCCESS,FAILURE,DELAY``.
     :ivar ret: ``FULL`` or ``HDRS``.
     :ivar envid: Envelope id, plain text.
+    :ivar by: By when it is to be delivered: ``3600;R``, as BY= of SMTP has it (RFC 2852).
     :ivar body: ``7BIT`` or ``8BITMIME``; ``None`` when not known.
     :ivar octets: Size of the whole content when known, else 0; a message too large is then refused
         before it is sent.
@@ -67,6 +68,7 @@ class Enqueue(Request, tag="enqueue", frozen=True):
     notify: str | None = None
     ret: str | None = None
     envid: str | None = None
+    by: str | None = None
     body: str | None = None
     smtputf8: bool = False
     octets: int = 0

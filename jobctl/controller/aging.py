@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from jobctl.controller.lifetimes import Lifetimes
 from jobctl.mail.entry import StoredEntry
-from jobctl.schedule.expiry import ended, warning_age
+from jobctl.schedule.expiry import ended, is_late, warning_age
 
 log = Logger()
 
@@ -17,6 +17,8 @@ log = Logger()
 EVERY = 1800.0
 SOON = 1.0
 PAGE = 200
+# Deadlines that senders have set are shorter than ages, and found by an index.
+EVERY_MINUTE = 60.0
 
 
 class Aging:
@@ -31,16 +33,35 @@ class Aging:
     def __init__(self, controller: Any) -> None:
         self._at = controller
         self._next: IDelayedCall | None = None
+        self._deadlines: IDelayedCall | None = None
 
     def start(self) -> None:
         """From now on."""
-        self._next = self._at.reactor.callLater(EVERY, self._round)
+        self._later()
+        self._deadlines = self._at.reactor.callLater(EVERY_MINUTE, self._look_at_deadlines)
 
     def stop(self) -> None:
         """No more."""
-        if self._next is not None and self._next.active():
-            self._next.cancel()
-        self._next = None
+        for call in (self._next, self._deadlines):
+            if call is not None and call.active():
+                call.cancel()
+        self._next = self._deadlines = None
+
+    def _later(self) -> None:
+        self._next = self._at.reactor.callLater(EVERY, self._round)
+
+    def _look_at_deadlines(self) -> None:
+        self._deadlines = self._at.reactor.callLater(EVERY_MINUTE, self._look_at_deadlines)
+        if not self._at.scheduler.complete:
+            ensureDeferred(self._late()).addErrback(
+                lambda why: log.error("late mail cannot be read: {why}", why=why.getErrorMessage())
+            )
+
+    async def _late(self) -> None:
+        """What has a deadline that has passed; what memory has of it, or a job, comes back by itself."""
+        page: list[StoredEntry] = await self._at.store.late(self._at.reactor.seconds(), PAGE)
+        if self._deadlines is not None:
+            await self._page(page)
 
     def _round(self) -> None:
         # First the schedule sees what time it is: if the clock has leapt it is patient.
@@ -48,7 +69,7 @@ class Aging:
         self._next = self._at.reactor.callLater(SOON, self._begin)
 
     def _begin(self) -> None:
-        self.start()
+        self._later()
         scheduler = self._at.scheduler
         if not scheduler.complete and not scheduler.patient(self._at.reactor.seconds()):
             ensureDeferred(self._all()).addErrback(
@@ -75,11 +96,12 @@ class Aging:
             life = lifetimes.of(stored, now)
             age = warning_age(life, entry, now)
             over = ended(life, entry, now)
-            if (over or age is not None) and at.scheduler.adopt(entry, lifetimes.number(stored, now)):
+            told = age is not None or (is_late(entry, now) and not entry.returns)
+            if (over or told) and at.scheduler.adopt(entry, lifetimes.number(stored, now)):
                 if over:
                     expired.append(entry.id)
-                elif age is not None:
-                    warn.append((entry.id, age))
+                else:
+                    warn.append((entry.id, age or 0.0))
         await at.unattempted.expire(expired)
         await at.unattempted.warn(warn)
         return len(page) == PAGE and page[-1].entry.enqueued + lifetimes.youngest() <= now

@@ -115,6 +115,7 @@ class Attempts:
                 frame.reply,
                 frame.remote,
                 frame.transport,
+                frame.timed,
             )
             for recipient in attempt.stored.envelope.recipients
         ]

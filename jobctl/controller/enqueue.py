@@ -4,6 +4,7 @@ import os
 from email.utils import formatdate
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -97,14 +98,7 @@ class Receiver:
     def finish(self) -> Deferred[list[str]]:
         envelope = self._envelope
         if envelope.body is None and self._eight:
-            envelope = Envelope(
-                envelope.sender,
-                envelope.recipients,
-                envelope.ret,
-                envelope.envid,
-                "8BITMIME",
-                envelope.smtputf8,
-            )
+            envelope = msgspec.structs.replace(envelope, body="8BITMIME")
         content = self._staged
         if content is None:
             content = b"".join(self._pieces)

@@ -155,6 +155,9 @@ class Intake:
             priority = Priority.NORMAL if hints.priority is None else hints.priority
         if envelope.hold_for is not None or envelope.hold_until is not None:
             hints = msgspec.structs.replace(hints, hold_until=hold_until(envelope, now))
+        if envelope.by is not None and not envelope.by.deadline:
+            by = msgspec.structs.replace(envelope.by, deadline=now + envelope.by.seconds)
+            envelope = msgspec.structs.replace(envelope, by=by)
         cause = ""
         # What was let in, and held for such a cause, has been released since.
         if not expanding:
@@ -173,7 +176,9 @@ class Intake:
             # A notification quotes what was small enough, and whoever is to be told is told.
             if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")
-            entries.append(new_entry(settings, host, tuple(recipients), priority, size, now, hints, cause))
+            entries.append(
+                new_entry(settings, host, tuple(recipients), priority, size, now, hints, cause, envelope.by)
+            )
         message_id = subject = ""
         if self._labelling:
             message_id, subject = labels(content if type(content) is bytes else beginning)
@@ -297,6 +302,8 @@ class Intake:
                 enqueued=submission.arrived,
                 due=new.due,
                 paused=new.paused,
+                deadline=new.deadline,
+                returns=new.returns,
                 share=share_of(self.settings.controller.fair_share, submission.envelope, submission.source),
                 rule=self._rules.number(arriving(submission, new), submission.arrived) if self._rules else 0,
             )
@@ -316,15 +323,7 @@ def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredE
     whole = submission.envelope
     envelope = whole
     if new.recipients != whole.recipients:
-        envelope = Envelope(
-            sender=whole.sender,
-            recipients=new.recipients,
-            ret=whole.ret,
-            envid=whole.envid,
-            body=whole.body,
-            smtputf8=whole.smtputf8,
-            auth=whole.auth,
-        )
+        envelope = msgspec.structs.replace(whole, recipients=new.recipients)
     return StoredEntry(
         entry=entry,
         message=0,

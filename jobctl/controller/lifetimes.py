@@ -7,7 +7,7 @@ import msgspec
 from jobctl.config.settings import DEFAULT_NOTICES, RetryRule, Settings
 from jobctl.mail.disposition import Disposition
 from jobctl.mail.entry import StoredEntry
-from jobctl.schedule.expiry import Life, expires_at, life_of
+from jobctl.schedule.expiry import Life, expires_at, is_late, life_of
 from jobctl.schedule.rules import RetryRules
 from jobctl.selection.candidate import queued
 
@@ -63,6 +63,9 @@ class Lifetimes:
 
     def why_ended(self, stored: StoredEntry, now: float) -> str:
         """Why it is returned, for the log."""
+        by_sender = stored.envelope.by
+        if by_sender is not None and is_late(stored.entry, now):
+            return f"the time has passed that its sender gave it, BY={by_sender.text}"
         life = self.of(stored, now)
         rule = self.rule(stored, now)
         by = "" if rule is None else f", by the retry rule on line {rule.line}"

@@ -184,6 +184,8 @@ class Moving:
                 stored.state,
                 stored.reason,
                 paused=entry.paused - since,
+                deadline=entry.deadline,
+                returns=entry.returns,
             )
             for channel, host, recipients in groups
         )

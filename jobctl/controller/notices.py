@@ -10,6 +10,7 @@ from jobctl.controller.intake import Intake
 from jobctl.controller.notice_mail import NoticeMail
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import StoredEntry, Submission
+from jobctl.mail.envelope import DeliverBy
 from jobctl.notification.facts import last_words
 from jobctl.notification.notice import Kind, Notice, Original, wants
 from jobctl.notification.original import is_copy
@@ -18,6 +19,7 @@ log = Logger()
 
 NOTHING = Original()
 _LATE = "4.4.7"
+_REACHED = frozenset({Verdict.DELIVERED, Verdict.RELAYED})
 
 
 class Notices:
@@ -111,10 +113,13 @@ class Notices:
     ) -> list[tuple[Kind, list[Disposition]]]:
         """What an attempt's final verdicts are to their sender; nearly always nothing."""
         found: dict[Kind, list[Disposition]] = {}
+        by = stored.envelope.by
         asked = any(one.notify is not None for one in stored.envelope.recipients)
         for one in verdicts:
             if one.verdict is Verdict.FAILED:
                 found.setdefault(Kind.FAILED, []).append(one)
+            elif by is not None and one.verdict in _REACHED and self._passed(stored, by, one):
+                found.setdefault(Kind.PASSED, []).append(one)
             elif asked and one.verdict is Verdict.DELIVERED:
                 found.setdefault(self._reached(stored), []).append(one)
         return list(found.items())
@@ -123,6 +128,15 @@ class Notices:
         """A next hop that speaks SMTP and does no DSN is not the end of the way (RFC 3461 section 5.2.2)."""
         channel = self._channel(stored)
         return Kind.RELAYED if channel.smtp != "nosmtp" and not channel.lmtp else Kind.DELIVERED
+
+    def _passed(self, stored: StoredEntry, by: DeliverBy, one: Disposition) -> bool:
+        """
+        Whether a relay is to be told of because of a deadline (RFC 2852 sections 4.1.4 and 4.1.4.2).
+
+        Its sender has asked for a trace, or the next hop will not tell when the time has passed.
+        """
+        untimed = by.mode == "N" and not one.timed
+        return (by.trace or untimed) and self._reached(stored) is Kind.RELAYED
 
     def _channel(self, stored: StoredEntry) -> ChannelSettings:
         return self._settings.channel(stored.entry.channel)

@@ -107,7 +107,9 @@ class Recorder:
         else:
             due = entry.due if settlement.due is None else settlement.due
             attempts = entry.attempts if settlement.attempts is None else settlement.attempts
-            self._scheduler.deferred(entry.id, due, attempts, now, settlement.warned, settlement.rule)
+            self._scheduler.deferred(
+                entry.id, due, attempts, now, settlement.warned, settlement.rule, settlement.deadline
+            )
         if self._failed and self._failed.pop(entry.id, None) is not None and not self._failed:
             log.info("results can be recorded again")
             self._standstill("")

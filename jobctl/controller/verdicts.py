@@ -10,6 +10,7 @@ from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Attempt, Lasting, Loss, Settlement, StoredEntry
 from jobctl.notification.notice import Kind, Original
 from jobctl.schedule.backoff import next_attempt
+from jobctl.schedule.expiry import is_late
 
 _LOSS = {Verdict.DELIVERED: Loss.DELIVERED, Verdict.RELAYED: Loss.RELAYED, Verdict.FAILED: Loss.FAILED}
 # A message that was in the hands of so many programs when they died is set aside.
@@ -104,13 +105,15 @@ class Verdicts:
         return max(wish, due)
 
     def expired(self, stored: StoredEntry, now: float, original: Original) -> Settlement:
-        """Its age has reached the last of ``notices``: the sender is told, and it leaves the queue."""
+        """Its age has reached the last of ``notices``, or its deadline: the sender is told, and it leaves the queue."""
+        # RFC 2852 section 4: who wanted it back by now gets it back with a status of its own.
+        status = "5.4.7" if stored.entry.returns and is_late(stored.entry, now) else "4.4.7"
         reply = (
             stored.last_reply
             or "451 4.4.7 never tried: the channel was stopped, held back or without a program"
         )
         failed = [
-            Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status="4.4.7", reply=reply)
+            Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status=status, reply=reply)
             for recipient in stored.envelope.recipients
         ]
         return Settlement(
@@ -125,14 +128,17 @@ class Verdicts:
         Its sender is told of the delay; it stays as it is.
 
         :param age: Seconds, one of ``notices``: that was told of then, whether anybody wanted to know or not.
+            0: its deadline has passed, which is told once, too.
         """
         notifications = self.notices.delayed(
             stored, until=self.lifetimes.expires_at(stored, now), now=now, original=original
         )
-        line = Attempt(when=now, what="warned", text=f"not delivered after {in_days(age)}")
+        after = in_days(age or now - stored.entry.enqueued)
+        line = Attempt(when=now, what="warned", text=f"not delivered after {after}")
         return Settlement(
             id=stored.entry.id,
-            warned=age,
+            warned=age or None,
+            deadline=0.0 if is_late(stored.entry, now) else None,
             history=(line,) if notifications else (),
             notifications=notifications,
         )

@@ -4,6 +4,7 @@ import msgspec
 
 from jobctl.config.overlay import CHANNEL, OPTIONS
 from jobctl.config.places import Place, of_channel, of_rule
+from jobctl.explaining.deadlines import deadline_note, ends_by_deadline
 from jobctl.explaining.facts import Cause, Ending, Explanation, Facts, Holder
 from jobctl.explaining.holds import taken_away, why_held
 from jobctl.explaining.obstacles import obstacles
@@ -159,11 +160,15 @@ def _ending(facts: Facts) -> Ending:
         text += ", and the postmaster gets a copy"
     rule = facts.rule
     life = life_of(facts.channel, entry.priority, rule)
-    place = of_channel(facts.settings, entry.channel, f"{word}notices", "notices")
+    place: Place | None = of_channel(facts.settings, entry.channel, f"{word}notices", "notices")
     if rule is not None and (rule.lifetime is not None or rule.notices is not None):
         place = of_rule(facts.settings, rule, "notices" if rule.lifetime is None else "lifetime")
     if life.attempts < UNLIMITED:
         text += f", at the latest after attempt {life.attempts}"
+    by = stored.envelope.by
+    if by is not None and ends_by_deadline(entry, life):
+        text += f", because its sender asked for BY={by.text}"
+        place = None
     warned = any(wants(stored.envelope, one, Kind.DELAYED) for one in stored.envelope.recipients)
     return Ending(
         when=expires_at(life, entry),
@@ -182,6 +187,8 @@ def _copied(facts: Facts) -> bool:
 
 def _notes(facts: Facts) -> tuple[str, ...]:
     stored, notes = facts.stored, []
+    if stored.envelope.by is not None:
+        notes.append(deadline_note(stored, facts.now))
     if stored.suspect:
         times = "an attempt" if stored.suspect == 1 else f"{stored.suspect} attempts"
         notes.append(f"{times} ended after the final dot without a reply: it may have been delivered before")

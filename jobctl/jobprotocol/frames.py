@@ -115,7 +115,7 @@ class Report(_Frame, tag="report"):
     Program to controller: verdicts.
 
     :ivar verdict: For every recipient of the message that ``results`` does not name, with
-        ``status``, ``reply``, ``remote`` and ``transport`` of :class:`Disposition`; ``None``: none.
+        ``status``, ``reply``, ``remote``, ``transport`` and ``timed`` of :class:`Disposition`; ``None``: none.
     :ivar scope: ``recipient``: the message was tried (an attempt is counted if a recipient is
         deferred).  ``host``: the destination failed before MAIL; no attempt is counted and the
         host is backed off.  ``local``: our own trouble (stopping, no memory); neither.
@@ -131,6 +131,7 @@ class Report(_Frame, tag="report"):
     reply: str = ""
     remote: str = ""
     transport: str = ""
+    timed: bool = False
     results: tuple[Disposition, ...] = ()
     scope: str = "recipient"
     retry: float | None = None

@@ -31,6 +31,7 @@ class Disposition(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar reply: The next hop's words, unedited, with code: ``550 5.1.1 no such user``; or our own reason.
     :ivar remote: Name or address of the host that spoke, ``""`` when none did.
     :ivar transport: The connection, ``TCP|local|port|remote|port``, when known.
+    :ivar timed: The next hop was told of the message's deadline and minds it (RFC 2852).
     """
 
     recipient: str
@@ -39,3 +40,4 @@ class Disposition(msgspec.Struct, frozen=True, omit_defaults=True):
     reply: str = ""
     remote: str = ""
     transport: str = ""
+    timed: bool = False

@@ -45,7 +45,7 @@ class NewEntry(msgspec.Struct, frozen=True):
     """
     One queue entry to be made: the recipients that share a channel and destination host.
 
-    :ivar paused: As :class:`QueueEntry` has it.
+    :ivar paused: As :class:`QueueEntry` has it, and so do ``deadline`` and ``returns``.
     """
 
     channel: str
@@ -56,6 +56,8 @@ class NewEntry(msgspec.Struct, frozen=True):
     state: Lasting = Lasting.QUEUED
     reason: str = ""
     paused: float = 0.0
+    deadline: float = 0.0
+    returns: bool = False
 
 
 class QueueEntry(msgspec.Struct):
@@ -70,6 +72,8 @@ class QueueEntry(msgspec.Struct):
     :ivar attempts: Counted delivery attempts so far.
     :ivar warned: Age in seconds (one of ``notices``) up to which its sender was told of the delay, 0: not yet.
     :ivar paused: Seconds that do not count as age: it was held, or was not to be sent yet.
+    :ivar deadline: Epoch seconds by which its sender wants it to be delivered, 0: it does not matter (any more).
+        ``returns``: then it is returned; else its sender is told, once.
     :ivar rule: Number of the retry rule that applies to it, 0: none does, -1: not known.  Not stored: it
         follows from the rest.
     :ivar share: Whom its turns are counted to (:mod:`jobctl.mail.share`); ``""``: nobody, all are one.
@@ -87,6 +91,8 @@ class QueueEntry(msgspec.Struct):
     paused: float = 0.0
     rule: int = -1
     share: str = ""
+    deadline: float = 0.0
+    returns: bool = False
 
     @property
     def born(self) -> float:
@@ -230,6 +236,7 @@ class Settlement(msgspec.Struct, frozen=True):
     :ivar state: ``HELD`` sets it aside with ``reason``, and its age stands still until ``QUEUED`` lets it go
         on; ``None`` leaves it.
     :ivar warned: Its sender was told of the delay up to this age; ``None`` leaves it.
+    :ivar deadline: The one of those that stay, 0: its sender has been told that it has passed; ``None`` leaves it.
     :ivar rule: The retry rule that applies from now on; for the schedule, not stored.
     :ivar place: Channel and host that those that stay go to; ``None`` leaves them.
     :ivar recipients: Who stands in for those that stay: they are counted as moved, these as accepted.
@@ -256,6 +263,7 @@ class Settlement(msgspec.Struct, frozen=True):
     undo: Undo | None = None
     ended: int | None = None
     warned: float | None = None
+    deadline: float | None = None
     rule: int | None = None
     said: tuple[Disposition, ...] = ()
     job: str = ""

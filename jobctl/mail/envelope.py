@@ -1,6 +1,8 @@
 """The envelope: what travels beside the content and decides where it goes (RFC 5321 section 2.3.1)."""
 
+import re
 from enum import IntEnum
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -41,6 +43,56 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True):
     intermediate: str | None = None
 
 
+# RFC 2852 section 4: nine digits, with a sign.
+MOST_BY = 999_999_999
+_BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
+
+
+class DeliverBy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """
+    By when the sender wants it to be delivered (RFC 2852).
+
+    :ivar seconds: From its arrival, as BY= has it; 0 and less (mode ``N`` only): it is late already.
+    :ivar mode: ``R``: later it is returned; ``N``: then its sender is told, and it is delivered all the same.
+    :ivar trace: Its sender wants to know of each relay.
+    :ivar deadline: Epoch seconds, 0: the Job Controller says when it takes the message.
+    """
+
+    seconds: Annotated[int, msgspec.Meta(ge=-MOST_BY, le=MOST_BY)]
+    mode: Literal["N", "R"]
+    trace: bool = False
+    deadline: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The parameter of MAIL, as it was given."""
+        return self.value(self.seconds)
+
+    def value(self, seconds: int) -> str:
+        """The value of BY= with so many seconds left."""
+        return f"{min(max(seconds, -MOST_BY), MOST_BY)};{self.mode}{'T' if self.trace else ''}"
+
+    @classmethod
+    def parsed(cls, text: str) -> "DeliverBy":
+        """
+        The value of BY= (RFC 2852 section 4).
+
+        :raises ValueError: It is none; the words say why.
+        """
+        found = _BY.fullmatch(text)
+        if found is None:
+            raise ValueError("BY takes seconds of at most 9 digits, a semicolon, and N, R, NT or RT")
+        by = cls(int(found[1]), "R" if found[2] in "rR" else "N", bool(found[3]))
+        if by.mode == "R" and by.seconds <= 0:
+            raise ValueError("BY with R takes more than 0 seconds")
+        return by
+
+    @property
+    def awaited(self) -> float:
+        """Epoch seconds of a deadline of which nobody has been told yet, 0: there is none."""
+        return self.deadline if self.seconds > 0 else 0.0
+
+
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     Sender, recipients and the ESMTP parameters that must not be lost.
@@ -53,6 +105,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar mt_priority: -9 to 9 (RFC 6710), ``None`` when not given.
     :ivar hold_for: Seconds from arrival before which it is not to be released; ``hold_until``: the same as
         a date and time, ``2026-11-25T18:00:00Z`` (RFC 4865).
+    :ivar by: By when it is to be delivered (RFC 2852), ``None`` when that was not given.
     """
 
     sender: str
@@ -65,6 +118,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     mt_priority: int | None = None
     hold_for: int | None = None
     hold_until: str | None = None
+    by: DeliverBy | None = None
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):

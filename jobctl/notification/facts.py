@@ -15,7 +15,10 @@ _REASON = {
     Kind.BOUNCED: "REASON_BOUNCED",
     Kind.DELIVERED: "REASON_DELIVERED",
     Kind.RELAYED: "REASON_RELAYED",
+    Kind.PASSED: "REASON_RELAYED",
 }
+# The status of what could not be delivered by the time that its sender gave.
+DEADLINE = "5.4.7"
 _LATE = frozenset({Kind.TIMEDOUT, Kind.DELAYED})
 _STATUS = re.compile(r"[245]\d\d[ -]([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 # A reply with its code, which only a peer gives.
@@ -23,9 +26,13 @@ _REPLY = re.compile(r"[245]\d\d(?:[ -]|$)")
 
 
 def status(case: Notice, verdict: Disposition) -> str:
-    """A failed Action needs class 5; what ran out of time may keep class 4 (RFC 3464 section 2.3.4)."""
+    """
+    A failed Action needs class 5; what ran out of time may keep class 4 (RFC 3464 section 2.3.4).
+
+    But for time that the sender itself has set (RFC 2852).
+    """
     if case.kind in _LATE:
-        return "4.4.7"
+        return verdict.status if verdict.status == DEADLINE else "4.4.7"
     kind = "5" if case.kind.failure else "2"
     return verdict.status if verdict.status.startswith(f"{kind}.") else f"{kind}.0.0"
 
@@ -35,7 +42,8 @@ def outcome(case: Notice, verdict: Disposition, texts: Texts) -> str:
     if case.kind is Kind.FAILED:
         known = texts.reason(status(case, verdict))
         return known or texts.label("REASON_REMOTE" if verdict.remote else "REASON_LOCAL")
-    text = texts.label(_REASON[case.kind])
+    deadline = case.kind is Kind.TIMEDOUT and verdict.status == DEADLINE
+    text = texts.label("REASON_DEADLINE" if deadline else _REASON[case.kind])
     return text.replace("%A", texts.age(case.now - case.arrived))
 
 

@@ -6,7 +6,7 @@ from jobctl.mail.envelope import Recipient
 from jobctl.mail.trace import rfc5322_date
 from jobctl.notification.addresses import Typed, final_of, original_of
 from jobctl.notification.facts import TOLD, by_peer, reason
-from jobctl.notification.notice import Kind, Notice
+from jobctl.notification.notice import Notice
 from jobctl.notification.original import field, quotable_header
 from jobctl.notification.texts import COPY, KIND_FILE, PREFIX, SUFFIX, UNSENT, Texts
 from jobctl.notification.wording import clean, tidy
@@ -66,7 +66,7 @@ def _recipient(case: Notice, verdict: Disposition, recipient: Recipient, texts: 
     lines = [("RECIPIENT_ADDRESS", final.address)]
     if original is not None and not _same(original, final):
         lines.append(("ORIGINAL_ADDRESS", original.address))
-    if case.kind not in (Kind.DELIVERED, Kind.RELAYED):
+    if not case.kind.success:
         lines.append(("REASON", reason(case, verdict, texts)))
     if verdict.reply:
         kind = "smtp;" if by_peer(verdict) else ""

@@ -14,7 +14,8 @@ class Kind(StrEnum):
     What became of the recipients that a notification is about.
 
     The first three are failures: refused, too old, given back by an operator.
-    ``relayed`` went to a system that will tell nothing more (RFC 3464 section 2.3.3).
+    ``relayed`` went to a system that will tell nothing more (RFC 3464 section 2.3.3); ``passed`` is a relay
+    of which it is told because of a deadline (RFC 2852 section 4).
     """
 
     FAILED = "failed"
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     DELAYED = "delayed"
     DELIVERED = "delivered"
     RELAYED = "relayed"
+    PASSED = "passed"
 
     @property
     def failure(self) -> bool:
@@ -32,10 +34,18 @@ class Kind(StrEnum):
     @property
     def action(self) -> str:
         """The Action field (RFC 3464 section 2.3.3)."""
-        return "failed" if self in _FAILURES else self.value
+        if self in _FAILURES:
+            return "failed"
+        return "relayed" if self is Kind.PASSED else self.value
+
+    @property
+    def success(self) -> bool:
+        """Recipients were reached, as far as we can tell."""
+        return self in _SUCCESSES
 
 
 _FAILURES = frozenset({Kind.FAILED, Kind.TIMEDOUT, Kind.BOUNCED})
+_SUCCESSES = frozenset({Kind.DELIVERED, Kind.RELAYED, Kind.PASSED})
 _WORD = {Kind.DELAYED: "DELAY", Kind.DELIVERED: "SUCCESS", Kind.RELAYED: "SUCCESS"}
 
 
@@ -95,10 +105,13 @@ def wants(envelope: Envelope, recipient: Recipient, kind: Kind) -> bool:
     """
     Whether the sender is to hear of it (RFC 3461 section 4.1, RFC 5321 section 6.1).
 
-    Failures and delays are told unless NOTIFY says otherwise, success only where it asks for it.
+    Failures and delays are told unless NOTIFY says otherwise, success only where it asks for it; what is
+    told because of a deadline unless it is NEVER.
     """
     if not envelope.sender:
         return False
+    if kind is Kind.PASSED:
+        return envelope.by is not None and (recipient.notify is None or recipient.notify.upper() != "NEVER")
     word = _WORD.get(kind, "FAILURE")
     if recipient.notify is None:
         return word != "SUCCESS"

@@ -15,6 +15,7 @@ KIND_FILE = {
     Kind.DELAYED: "return_delayed.txt",
     Kind.DELIVERED: "return_delivered.txt",
     Kind.RELAYED: "return_forwarded.txt",
+    Kind.PASSED: "return_passed.txt",
 }
 PREFIX, SUFFIX = "return_prefix.txt", "return_suffix.txt"
 # In front of a copy for the postmaster: the sender has got the report, or nobody has.

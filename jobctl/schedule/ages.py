@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jobctl.schedule.expiry import ended, expires_at, warning_age
+from jobctl.schedule.expiry import ended, expires_at, is_late, warning_age
 from jobctl.schedule.tracked import EXPIRED, Item
 
 
@@ -12,7 +12,8 @@ class Ages:
     """
     When there is something to be told of an entry, and what has to be told now.
 
-    :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned.
+    :ivar expired: Entries to be given out as expired, ``warn``: as those whose senders are to be warned, with the
+        age that they have reached, 0: only their deadline has passed.
     :ivar patient: What grew old before ``woke``, when nobody looked, neither expires nor is warned of before
         this time (both in epoch seconds); ``once``: or before it has been tried once more.
     """
@@ -35,10 +36,13 @@ class Ages:
         if entry.attempts >= life.attempts:
             return -math.inf
         age = life.speaks(entry.warned) if entry.warned else life.ages[0]
-        return entry.enqueued + entry.paused + age
+        said = entry.enqueued + entry.paused + age
+        return entry.deadline if 0 < entry.deadline < said else said
 
-    def heard(self, said: float) -> float:
-        """When that is really said."""
+    def heard(self, said: float, item: Item) -> float:
+        """When that is really said. There is no patience with a deadline: whoever set it knew the hour."""
+        if item.entry.deadline and item.entry.deadline <= said:
+            return item.entry.deadline
         return max(said, self.patient) if said <= self.woke else said
 
     def speak(self, item: Item, said: float, now: float, tried: bool = False) -> bool:
@@ -51,7 +55,10 @@ class Ages:
         """
         entry = item.entry
         life = item.host.channel.lives[entry.rule][entry.priority]
-        if not (tried and self.once) and self.heard(said) > now and entry.attempts < life.attempts:
+        if entry.deadline and is_late(entry, now):
+            self._late(item, now)
+            return True
+        if not (tried and self.once) and self.heard(said, item) > now and entry.attempts < life.attempts:
             return False
         if ended(life, entry, now):
             self.expire(item)
@@ -66,7 +73,16 @@ class Ages:
         """Whether an entry that is ready is too old to be tried."""
         entry = item.entry
         end = expires_at(item.host.channel.lives[entry.rule][entry.priority], entry)
-        return end <= now and self.heard(end) <= now
+        return end <= now and self.heard(end, item) <= now
+
+    def _late(self, item: Item, now: float) -> None:
+        """Its deadline has passed."""
+        if item.entry.returns:
+            self.expire(item)
+        else:
+            life = item.host.channel.lives[item.entry.rule][item.entry.priority]
+            item.state = EXPIRED
+            self.warn.append((item.entry.id, warning_age(life, item.entry, now) or 0.0))
 
     def expire(self, item: Item) -> None:
         """It is past its time."""

@@ -2,7 +2,7 @@
 
 from jobctl.config.settings import REPROCESS, ChannelSettings
 from jobctl.mail.entry import Lasting, NewEntry
-from jobctl.mail.envelope import Priority, Recipient
+from jobctl.mail.envelope import DeliverBy, Priority, Recipient
 from jobctl.mail.hints import Hints
 from jobctl.schedule.backoff import demoted, first_attempt
 
@@ -19,6 +19,7 @@ def new_entry(
     now: float,
     hints: Hints,
     cause: str,
+    by: DeliverBy | None = None,
 ) -> NewEntry:
     """
     One entry of a message that comes in.
@@ -29,6 +30,7 @@ def new_entry(
     :param size: Octets.
     :param now: Epoch seconds.
     :param cause: Why the whole message is to be held, ``""``: it is not.
+    :param by: Its deadline, if it has one: that comes whatever is waited for.
     """
     priority = demoted(channel, priority, size)
     due = first_attempt(channel, priority, now)
@@ -49,6 +51,8 @@ def new_entry(
         state=Lasting.HELD if cause else Lasting.QUEUED,
         reason=cause,
         paused=paused,
+        deadline=0.0 if by is None else by.awaited,
+        returns=by is not None and by.mode == "R",
     )
 
 

@@ -52,6 +52,7 @@ class Entries:
         now: float,
         warned: float | None = None,
         rule: int | None = None,
+        deadline: float | None = None,
     ) -> None:
         """
         An active entry goes back.
@@ -60,6 +61,7 @@ class Entries:
             was recorded, the store has what it had.
         :param warned: The age of which its sender was told meanwhile.
         :param rule: Number of the retry rule that applies now.
+        :param deadline: The one that it has now.
         """
         item = self._memory.items.get(id)
         if item is None or item.state not in (ACTIVE, EXPIRED):
@@ -72,6 +74,8 @@ class Entries:
         self._memory.detach(item)
         if warned is not None:
             item.entry.warned = warned
+        if deadline is not None:
+            item.entry.deadline = deadline
         if rule is not None:
             item.entry.rule = rule
         if attempts is not None:

@@ -44,12 +44,18 @@ def life_of(channel: ChannelSettings, priority: Priority, rule: RetryRule | None
 
 def expires_at(life: Life, entry: QueueEntry) -> float:
     """Epoch seconds at (and after) which a message is returned rather than tried."""
-    return entry.born + life.ages[-1]
+    end = entry.born + life.ages[-1]
+    return min(end, entry.deadline) if entry.returns and entry.deadline else end
 
 
 def ended(life: Life, entry: QueueEntry, now: float) -> bool:
     """Whether it has been tried for long enough, or often enough."""
     return expires_at(life, entry) <= now or entry.attempts >= life.attempts
+
+
+def is_late(entry: QueueEntry, now: float) -> bool:
+    """Whether its deadline has passed and its sender is still to be told, of that or of its return."""
+    return 0 < entry.deadline <= now
 
 
 def next_warning(life: Life, entry: QueueEntry) -> float | None:

@@ -131,7 +131,7 @@ class Memory:
             item.host.delayed += 1
             channel.delayed += 1
             self._serial += 1
-            heappush(self._delayed, (min(due, self.ages.heard(said)), self._serial, item, due))
+            heappush(self._delayed, (min(due, self.ages.heard(said, item)), self._serial, item, due))
 
     def make_ready(self, item: Item, cls: int, said: float) -> None:
         """
@@ -142,23 +142,24 @@ class Memory:
         """
         self._serial += 1
         item.host.push(cls << CLASS_SHIFT | self._serial, item)
-        self._waits(item.host.channel, said)
+        self._waits(item, said)
 
     def _set_apart(self, item: Item, said: float) -> None:
         """It may go out, to a job that holds nothing else."""
         channel = item.host.channel
         item.state = ALONE
         channel.alone[item.entry.id] = item
-        self._waits(channel, said)
+        self._waits(item, said)
 
-    def _waits(self, channel: ChannelQueue, said: float) -> None:
-        self._said_later(channel, said)
-        self.dirty[channel] = None
+    def _waits(self, item: Item, said: float) -> None:
+        self._said_later(item, said)
+        self.dirty[item.host.channel] = None
 
-    def _said_later(self, channel: ChannelQueue, said: float) -> None:
+    def _said_later(self, item: Item, said: float) -> None:
+        channel = item.host.channel
         if said < channel.oldest:
             channel.oldest = said
-            self.wall.set(channel.name, self.ages.heard(said))
+            self.wall.set(channel.name, self.ages.heard(said, item))
 
     def ruled(self, item: Item, rule: int, now: float) -> None:
         """It is known now which retry rule applies to an entry."""
@@ -166,7 +167,7 @@ class Memory:
         if item.state == DELAYED:
             self.place(self.again(item), now if item.shut else item.due, now)
         elif item.state in (READY, ALONE):
-            self._said_later(item.host.channel, self.ages.next_said(item))
+            self._said_later(item, self.ages.next_said(item))
 
     def change_rules(self, rules: tuple[RetryRule, ...]) -> None:
         """Other retry rules: of nothing in memory it is known which applies."""
@@ -274,14 +275,15 @@ class Memory:
             self.thin[host] = None
 
     def _speak_of_ready(self, channel: ChannelQueue, now: float) -> None:
-        oldest = math.inf
+        oldest = first = math.inf
         for host in channel.hosts.values():
             if not host.ready:
                 continue
             for _, item in host.records():
                 said = self.ages.next_said(item)
-                if said > now or (said > -math.inf and self.ages.heard(said) > now):
-                    oldest = min(oldest, said)
+                heard = self.ages.heard(said, item)
+                if said > now or (said > -math.inf and heard > now):
+                    oldest, first = min(oldest, said), min(first, heard)
                 else:
                     host.cancel(item)
                     fresh = self.items[item.entry.id] = Item(item.entry, item.host)
@@ -289,7 +291,7 @@ class Memory:
         channel.oldest = oldest
         if oldest < math.inf:
             pause = EXPIRY_ROUND if channel.size > FEW else 1.0
-            self.wall.set(channel.name, max(self.ages.heard(oldest), now + pause))
+            self.wall.set(channel.name, max(first, now + pause))
         self._look_at_alone(channel, now)
 
     def _look_at_alone(self, channel: ChannelQueue, now: float) -> None:

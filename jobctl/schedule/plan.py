@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, gc=False):
     :ivar handouts: (job, entry ids in order), each job once.
     :ivar expired: Entries past their lifetime; settle each as expired.  They stay with the
         caller, as active ones do, until ``settled`` or ``deferred``.
-    :ivar warn: Entries whose senders are to be told of the delay, each with the age (one of ``notices``)
+    :ivar warn: Entries whose senders are to be told of the delay, each with the age (one of ``notices``, or 0)
         that it has reached; they stay with the caller likewise.
     :ivar stop_jobs: Jobs to be stopped in order; nothing more is handed to them.
     :ivar postpone: Entries that the store is to have as due at a later time, because their delivery window

@@ -8,6 +8,7 @@ from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_replies import closing, replied
 from jobctl.smtp.client_states import Phase, Step, reply_seconds
 from jobctl.smtp.client_talk import Talk
+from jobctl.smtp.client_timing import Timing
 from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed, StartTls
 from jobctl.smtp.reply_reader import ReplyReader
@@ -151,11 +152,12 @@ class ClientDialogue:
             return reply_seconds(step, talk.options, 0, 0)
         return reply_seconds(step, talk.options, len(transaction.accepted), transaction.octets)
 
-    def begin(self, id: str, envelope: Envelope, octets: int) -> None:
+    def begin(self, id: str, envelope: Envelope, octets: int, left: float | None = None) -> None:
         """
         Begin a transaction; allowed while :attr:`can_begin`.
 
         :param octets: Size of the content.
+        :param left: Seconds to the message's deadline, if it has one.
         """
         if not self.can_begin:
             raise ValueError("no transaction can begin now")
@@ -163,6 +165,8 @@ class ClientDialogue:
         transaction = Transaction(id, envelope, octets, first=talk.begun == 0)
         transaction.anyway = "utf8header" in talk.channel.keywords
         transaction.authenticated = bool(talk.opening.user)
+        if envelope.by is not None:
+            transaction.timing = Timing(envelope.by, left, talk.opening.extensions, talk.lmtp)
         chunked = talk.chunking and octets <= MOST_AT_ONCE
         transaction.prepare(talk.opening.extensions, talk.channel.eight == "sevenbit", chunked)
         if not transaction.to_send:

@@ -5,6 +5,7 @@ from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp.client_states import Step
+from jobctl.smtp.client_timing import Timing
 from jobctl.smtp.client_verdicts import refused, taken, unanswered
 
 
@@ -16,6 +17,7 @@ class Transaction:
     :ivar chunked: The content goes out with BDAT, right behind the recipients.
     :ivar anyway: UTF-8 goes out whatever the peer offers (``utf8header``).
     :ivar authenticated: The peer has believed who we are, so that it may believe whom we vouch for.
+    :ivar timing: What its deadline means for it, ``None``: it has none.
     :ivar answered: The peer has said something about it.
     :ivar mail_refused: MAIL was refused: whatever else is said to it means nothing.
     :ivar ended: The final dot is out.
@@ -23,7 +25,7 @@ class Transaction:
 
     __slots__ = (
         *("accepted", "answered", "anyway", "authenticated", "chunked", "ended", "envelope", "first", "id"),
-        *("mail_refused", "octets", "to_send", "verdicts"),
+        *("mail_refused", "octets", "timing", "to_send", "verdicts"),
     )
 
     def __init__(self, id: str, envelope: Envelope, octets: int, first: bool) -> None:
@@ -37,6 +39,7 @@ class Transaction:
         self.chunked = False
         self.anyway = False
         self.authenticated = False
+        self.timing: Timing | None = None
         self.mail_refused = False
         self.ended = False
         self.verdicts: list[Disposition | None] = [None] * len(envelope.recipients)
@@ -64,7 +67,8 @@ class Transaction:
             if status:
                 self.verdicts[number] = _failed(recipient, status, _unsendable_words(status))
             else:
-                self.to_send.append((_rcpt(recipient, dsn), Step.RCPT, number))
+                notify = recipient.notify if self.timing is None else self.timing.notify(recipient)
+                self.to_send.append((_rcpt(recipient, dsn, notify), Step.RCPT, number))
         if len(self.to_send) == 1:
             self.to_send.clear()
         elif not chunked:
@@ -83,8 +87,9 @@ class Transaction:
     def take(self, numbers: list[int], reply: Reply, relayed: bool) -> None:
         """The peer has taken the message for these recipients."""
         recipients = self.envelope.recipients
+        timed = self.timing is not None and self.timing.offered
         for number in numbers:
-            self.verdicts[number] = taken(recipients[number].address, reply, relayed)
+            self.verdicts[number] = taken(recipients[number].address, reply, relayed, timed)
 
     def waiting(self) -> list[int]:
         """Numbers of the recipients without a verdict."""
@@ -99,6 +104,8 @@ class Transaction:
         limit = announced_size(extensions)
         if 0 < limit < self.octets:
             return "5.3.4", f"message of {self.octets} octets, the next hop takes {limit}"
+        if self.timing is not None and self.timing.refusal is not None:
+            return self.timing.refusal
         if sevenbit and self.envelope.body == "8BITMIME":
             return "5.6.3", "8-bit content cannot be sent through this channel (sevenbit)"
         utf8 = "SMTPUTF8" in extensions
@@ -123,6 +130,8 @@ class Transaction:
             line += " SMTPUTF8"
         if envelope.mt_priority is not None and "MT-PRIORITY" in extensions:
             line += f" MT-PRIORITY={envelope.mt_priority}"
+        if self.timing is not None:
+            line += self.timing.parameter()
         if "AUTH" in extensions and self.authenticated:
             line += _parameter("AUTH", envelope.auth)
         return line.encode() + b"\r\n"
@@ -134,10 +143,10 @@ def announced_size(extensions: dict[str, str]) -> int:
     return int(said) if said.isascii() and said.isdigit() else 0
 
 
-def _rcpt(recipient: Recipient, dsn: bool) -> bytes:
+def _rcpt(recipient: Recipient, dsn: bool, notify: str | None) -> bytes:
     line = f"RCPT TO:<{recipient.address}>"
     if dsn:
-        line += _parameter("NOTIFY", recipient.notify) + _parameter("ORCPT", recipient.orcpt)
+        line += _parameter("NOTIFY", notify) + _parameter("ORCPT", recipient.orcpt)
     return line.encode() + b"\r\n"
 
 

@@ -24,10 +24,14 @@ def refused(recipient: str, step: Step, reply: Reply, permanent_552: tuple[str, 
     return Disposition(recipient, verdict, f"{kind}.{detail}", str(reply))
 
 
-def taken(recipient: str, reply: Reply, relayed: bool) -> Disposition:
-    """The verdict on a recipient whose message the peer has taken; ``relayed``: it does DSN itself."""
+def taken(recipient: str, reply: Reply, relayed: bool, timed: bool = False) -> Disposition:
+    """
+    The verdict on a recipient whose message the peer has taken.
+
+    :param relayed: The peer does DSN itself; ``timed``: and minds the message's deadline.
+    """
     verdict = Verdict.RELAYED if relayed else Verdict.DELIVERED
-    return Disposition(recipient, verdict, reply.enhanced or "2.0.0", str(reply))
+    return Disposition(recipient, verdict, reply.enhanced or "2.0.0", str(reply), timed=timed)
 
 
 def unanswered(recipient: str, status: str, why: str) -> Disposition:

@@ -71,6 +71,12 @@ def _futurerelease(config: ServerConfig, now: Standing) -> str | None:
     return f"{config.futurerelease} 9999-12-31T23:59:59Z" if config.futurerelease and now.known else None
 
 
+def _deliverby(config: ServerConfig, now: Standing) -> str | None:
+    """The shortest time after which a message may be returned, none when it is 0 (RFC 2852 section 2)."""
+    shortest = config.deliverby
+    return None if shortest is None else str(shortest or "")
+
+
 def _mt_priority(config: ServerConfig, now: Standing) -> str | None:
     return "" if "mtpriority" in config.channel.keywords else None
 
@@ -100,12 +106,18 @@ EXTENSIONS: tuple[tuple[str, Callable[[ServerConfig, Standing], str | None]], ..
     ("SMTPUTF8", _smtputf8),
     ("MT-PRIORITY", _mt_priority),
     ("FUTURERELEASE", _futurerelease),
+    ("DELIVERBY", _deliverby),
     ("LIMITS", _limits),
     ("SIZE", _size),
 )
 
 
-_WITH_PARAMETERS = (("SMTPUTF8", _smtputf8), ("MT-PRIORITY", _mt_priority), ("FUTURERELEASE", _futurerelease))
+_WITH_PARAMETERS = (
+    ("SMTPUTF8", _smtputf8),
+    ("MT-PRIORITY", _mt_priority),
+    ("FUTURERELEASE", _futurerelease),
+    ("DELIVERBY", _deliverby),
+)
 
 
 def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container
 import msgspec
 
 from jobctl.mail.address import parse_path
-from jobctl.mail.envelope import Recipient
+from jobctl.mail.envelope import DeliverBy, Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp.replies import MAIL_SYNTAX, RCPT_SYNTAX
 
@@ -43,6 +43,7 @@ class MailParameters(msgspec.Struct):
     mt_priority: int | None = None
     hold_for: int | None = None
     hold_until: str | None = None
+    by: DeliverBy | None = None
 
 
 class RcptParameters(msgspec.Struct):
@@ -167,6 +168,13 @@ def _hold_until(parameters: MailParameters, value: str) -> None:
     parameters.hold_until = value
 
 
+def _by(parameters: MailParameters, value: str) -> None:
+    try:
+        parameters.by = DeliverBy.parsed(value)
+    except ValueError as why:
+        raise _bad(501, str(why)) from None
+
+
 def _ret(parameters: MailParameters, value: str) -> None:
     parameters.ret = _one_of("RET", value, ("FULL", "HDRS"))
 
@@ -222,5 +230,6 @@ _OF_MAIL: dict[str, tuple[str, Callable[[MailParameters, str], None]]] = {
     "MT-PRIORITY": ("MT-PRIORITY", _mt_priority),
     "HOLDFOR": ("FUTURERELEASE", _hold_for),
     "HOLDUNTIL": ("FUTURERELEASE", _hold_until),
+    "BY": ("DELIVERBY", _by),
 }
 _OF_RCPT: dict[str, Callable[[RcptParameters, str], None]] = {"NOTIFY": _notify, "ORCPT": _orcpt}

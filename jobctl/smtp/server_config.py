@@ -54,6 +54,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         return int(self.channel.futurerelease)
 
     @property
+    def deliverby(self) -> int | None:
+        """Fewest seconds for BY= with R (``deliverby``), ``None``: DELIVERBY is not offered."""
+        shortest = self.channel.deliverby
+        return None if shortest is None else int(shortest)
+
+    @property
     def size_limit(self) -> int:
         """Octets of content we take at most, 0 for no limit."""
         limits = [self.max_size, (self.channel.sourceblocklimit or 0) * _BLOCK]

@@ -43,6 +43,9 @@ def mail(talk: Talk, argument: str) -> Question | None:
     if given.hold_for is not None and given.hold_for > config.futurerelease:
         talk.refuse("", replies.HELD_TOO_LONG)
         return None
+    if given.by is not None and given.by.mode == "R" and given.by.seconds < (config.deliverby or 0):
+        talk.refuse("", replies.TOO_SOON)
+        return None
     if config.size_limit and size > config.size_limit:
         talk.refuse("", replies.TOO_BIG)
     elif "sender" in config.asks:

@@ -68,6 +68,7 @@ class Transaction:
             mt_priority=given.mt_priority,
             hold_for=given.hold_for,
             hold_until=given.hold_until,
+            by=given.by,
         )
         only_ascii = config.channel.eight == "eightstrict" and given.body != "8BITMIME"
         self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii)

@@ -114,6 +114,7 @@ class Changes:
         self._acts: list[tuple[int, int, str]] = []
         self._oldest_act = 0
         self._undo: dict[tuple[int, int], tuple[int, str] | None] = {}
+        self._deadlines: dict[int, int | None] = {}
         self.next_id: int | None = None
         self.swept: list[str] = []
         self.files: list[str] = []
@@ -187,20 +188,26 @@ class Changes:
         """It cannot be taken back any more."""
         self._undo[operation, entry] = None
 
+    def deadline(self, entry: int, at: int | None) -> None:
+        """By when an entry is to be delivered (microseconds); ``None``: that does not matter any more."""
+        self._deadlines[entry] = at
+
     def apply(self, connection: sqlite3.Connection) -> None:
         """
         Commit it all; when this returns it is on the disk.
 
         :raises sqlite3.Error: Nothing was changed, but perhaps what is remembered.
         """
-        if not self._acts and not self._undo:
+        if not self._acts and not self._undo and not self._deadlines:
             self._apply(connection)
             return
-        # An operator's doing, seldom: it can afford some statements more, in a transaction with the rest.
+        # An operator's doing, or a sender's who sets a deadline, seldom: it can afford some statements more,
+        # in a transaction with the rest.
         connection.execute("BEGIN IMMEDIATE")
         try:
             self._apply(connection)
             self._apply_acts(connection)
+            self._apply_deadlines(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -225,6 +232,14 @@ class Changes:
             "DELETE FROM undo WHERE (operation, entry) IN (SELECT value->>0, value->>1 FROM json_each(?))",
             (encode(gone).decode(),),
         )
+
+    def _apply_deadlines(self, connection: sqlite3.Connection) -> None:
+        kept = [(entry, at) for entry, at in self._deadlines.items() if at is not None]
+        gone = [(entry,) for entry, at in self._deadlines.items() if at is None]
+        if kept:
+            connection.executemany("REPLACE INTO deadlines VALUES (?, ?)", kept)
+        if gone:
+            connection.executemany("DELETE FROM deadlines WHERE entry = ?", gone)
 
     def _apply(self, connection: sqlite3.Connection) -> None:
         """

@@ -172,6 +172,15 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
         ]
         return self._do(lambda: found[:limit], faults=False)
 
+    def late(self, before: float, limit: int) -> "Deferred[list[StoredEntry]]":
+        found = [
+            self._copy(stored)
+            for stored in self.disk.entries.values()
+            if stored.state is Lasting.QUEUED and 0 < stored.entry.deadline <= before
+        ]
+        found.sort(key=lambda stored: stored.entry.deadline)
+        return self._do(lambda: found[:limit], faults=False)
+
     def scan(
         self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
     ) -> "Deferred[Scanned]":

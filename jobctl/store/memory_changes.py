@@ -87,6 +87,8 @@ class MemoryChanges:
                     enqueued=stored_time(submission.arrived),
                     due=stored_time(new.due),
                     paused=new.paused,
+                    deadline=new.deadline,
+                    returns=new.returns,
                 ),
                 message=message,
                 state=new.state,
@@ -157,6 +159,8 @@ class MemoryChanges:
             stored.entry.attempts = settlement.attempts
         if settlement.warned is not None:
             stored.entry.warned = settlement.warned
+        if settlement.deadline is not None:
+            stored.entry.deadline = settlement.deadline
         for field in ("last_reply", "reason", "suspect", "deaths"):
             value = getattr(settlement, field)
             if value is not None:

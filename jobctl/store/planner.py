@@ -266,6 +266,8 @@ class Planner:
                 paused=new.paused,
                 held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
                 facts=facts,
+                deadline=new.deadline,
+                returns=new.returns,
             )
             rows.append((row, row.record()))
         if not rows:
@@ -296,6 +298,8 @@ class Planner:
         for row, record in message.rows:
             self._rows[row.id] = row
             changes.entry(row.id, record)
+            if row.deadline:
+                changes.deadline(row.id, microseconds(row.deadline))
             changes.counters(row.channel)[message.origin] += len(row.recipients)
             self._count(row, 1)
             ids.append(id_text(row.id))
@@ -316,12 +320,16 @@ class Planner:
         del self._rows[row.id]
         self.changes.leave(row.id, row.message, silent=not self._finishing.retention)
         self._count(row, -1)
+        if row.deadline:
+            self.changes.deadline(row.id, None)
         if row.size > INLINE:
             self.changes.large_gone = True
 
     def _change(self, old: Row, new: Row, record: bytes) -> None:
         self._rows[new.id] = new
         self.changes.entry(new.id, record)
+        if old.deadline != new.deadline:
+            self.changes.deadline(new.id, microseconds(new.deadline) if new.deadline else None)
         if old.state != new.state or old.channel != new.channel:
             self._count(old, -1)
             self._count(new, 1)

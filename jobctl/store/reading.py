@@ -117,6 +117,15 @@ def directory(
     return entries, damaged
 
 
+def late(connection: sqlite3.Connection, before: float, limit: int) -> Found[StoredEntry]:
+    """Queued entries with a deadline that has passed, the oldest deadline first."""
+    where = (
+        "e.id IN (SELECT d.entry FROM deadlines d JOIN entries q ON q.id = d.entry AND q.state = 0"
+        " WHERE d.at <= ? ORDER BY d.at LIMIT ?)"
+    )
+    return rows.entries(connection, where, "", (microseconds(before), limit), rows.stored)
+
+
 def summarize(
     connection: sqlite3.Connection, now: float
 ) -> dict[str, tuple[int, int, int, int, float | None]]:

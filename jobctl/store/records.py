@@ -77,6 +77,8 @@ class Detail(msgspec.Struct, frozen=True, omit_defaults=True):
     warned: float = 0.0
     paused: float = 0.0
     held_since: float = 0.0
+    deadline: float = 0.0
+    returns: bool = False
 
 
 _NO_DETAIL = Detail()
@@ -138,6 +140,8 @@ class Row(msgspec.Struct):
     paused: float = 0.0
     held_since: float = 0.0
     facts: bytes = b""
+    deadline: float = 0.0
+    returns: bool = False
 
     def finished(self, at: int, recipient: str, loss: Loss, reply: str, remote: str) -> bytes:
         """The row that remembers a recipient who leaves, as a JSON array."""
@@ -158,6 +162,8 @@ class Row(msgspec.Struct):
             self.warned,
             self.paused,
             self.held_since,
+            self.deadline,
+            self.returns,
         )
         if given != _NO_DETAIL:
             detail = encode(given)
@@ -270,6 +276,8 @@ def row_of(record: EntryRecord) -> Row:
         paused=detail.paused,
         held_since=detail.held_since,
         facts=shared.facts(),
+        deadline=detail.deadline,
+        returns=detail.returns,
     )
 
 
@@ -292,6 +300,8 @@ def _queue_entry(text_id: str, record: QueueRecord, detail: Detail, share: str =
         warned=detail.warned,
         paused=detail.paused,
         share=share,
+        deadline=detail.deadline,
+        returns=detail.returns,
     )
 
 

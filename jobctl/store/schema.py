@@ -70,6 +70,10 @@ STEPS = (
     ) STRICT;
     CREATE INDEX finished_entry ON finished (entry);
     """,
+    """
+    CREATE TABLE deadlines (entry INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+    CREATE INDEX deadlines_at ON deadlines (at);
+    """,
 )
 VERSION = len(STEPS)
 

@@ -11,7 +11,7 @@ from jobctl.store.records import GRACE, STATE_NUMBER, Row, microseconds
 def settled(old: Row, settlement: Settlement, left: tuple[Recipient, ...], at: float) -> Row:
     """The row of an entry that stays."""
     new = msgspec.structs.replace(old, recipients=left, whole=old.whole and len(left) == len(old.recipients))
-    for field in ("attempts", "last_reply", "reason", "suspect", "deaths", "warned"):
+    for field in ("attempts", "last_reply", "reason", "suspect", "deaths", "warned", "deadline"):
         value = getattr(settlement, field)
         if value is not None:
             setattr(new, field, value)

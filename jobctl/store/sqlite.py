@@ -263,6 +263,10 @@ class SQLiteStore(OperatorRecords, StandingRecords, Contents, SetAsideRecords):
             self._lists, lambda connection: reading.directory(connection, channel, held, limit, after, hosts)
         )
 
+    def late(self, before: float, limit: int) -> "Deferred[list[StoredEntry]]":
+        """Queued entries whose deadline has passed."""
+        return self._find(self._schedule, lambda connection: reading.late(connection, before, limit))
+
     def scan(
         self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
     ) -> "Deferred[Scanned]":
