@@ -12,6 +12,7 @@ from jobctl.errors import UsageError
 from jobctl.jobprotocol.frames import Accepted, Submit
 from jobctl.mail.entry import Lasting
 from jobctl.mail.envelope import DeliverBy, Envelope, Recipient, Source
+from jobctl.mail.trace import rfc5322_date
 from tests.controller_case import CALLER, CONFIGURATION, CONTENT, START, World
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -92,6 +93,7 @@ def test_returned_when_it_is_late(world: Life) -> None:
     text, status, *_ = mail.get_payload()
     assert "not delivered by the time that its sender had set" in text.get_payload()
     assert "450 4.2.0 full" in status.as_string()
+    assert status.get_payload()[0]["Deliver-By-Date"] == rfc5322_date(START + 300)
     world.balance()
 
 
@@ -160,13 +162,13 @@ def test_a_stopped_channel_and_a_hold_do_not_stop_the_clock(world: Life) -> None
     """What is stopped comes back at its deadline, what is held when it is released."""
     world.do(world.operate("qm_stop", QmStop(channel="out")))
     (stopped,), (held,) = world.timed("60;R"), world.timed("120;R")
-    world.do(world.operate("qm_hold", QmHold(messages=(held,))))
+    world.do(world.operate("qm_hold", QmHold(ids=(held,))))
     world.turn(61)
     assert world.stored(stopped) is None and world.facts() == [("failed", "5.4.7")]
     world.turn(DAY)
     assert world.stored(held).state is Lasting.HELD and len(world.told()) == 1
     assert "the time goes on while it is held" in " ".join(world.why(held)["notes"])
-    world.do(world.operate("qm_release", QmRelease(messages=(held,))))
+    world.do(world.operate("qm_release", QmRelease(ids=(held,))))
     world.turn()
     assert world.stored(held) is None and world.facts() == [("failed", "5.4.7")] * 2
 
@@ -175,7 +177,7 @@ def test_moved_with_its_deadline(world: Life) -> None:
     """Another channel and a restart change nothing about it."""
     (id,) = world.timed("300;RT")
     world.do(world.operate("qm_stop", QmStop(channel="gate")))
-    world.do(world.operate("qm_move", QmMove(messages=(id,), to="gate")))
+    world.do(world.operate("qm_move", QmMove(ids=(id,), to="gate")))
     world.turn()
     world = world.again()
     assert world.stored(id).entry.channel == "gate"

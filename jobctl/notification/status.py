@@ -38,6 +38,9 @@ def _about_message(case: Notice) -> list[tuple[str, str]]:
         fields.append(("Original-Envelope-Id", decode_xtext(case.envelope.envid)))
     fields.append(("Reporting-MTA", f"dns;{case.local_host} ({case.channel_host})"))
     fields.append(("Arrival-Date", rfc5322_date(case.arrived)))
+    if case.envelope.by is not None:
+        # RFC 2852 section 5.
+        fields.append(("Deliver-By-Date", rfc5322_date(case.envelope.by.deadline)))
     return fields
 
 

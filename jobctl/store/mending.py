@@ -95,6 +95,7 @@ def give_up(connection: sqlite3.Connection, number: int) -> bool:
         ("DELETE FROM entries WHERE id = ?", (number,)),
         ("DELETE FROM history WHERE entry = ?", (number,)),
         ("DELETE FROM damaged WHERE entry = ?", (number,)),
+        ("DELETE FROM deadlines WHERE entry = ?", (number,)),
         (
             "INSERT OR IGNORE INTO garbage SELECT file FROM messages m"
             f" WHERE m.id = ? AND file IS NOT NULL AND {_UNUSED}",
