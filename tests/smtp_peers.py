@@ -39,6 +39,7 @@ class CollectingServer:
     :param refuse: Gives a reply for (recipient), or ``b""`` to accept.
     :param address: Where it listens; port 0 is any that is free.
     :param dsn: It offers DSN.
+    :param offers: Another line of its EHLO reply.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class CollectingServer:
         refuse: Callable[[bytes], bytes] | None = None,
         address: tuple[str, int] = ("127.0.0.1", 0),
         dsn: bool = False,
+        offers: bytes = b"",
     ) -> None:
-        self._dsn = b"250-DSN\r\n" if dsn else b""
+        self._dsn = (b"250-DSN\r\n" if dsn else b"") + (b"250-%b\r\n" % offers if offers else b"")
         self.taken: list[Taken] = []
         self._address = address
         self._refuse = refuse or (lambda recipient: b"")

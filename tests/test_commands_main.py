@@ -686,6 +686,8 @@ BAD_MAIL = [
     (("--to", "b@b.example", "--channel", "zzz"), exits.CONFIG, "zzz"),
     (("--to", "b@b.example", "--notify", "sometimes"), exits.USAGE, "NEVER"),
     (("--to", "b@b.example", "--priority", "soon"), exits.USAGE, "soon"),
+    (("--to", "b@b.example", "--by", "soon"), exits.USAGE, "soon"),
+    (("--to", "b@b.example", "--by", "0R"), exits.USAGE, "more than 0 seconds"),
     (("--to", "b@b.example", "/nonexistent/file"), exits.NO_INPUT, "/nonexistent/file"),
     (("--to", "b@b.example", "/"), exits.NO_INPUT, "directory"),
     (("--to", "b@b.example", "/proc/self/mem"), exits.IO, "nothing was queued"),

@@ -1,6 +1,7 @@
 """``jobctl enqueue``: hand over a message."""
 
 import contextlib
+import re
 import sys
 from typing import IO, Any
 
@@ -93,9 +94,9 @@ def run(context: Context) -> int:
 
 
 def _by(text: str) -> str:
-    """As BY= has it, of ``90``, ``90N``, ``90;RT``."""
-    seconds = text.rstrip("RNTrnt;")
-    return f"{seconds};{text[len(seconds) :].lstrip(';') or 'R'}"
+    """As BY= has it, of ``90``, ``90N``, ``90;RT``; what is none of them is left to be refused."""
+    found = re.fullmatch(r"([+-]?[0-9]+);?([A-Za-z]*)", text)
+    return text if found is None else f"{found[1]};{found[2] or 'R'}"
 
 
 def _opened(name: str) -> Any:
