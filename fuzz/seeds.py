@@ -34,7 +34,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b"\x09" + b"x" * 5000 + b"\r\nNOOP\r\n",
     ),
     "parameters": (
-        b"FROM:<a@b> SIZE=10 BODY=8BITMIME RET=HDRS ENVID=x+2B SMTPUTF8 AUTH=<> MT-PRIORITY=-3 HOLDFOR=60",
+        b"FROM:<a@b> SIZE=10 BODY=8BITMIME RET=HDRS ENVID=x+2B SMTPUTF8 AUTH=<> MT-PRIORITY=-3 HOLDFOR=60 BY=-60;NT",
         b"TO:<@x,@y:a@[192.0.2.1]> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+40b",
         b'FROM:<"a \\" b"@x.example> HOLDUNTIL=2030-01-01T00:00:00Z',
     ),

@@ -34,7 +34,7 @@ from jobctl.smtp.parameters import BadArgument, mail_argument, rcpt_argument
 from jobctl.smtp.replies import encode as encode_reply
 from jobctl.smtp.reply_reader import ReplyReader
 
-PARAMETERS = ("SIZE", "BODY", "SMTPUTF8", "AUTH", "MT-PRIORITY", "HOLDFOR", "HOLDUNTIL", "RET", "ENVID")
+OFFERED = ("SMTPUTF8", "AUTH", "MT-PRIORITY", "FUTURERELEASE", "DELIVERBY")
 KEYS = scram_keys("sesame", salt=b"salt", iterations=1)
 RULES = ("truncatesmtplonglines", "wrapsmtplonglines", "rejectsmtplonglines")
 
@@ -81,7 +81,7 @@ def parameters(data: bytes) -> None:
     if not argument.isprintable():
         return
     try:
-        address, given = mail_argument(argument, PARAMETERS)
+        address, given = mail_argument(argument, OFFERED)
         for value in (address, given.envid, given.auth):
             assert value is None or value.isprintable()
     except BadArgument as bad:

@@ -251,7 +251,7 @@ def test_explained(world: Life) -> None:
     """explain says when it comes back and because of what, or when its sender is told."""
     (back,), (told,), (old,) = world.timed("300;R"), world.timed("300;N"), world.timed("999999999;R")
     row = world.why(back)
-    assert row["expires"] == START + 300 and row["at_expiry_where"] == ""
+    assert row["expires"] == START + 300 and row["at_expiry_where"] == "" and row["warnings"] == []
     assert row["at_expiry"] == "it is returned to ann@a.example, because its sender asked for BY=300;R"
     assert "(BY=300;R): it is returned then" in row["notes"][0]
     row = world.why(told)

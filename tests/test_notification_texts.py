@@ -215,7 +215,9 @@ def test_mistakes_elsewhere_are_told(text, problem):
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (5, "1 minute"),
+        (0, "2 seconds"),
+        (5, "5 seconds"),
+        (60, "1 minute"),
         (3599, "60 minutes"),
         (86400, "24 hours"),
         (2 * 86400 - 0.5, "2 days"),

@@ -170,11 +170,13 @@ def _ending(facts: Facts) -> Ending:
         text += f", because its sender asked for BY={by.text}"
         place = None
     warned = any(wants(stored.envelope, one, Kind.DELAYED) for one in stored.envelope.recipients)
+    end = expires_at(life, entry)
+    warnings = [entry.born + age for age in life.ages[:-1] if age > entry.warned] if warned else []
     return Ending(
-        when=expires_at(life, entry),
+        when=end,
         text=text,
         place=place,
-        warnings=tuple(entry.born + age for age in life.ages[:-1] if age > entry.warned) if warned else (),
+        warnings=tuple(at for at in warnings if at < end),
     )
 
 

@@ -71,9 +71,11 @@ class Texts(msgspec.Struct, frozen=True):
         return _SEQUENCE.sub(lambda found: "%" if found[1] == "%" else values.get(found[1], found[0]), text)
 
     def age(self, seconds: float) -> str:
-        """``3 days``, ``26 hours``, ``1 minute``: the largest unit of which there are two, rounded down."""
+        """``3 days``, ``26 hours``, ``1 minute``, ``8 seconds``: the largest unit of which there are two, rounded down."""
         # What is due at an age may be looked at a rounding error before.
-        whole = max(int(seconds + 1), 60)
+        whole = int(seconds + 1)
+        if whole < 60:
+            return f"{max(round(seconds), 2)} {self.label('SECONDS')}"
         for name, size in (("DAYS", 86400), ("HOURS", 3600), ("MINUTES", 60)):
             if whole >= 2 * size:
                 return f"{whole // size} {self.label(name)}"
