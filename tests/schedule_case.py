@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -112,6 +113,7 @@ class World:
         due: float | None = None,
         share: str = "",
         size: int = 4096,
+        **more: Any,
     ) -> QueueEntry:
         self._made += 1
         return QueueEntry(
@@ -123,6 +125,7 @@ class World:
             self.now,
             self.now if due is None else due,
             share=share,
+            **more,
         )
 
     def enqueue(self, *args: object, count: int = 1, **given: object) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobctl.control.change_requests import QmHold, QmMove, QmRelease
+from jobctl.control.change_requests import QmHold, QmMove, QmRelease, QmReroute
 from jobctl.control.envelopes import envelope_of
 from jobctl.control.requests import Enqueue, Explain, QmStop
 from jobctl.errors import UsageError
@@ -185,6 +185,22 @@ def test_moved_with_its_deadline(world: Life) -> None:
     assert world.told() == []
     world.turn(3)
     assert world.stored(id) is None and world.facts() == [("failed", "5.4.7")]
+
+
+def test_recipients_that_part_ways_keep_it(world: Life) -> None:
+    """Rerouted to two hosts: each of the two entries has the deadline that the one had."""
+    (id,) = world.timed("300;R", "bob@b.example", "carol@c.example", channel="gate")
+    for channel in ("gate", "out"):
+        world.do(world.operate("qm_stop", QmStop(channel=channel)))
+    world.do(world.operate("qm_reroute", QmReroute(ids=(id,))))
+    world.turn()
+    entries = [stored.entry for stored in world.queued()]
+    assert {(one.host, one.deadline, one.returns) for one in entries} == {
+        ("b.example", START + 300, True),
+        ("c.example", START + 300, True),
+    }
+    world.turn(302)
+    assert world.facts() == [("failed", "5.4.7")] * 2
 
 
 def test_what_memory_has_no_room_for(world: Life) -> None:

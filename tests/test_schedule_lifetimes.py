@@ -357,6 +357,85 @@ class TestGate:
         assert world.scheduler.state(id, world.now) == "delayed"
 
 
+class TestDeadlines:
+    """A time that its sender has set, in the schedule (RFC 2852)."""
+
+    def test_kept_to_the_second(self) -> None:
+        """Delayed or waiting for a job: one comes back, of the other its sender is told, and neither before."""
+        world = World(settings(channel(**FOUR)))
+        world.scheduler.stop("tcp_local")
+        back = world.enqueue(deadline=START + 60, returns=True)
+        back += world.enqueue(due=START + HOUR, deadline=START + 60, returns=True)
+        told = world.enqueue(deadline=START + 60) + world.enqueue(due=START + HOUR, deadline=START + 60)
+        world.plan()
+        assert world.scheduler.next_due() == START + 60
+        world.now = START + 59.9
+        world.plan()
+        assert world.expired == world.warned == []
+        world.now = START + 61
+        plan = world.scheduler.plan(world.now)
+        assert sorted(plan.expired) == back and sorted(plan.warn) == [(id, 0.0) for id in told]
+
+    def test_a_minute_in_a_long_queue(self) -> None:
+        """With more than a thousand waiting, within a minute; and none of it is handed out late."""
+        world = World(settings(channel(**FOUR)))
+        world.scheduler.stop("tcp_local")
+        world.enqueue(count=1200)
+        world.plan()
+        world.now += 1
+        world.plan()
+        (id,) = world.enqueue(deadline=START + 30, returns=True)
+        world.now = START + 31
+        world.scheduler.start("tcp_local", world.now)
+        job = world.start(credit=2000)
+        while not world.expired:
+            world.plan()
+            assert id not in world.held[job] and world.now < START + 95
+            world.now += 5
+        assert world.expired == [id]
+
+    def test_no_patience(self) -> None:
+        """What was late when the schedule woke is late, though it is patient with ages."""
+        world = World(settings(channel(**FOUR)), empty=False)
+        world.scheduler.plan(world.now, 0.0)
+        (id,) = world.enqueue(due=START + 9 * DAY, deadline=START + HOUR, returns=True)
+        (old,) = world.enqueue(due=START + 9 * DAY)
+        world.scheduler.stop("tcp_local")
+        (ready,) = world.enqueue(deadline=START + HOUR, returns=True)
+        world.scheduler.plan(world.now, 0.0)
+        world.now += 8 * DAY
+        plan = world.scheduler.plan(world.now, 10.0)
+        assert sorted(plan.expired) == [id, ready] and world.scheduler.patient(world.now)
+        assert world.scheduler.state(old, world.now) == "delayed"
+
+    def test_told_of_once(self) -> None:
+        """Once its sender has been told it is like any other."""
+        world = World(settings(channel(**FOUR)))
+        (id,) = world.enqueue(due=START + HOUR, deadline=START + 60)
+        world.now += 61
+        assert world.scheduler.plan(world.now).warn == [(id, 0.0)]
+        world.scheduler.deferred(id, START + HOUR, 0, world.now, None, None, 0.0)
+        assert world.scheduler.plan(world.now).warn == []
+        assert (
+            world.scheduler.state(id, world.now) == "delayed" and world.scheduler.next_due() == START + HOUR
+        )
+
+    def test_at_the_same_time_as_an_age(self) -> None:
+        """One notification says both."""
+        world = World(settings(channel(**FOUR)))
+        (id,) = world.enqueue(due=START + 9 * DAY, deadline=START + DAY)
+        world.now += DAY
+        assert world.scheduler.plan(world.now).warn == [(id, DAY)]
+
+    def test_ends(self) -> None:
+        """A return that its sender wants is an end of its life, whatever time does not count as age."""
+        entry = World().entry(deadline=START + 60, returns=True)
+        entry.paused = DAY
+        assert expires_at(LIFE, entry) == START + 60 and ended(LIFE, entry, START + 60)
+        entry = World().entry(deadline=START + 60)
+        assert expires_at(LIFE, entry) == START + 7 * DAY
+
+
 class TestEntrance:
     """From when on, and with what priority, new mail is tried."""
 

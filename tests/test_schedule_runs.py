@@ -21,6 +21,25 @@ def test_run_ignores_backoff_stop_and_limits() -> None:
     assert world.scheduler.run_done("r1") and world.scheduler.run_done("r1")
 
 
+def test_run_sends_nothing_that_is_late() -> None:
+    """What its sender wants back by a time that passes while it waits for the run comes back; the rest goes."""
+    world = World()
+    late, told, plain = (
+        *world.enqueue(deadline=START + 60, returns=True),
+        *world.enqueue(deadline=START + 60),
+        *world.enqueue(),
+    )
+    world.scheduler.run("tcp_local", "r1", world.now)
+    world.plan()
+    world.now += 61
+    job = world.start(run="r1", credit=10)
+    world.plan()
+    assert world.expired == [late] and sorted(world.held[job]) == [told, plain]
+    world.scheduler.settled(late, world.now)
+    world.settle(list(world.held[job]))
+    assert world.scheduler.run_done("r1")
+
+
 def test_run_offers_once() -> None:
     """What was deferred in a run goes back to the schedule, and the run ends."""
     world = World()

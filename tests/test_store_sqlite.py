@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from jobctl.store import reading
 from jobctl.store.changes import Changes
 from jobctl.store.sqlite import SQLiteStore
-from tests.store_contract import MessageStoreContract, delivered, submission
+from tests.store_contract import ANN, NOW, MessageStoreContract, delivered, new_entry, submission
 
 
 class SQLiteStoreTests(MessageStoreContract, SynchronousTestCase):
@@ -53,6 +53,15 @@ class SQLiteStoreTests(MessageStoreContract, SynchronousTestCase):
         self.reactor.advance(0.01)
         self.wait(alone)
         self.assertEqual(len(commits), 2)
+
+    def test_deadlines_go_with_their_entries(self) -> None:
+        """Nothing is left of a deadline whose entry has gone; mail without one is written as ever."""
+        (timed,), (plain,) = self.enqueue(new_entry(ANN, deadline=NOW + 60)), self.enqueue()
+        self.settle(delivered(timed))
+        self.settle(delivered(plain))
+        connection = sqlite3.connect(f"{self.directory}/queue.db")
+        self.assertEqual(connection.execute("SELECT count(*) FROM deadlines").fetchone(), (0,))
+        connection.close()
 
     def test_many_results_do_not_wait(self) -> None:
         """Results that are many enough for a commit of their own are committed at once."""

@@ -71,7 +71,7 @@ class Texts(msgspec.Struct, frozen=True):
         return _SEQUENCE.sub(lambda found: "%" if found[1] == "%" else values.get(found[1], found[0]), text)
 
     def age(self, seconds: float) -> str:
-        """``3 days``, ``26 hours``, ``1 minute``, ``8 seconds``: the largest unit of which there are two, rounded down."""
+        """``3 days``, ``1 minute``, ``8 seconds``: in the largest unit of which there are two, rounded down."""
         # What is due at an age may be looked at a rounding error before.
         whole = int(seconds + 1)
         if whole < 60:

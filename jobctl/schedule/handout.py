@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobctl.schedule.expiry import expires_at
+from jobctl.schedule.expiry import expires_at, is_late
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.jobs import Job
 from jobctl.schedule.memory import Memory
@@ -47,7 +47,7 @@ class HandOut:
                 job.measure(steady)
                 job.alone = job.alone and bool(job.held or channel.alone)
                 if job.run is not None:
-                    self._serve_run(channel, job, out)
+                    self._serve_run(channel, job, now, out)
                 elif channel.stopped or job.alone or (room := job.room(channel.depth, others)) <= 0:
                     continue
                 elif job.host is None:
@@ -149,7 +149,7 @@ class HandOut:
             host.lapse_if_spent()
         return len(items), units
 
-    def _serve_run(self, channel: ChannelQueue, job: Job, out: Handouts) -> None:
+    def _serve_run(self, channel: ChannelQueue, job: Job, now: float, out: Handouts) -> None:
         run: Run | None = self._memory.runs.get(job.run or "")
         places = job.places(channel.depth, self._memory.steady)
         while run is not None and job.credit > 0 and (name := job.host or run.next_host()) is not None:
@@ -159,8 +159,19 @@ class HandOut:
             items: list[Item] = run.take(name, job.credit) if places >= 0 else []
             if not items:
                 break
-            self._hold(host, job, items, out)
-            run.active += len(items)
+            items = [item for item in items if not self._comes_back(item, now)]
+            if items:
+                self._hold(host, job, items, out)
+                run.active += len(items)
+
+    def _comes_back(self, item: Item, now: float) -> bool:
+        """Whether its sender wants it back by now: an operator's run does not change that."""
+        entry = item.entry
+        if not (entry.returns and is_late(entry, now)):
+            return False
+        item.run = None
+        self._memory.ages.expire(item)
+        return True
 
     def _hold(self, host: HostQueue, job: Job, items: list[Item], out: Handouts) -> None:
         """Entries of a host are the job's now."""
