@@ -246,6 +246,25 @@ class TestTranscript:
             transcript.replies(reply)
             assert lines[2].endswith(f"Received : {shown}")
 
+    @pytest.mark.parametrize("size", [1, 7, 1000])
+    @pytest.mark.parametrize(
+        ("replies", "shown"),
+        [
+            (b"334 x\r\n334 y\r\n235 ok\r\n250 ok\r\n", ["AUTH LOGIN", "***", "***", "NOOP"]),
+            (b"538 no\r\n500 ?\r\n500 ?\r\n250 ok\r\n", ["AUTH LOGIN", "***", "***", "NOOP"]),
+            (b"334 x\r\n501 no\r\n500 ?\r\n250 ok\r\n", ["AUTH LOGIN", "***", "***", "NOOP"]),
+        ],
+    )
+    def test_secrets_sent_ahead(self, size, replies, shown):
+        """Responses that a client does not wait to be asked for are hidden too, wanted or not."""
+        lines = []
+        transcript = Transcript(False, lines.append)
+        ahead = b"AUTH LOGIN\r\nYW5u\r\nc2VjcmV0\r\nNOOP\r\n"
+        for feed, octets in ((transcript.commands, ahead), (transcript.replies, replies)):
+            for at in range(0, len(octets), size):
+                feed(octets[at : at + size])
+        assert [line.split('"')[1] for line in lines if "Received" in line] == shown
+
     def test_empty_content(self):
         """A message without any content ends at its dot."""
         lines = []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jobctl.errors import ProtocolViolation
 from jobctl.mail.reply import Reply
-from jobctl.smtp.lines import HOPELESS, MAX_LINE, BadLine, CommandLines
+from jobctl.smtp.lines import HOPELESS, MAX_AUTH_LINE, MAX_LINE, BadLine, CommandLines
 from jobctl.smtp.replies import encode
 from jobctl.smtp.reply_reader import MAX_REPLY, ReplyReader
 
@@ -67,6 +67,24 @@ def test_long_lines_are_bounded() -> None:
         lines.next()
     assert lines.next() == b"NOOP"
     assert not lines.hopeless
+
+
+@pytest.mark.parametrize(("begin", "long"), [(b"AUTH X ", False), (b"auth x ", False), (b"dG9r", True)])
+def test_auth_may_be_longer(begin: bytes, long: bool) -> None:
+    """12,288 octets for AUTH and for the lines of its exchange (RFC 4954 section 4), 4,096 for all else."""
+    lines = CommandLines()
+    lines.long = long
+    for size, good in ((MAX_LINE + 1, True), (MAX_AUTH_LINE, True), (MAX_AUTH_LINE + 1, False)):
+        line = begin.ljust(size, b"x")
+        for at in range(0, size, 1000):
+            lines.add(line[at : at + 1000])
+            assert lines.next() is None
+        lines.add(b"\r\n")
+        if good:
+            assert lines.next() == line
+        else:
+            with pytest.raises(BadLine, match="too long"):
+                lines.next()
 
 
 def test_a_megabyte_without_line_end_is_hopeless() -> None:

@@ -1,5 +1,6 @@
 """master_debug and slave_debug: the dialogue line by line; content by its size, secrets never."""
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -8,6 +9,11 @@ from collections.abc import Callable
 _LONGEST = 512
 # Octets of an unfinished line, or of octets whose meaning the next reply tells, that are kept.
 _KEPT = 4096
+# Commands whose reply tells what the octets behind them are.
+_TELLING = (b"AUTH", b"DATA")
+_COMMAND = re.compile(
+    rb"(HELO|EHLO|LHLO|MAIL|RCPT|RSET|NOOP|QUIT|HELP|VRFY|EXPN|ETRN|DATA|BDAT|STARTTLS|AUTH|XCLIENT|)"
+)
 _END = b"\r\n.\r\n"
 
 
@@ -33,7 +39,8 @@ class Transcript:
         self._secret = False
         self._content: int | None = None
         self._tail = b""
-        self._behind_data: list[bytes] = []
+        self._behind: list[bytes] = []
+        self._refused = False
 
     def note(self, text: str) -> None:
         """A line that is not part of the dialogue."""
@@ -45,9 +52,9 @@ class Transcript:
         while data:
             if self._content is not None:
                 data = self._skip_content(data)
-            elif self._open and self._open[-1] == b"DATA":
-                # Commands or content?  The reply to DATA tells.
-                self._behind_data.append(data)
+            elif self._open and self._open[-1] in _TELLING and not self._secret:
+                # Commands, content or a secret?  The reply tells.
+                self._behind.append(data)
                 return
             else:
                 line, end, data = data.partition(b"\n")
@@ -66,6 +73,9 @@ class Transcript:
         self._open.append(verb)
         if verb == b"AUTH" and len(words) == 3:
             line = b"AUTH " + words[1] + b" ***"
+        elif self._refused and not _COMMAND.fullmatch(verb):
+            # A client that goes on with an exchange which was refused.
+            line = b"***"
         self._show(self._words[0], line)
 
     def _skip_content(self, data: bytes) -> bytes:
@@ -100,15 +110,21 @@ class Transcript:
         code = line[:3]
         if code == b"334":
             self._secret = True
+            self._replay()
             return
         verb = self._open.popleft() if self._open else b""
-        if verb != b"DATA":
+        if verb not in _TELLING:
             return
+        self._refused = verb == b"AUTH" and code[:1] in (b"4", b"5")
         if code == b"354":
             self._content = 0
             # As if a line had just ended: content may be a lone dot.
             self._tail = b"\r\n"
-        behind, self._behind_data = self._behind_data, []
+        self._replay()
+
+    def _replay(self) -> None:
+        """What came behind the command that was answered now."""
+        behind, self._behind = self._behind, []
         for data in behind:
             self.commands(data)
 

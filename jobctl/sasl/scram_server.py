@@ -83,7 +83,7 @@ class ScramServer:
         fields = bare.split(",")
         if len(fields) < 2 or not fields[0].startswith("n=") or not fields[1].startswith("r="):
             return ScramStep(malformed="user and nonce are missing")
-        user = _unescaped(fields[0][2:])
+        user = unescaped(fields[0][2:])
         if user is None or len(fields[1]) < 10:
             return ScramStep(malformed="user or nonce is malformed")
         if identity not in ("", f"a={fields[0][2:]}"):
@@ -130,7 +130,7 @@ class ScramServer:
         return ScramStep(challenge=f"v={said}".encode())
 
 
-def _unescaped(name: str) -> str | None:
+def unescaped(name: str) -> str | None:
     """``=2C`` and ``=3D`` stand for comma and equals sign; anything else with ``=`` is wrong."""
     left = name.replace("=2C", "").replace("=3D", "")
     return None if "=" in left or not name else name.replace("=2C", ",").replace("=3D", "=")

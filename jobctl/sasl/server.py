@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 
 import msgspec
 
-from jobctl.sasl.scram_server import ScramServer, ScramStep
+from jobctl.sasl.scram_server import ScramServer, ScramStep, unescaped
 from jobctl.sasl.secrets import ScramKeys
+
+# RFC 6750 section 2.1.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# RFC 7628 section 3.2.2; what XOAUTH2 says is of the same shape, and its clients look at none of it.
+_REFUSAL = b'{"status":"invalid_token","schemes":"bearer"}'
 
 
 class Malformed(Exception):
@@ -29,7 +35,7 @@ class PasswordClaim(msgspec.Struct, frozen=True):
 
 
 class TokenClaim(msgspec.Struct, frozen=True):
-    """The same with an OAuth 2.0 bearer token."""
+    """The same with an OAuth 2.0 bearer token; ``user`` may be empty: the token says who it is."""
 
     user: str
     token: str
@@ -99,7 +105,8 @@ class _Xoauth2(Exchange):
     def respond(self, data: bytes | None) -> Outcome:
         if data is None:
             return Challenge(b"")
-        return _bearer(dict(_pairs(data)), "user")
+        pairs = _pairs(data)
+        return TokenClaim(pairs.get("user", ""), _bearer(pairs))
 
 
 class _Oauthbearer(Exchange):
@@ -109,12 +116,16 @@ class _Oauthbearer(Exchange):
         if data is None:
             return Challenge(b"")
         header, _, rest = data.partition(b"\x01")
-        fields = header.split(b",")
-        if len(fields) < 2 or fields[0] not in (b"n", b"y"):
+        flag, *fields = _text(header).split(",")
+        # No "p": the token is not bound to a TLS channel.
+        if flag not in ("n", "y") or len(fields) != 2 or fields[1]:
             raise Malformed("OAUTHBEARER begins with a GS2 header")
-        pairs = dict(_pairs(rest))
-        pairs["user"] = _text(fields[1])[2:] if fields[1].startswith(b"a=") else ""
-        return _bearer(pairs, "user")
+        user = ""
+        if fields[0]:
+            user = (unescaped(fields[0][2:]) if fields[0].startswith("a=") else None) or ""
+            if not user:
+                raise Malformed("the identity is malformed")
+        return TokenClaim(user, _bearer(_pairs(rest)))
 
 
 class _Scram(Exchange):
@@ -142,20 +153,17 @@ def _of_step(step: ScramStep) -> Outcome:
     return Proved(step.user)
 
 
-def _bearer(pairs: dict[str, str], user: str) -> Outcome:
+def _bearer(pairs: dict[str, str]) -> str:
     scheme, _, token = pairs.get("auth", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
         raise Malformed("a bearer token is missing")
-    return TokenClaim(pairs.get(user, ""), token.strip())
+    return token
 
 
-def _pairs(data: bytes) -> list[tuple[str, str]]:
-    found = []
-    for part in data.split(b"\x01"):
-        name, equals, value = _text(part).partition("=")
-        if equals:
-            found.append((name, value))
-    return found
+def _pairs(data: bytes) -> dict[str, str]:
+    found = (_text(part).partition("=") for part in data.split(b"\x01"))
+    return {name: value for name, equals, value in found if equals}
 
 
 def _text(data: bytes) -> str:
@@ -190,3 +198,12 @@ def begin(mechanism: str, binding: tuple[str, bytes] | None) -> Exchange:
     :param binding: Kind and data of the TLS channel (RFC 5929, RFC 9266), where there is one.
     """
     return _MECHANISMS[mechanism](binding)
+
+
+def refusal(mechanism: str) -> bytes | None:
+    """
+    The challenge that tells a client its token is no good; whatever it answers is followed by 535.
+
+    ``None``: the mechanism has none, 535 follows at once.
+    """
+    return _REFUSAL if mechanism in ("OAUTHBEARER", "XOAUTH2") else None

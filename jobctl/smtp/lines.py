@@ -5,6 +5,8 @@ from jobctl.smtp.replies import BAD_LINE_END, LINE_TOO_LONG
 
 # RFC 5321 section 4.5.3.1.4 has 512 octets, and every extension adds some (RFC 3461: 500 for ORCPT).
 MAX_LINE = 4096
+# RFC 4954 section 4: AUTH with an initial response, and what follows in its exchange; tokens are large.
+MAX_AUTH_LINE = 12_288
 # A line that goes on for so long is no mistake.
 HOPELESS = 1024 * 1024
 
@@ -25,10 +27,11 @@ class CommandLines:
     ``crorlf``) or a bare LF (``lf``, ``crorlf``). What is not allowed ends the line too, but makes it
     a :class:`BadLine`: it is never taken for a command, and the client hears of it at once.
 
+    :ivar long: Lines are responses of a SASL exchange.
     :ivar hopeless: A line has passed 1 MiB; end the session.
     """
 
-    __slots__ = ("_at", "_bare_cr", "_bare_lf", "_buffer", "_skip_lf", "_skipped", "hopeless")
+    __slots__ = ("_at", "_bare_cr", "_bare_lf", "_buffer", "_skip_lf", "_skipped", "hopeless", "long")
 
     def __init__(self, line_ends: str = "crlf") -> None:
         self._bare_cr = line_ends in ("cr", "crorlf")
@@ -38,6 +41,7 @@ class CommandLines:
         self._skip_lf = False  # the line ended in CR at the end of the buffer: a LF may follow
         self._skipped = 0  # octets dropped of a line that is too long
         self.hopeless = False
+        self.long = False
 
     @property
     def buffered(self) -> int:
@@ -110,7 +114,8 @@ class CommandLines:
 
     def _take(self, at: int, end: int, following: int, good: bool) -> bytes:
         self._at = following
-        too_long = self._skipped or end - at > MAX_LINE
+        size = end - at
+        too_long = self._skipped or (size > MAX_LINE and size > self._most(at))
         self._skipped = 0
         if too_long:
             raise BadLine(LINE_TOO_LONG)
@@ -118,9 +123,14 @@ class CommandLines:
             raise BadLine(BAD_LINE_END)
         return self._buffer[at:end]
 
+    def _most(self, at: int) -> int:
+        """Octets that a line may have which begins here."""
+        auth = self.long or self._buffer[at : at + 5].upper() == b"AUTH "
+        return MAX_AUTH_LINE if auth else MAX_LINE
+
     def _bound(self) -> None:
         """No line end in sight: keep a beginning that may still become a line, drop anything longer."""
-        if self._skipped or self.buffered > MAX_LINE + 1:
+        if self._skipped or self.buffered > self._most(self._at) + 1:
             self._skipped += self.buffered
             last_cr = self._buffer.endswith(b"\r")
             self._buffer = b"\r" if last_cr else b""

@@ -60,6 +60,7 @@ AUTH_NEEDS_TLS = Reply(538, "5.7.11 Encryption required for this authentication 
 AUTH_SYNTAX = Reply(501, "5.5.2 Cannot decode this response.")
 AUTH_CANCELLED = Reply(501, "5.7.0 Authentication cancelled.")
 AUTH_FAILED = Reply(535, "5.7.8 Bad username or password.")
+TOKEN_FAILED = Reply(535, "5.7.8 The token is not valid here.")
 AUTH_TOO_OFTEN = Reply(421, "4.7.0 Too many failed authentications; disconnecting.")
 AUTH_LATER = Reply(454, "4.7.0 Temporary authentication failure.")
 TOO_SOON = Reply(555, "5.5.4 BY with R takes at least the seconds that DELIVERBY names.")

@@ -11,7 +11,7 @@ from jobctl.smtp import replies
 from jobctl.smtp.greeting import banner
 from jobctl.smtp.lines import BadLine
 from jobctl.smtp.questions import Question, Verify
-from jobctl.smtp.server_auth import auth, keys_known, respond
+from jobctl.smtp.server_auth import auth, identify, keys_known, respond
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
 from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content
@@ -123,6 +123,10 @@ class ServerDialogue:
             raise ValueError("one reply for each recipient")
         transaction.each = each
         self.answer(each[0])
+
+    def identify(self, user: str) -> None:
+        """Before the 235 to a claim: whom its checker found the client to be, where the client did not say."""
+        identify(self._talk, user)
 
     def answer_keys(self, keys: ScramKeys | None) -> None:
         """Answer :class:`KeysWanted`; ``None``: there is no such user."""
@@ -250,14 +254,14 @@ class ServerDialogue:
         verb = verb.upper()
         act = _COMMANDS.get(verb)
         if act is None:
-            talk.bad(text, unknown(verb))
+            talk.bad(_loggable(talk, text), unknown(verb))
             return None
         after = NEXT.get((talk.state, verb))
         if after is None:
             if verb == "BDAT":
                 after = State.CHUNK
             else:
-                talk.bad(text, out_of_order(talk.state, verb))
+                talk.bad(_loggable(talk, text), out_of_order(talk.state, verb))
                 return None
         talk.after = after
         return act(talk, argument)
@@ -273,6 +277,15 @@ class ServerDialogue:
         talk.stop = (Reply(421, f"4.7.0 {reason}"), reason)
         if talk.question is None:
             talk.end(*talk.stop)
+
+
+def _loggable(talk: Talk, text: str) -> str:
+    """A line that was not done, without the secret that a client may have put there."""
+    words = text.split()
+    if not words or words[0].upper() == "AUTH":
+        return " ".join(words[:2])
+    # What no command begins with, behind an AUTH that was refused: a client that went on regardless.
+    return text if not talk.refused_auth or words[0].upper() in _COMMANDS else "***"
 
 
 def _decoded(talk: Talk, line: bytes) -> str | None:

@@ -15,34 +15,43 @@ from jobctl.sasl.server import (
     PasswordClaim,
     TokenClaim,
     begin,
+    refusal,
 )
 from jobctl.smtp import replies
 from jobctl.smtp.extensions import mechanisms, plaintext
-from jobctl.smtp.questions import Authenticated, KeysWanted, PasswordGiven, Question, TokenGiven
+from jobctl.smtp.questions import Authenticated, BadCommand, KeysWanted, PasswordGiven, Question, TokenGiven
 from jobctl.smtp.server_states import State
 from jobctl.smtp.server_talk import Talk
 
 
 class Authentication:
-    """The exchange under way: its mechanism and, once there is one, who the client says to be."""
+    """
+    The exchange under way.
 
-    __slots__ = ("exchange", "mechanism", "user")
+    :ivar user: Who the client says to be, once it does; then who it was found to be.
+    :ivar refused: It is decided, and the client was told why: its next line is followed by 535.
+    """
+
+    __slots__ = ("exchange", "mechanism", "refused", "user")
 
     def __init__(self, mechanism: str, exchange: Exchange) -> None:
         self.mechanism = mechanism
         self.exchange = exchange
         self.user = ""
+        self.refused = False
 
 
 def auth(talk: Talk, argument: str) -> Question | None:
     words = argument.split()
     refused = _refused(talk, words)
     if refused is not None:
+        talk.refused_auth = True
         talk.bad(f"AUTH {' '.join(words[:1])}", refused)
         return None
     mechanism = words[0].upper()
     talk.exchange = Authentication(mechanism, begin(mechanism, talk.binding))
     talk.state = State.AUTH
+    talk.lines.long = True
     return _step(talk, words[1].encode() if len(words) > 1 else None)
 
 
@@ -63,6 +72,9 @@ def _refused(talk: Talk, words: list[str]) -> Reply | None:
 
 def respond(talk: Talk, line: bytes) -> Question | None:
     """A line of the client within the exchange."""
+    if _exchange(talk).refused:
+        _over(talk, replies.TOKEN_FAILED)
+        return None
     if line.strip() == b"*":
         _over(talk, replies.AUTH_CANCELLED)
         return None
@@ -97,7 +109,7 @@ def _follow(talk: Talk, outcome: Outcome) -> Question | None:
     if isinstance(outcome, TokenClaim):
         now.user = outcome.user
         return talk.ask(
-            TokenGiven(now.mechanism, outcome.user, outcome.token), lambda reply: _decided(talk, reply)
+            TokenGiven(now.mechanism, outcome.user, outcome.token), lambda reply: _token_decided(talk, reply)
         )
     _decided(talk, Reply(235) if outcome.user is not None else replies.AUTH_FAILED)
     return None
@@ -113,6 +125,24 @@ def keys_known(talk: Talk, keys: ScramKeys | None) -> None:
     _follow(talk, _exchange(talk).exchange.keys(keys))
 
 
+def identify(talk: Talk, user: str) -> None:
+    """Whoever checks a claim has found the client to be ``user``."""
+    _exchange(talk).user = user
+
+
+def _token_decided(talk: Talk, reply: Reply) -> None:
+    now = _exchange(talk)
+    why = refusal(now.mechanism)
+    if reply.code < 500 or why is None:
+        _decided(talk, reply)
+        return
+    # Told now: the client may go away without asking for the 535.
+    now.refused = True
+    talk.failed_user = now.user
+    talk.notes.bad(BadCommand(f"AUTH {now.mechanism}", replies.TOKEN_FAILED))
+    talk.say(Reply(334, base64.b64encode(why).decode()))
+
+
 def _decided(talk: Talk, reply: Reply) -> None:
     now = _exchange(talk)
     if reply.code >= 300 or not now.user:
@@ -121,19 +151,24 @@ def _decided(talk: Talk, reply: Reply) -> None:
         return
     talk.user = now.user
     talk.notes.authenticated(Authenticated(now.user, now.mechanism))
-    talk.exchange = None
-    talk.state = State.READY
+    _end(talk)
     talk.say(reply if reply.text else Reply(235, f"2.7.0 {now.mechanism} authentication successful."))
 
 
 def _over(talk: Talk, reply: Reply) -> None:
     now = _exchange(talk)
-    talk.exchange = None
-    talk.state = State.READY
+    _end(talk)
     talk.failed_user = now.user
-    talk.bad(f"AUTH {now.mechanism}", reply)
+    talk.refused_auth = True
+    talk.bad(f"AUTH {now.mechanism}", reply, told=now.refused)
     if reply.code == 535 and talk.limits.bad_auth() and not talk.closing:
         talk.end(replies.AUTH_TOO_OFTEN, "too many failed authentications")
+
+
+def _end(talk: Talk) -> None:
+    talk.exchange = None
+    talk.state = State.READY
+    talk.lines.long = False
 
 
 def _exchange(talk: Talk) -> Authentication:

@@ -11,7 +11,7 @@ Note = Authenticated | BadCommand | Dropped | Refusal
 class Notes:
     """
     Bad commands and refusals for the log, in order: MAX_B_ENTRIES and MAX_J_ENTRIES of them, the
-    rest is not told. :class:`Dropped` and :class:`Authenticated` always are.
+    rest is not told. :class:`Dropped`, :class:`Authenticated` and AUTHs that failed always are.
     """
 
     __slots__ = ("_bad", "_refusals", "_waiting")
@@ -26,7 +26,10 @@ class Notes:
 
     def bad(self, note: BadCommand) -> None:
         """A command made no sense."""
-        if self._bad > 0:
+        if note.reply.code == 535:
+            # Whoever guesses passwords is counted to the last, however many other commands made no sense.
+            self._waiting.append(note)
+        elif self._bad > 0:
             self._bad -= 1
             self._waiting.append(note)
 

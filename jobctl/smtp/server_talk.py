@@ -24,7 +24,8 @@ class Talk:
     :ivar tls: Protocol and cipher, ``""`` while the session is in the clear.
     :ivar binding: Kind and data by which SASL can bind itself to that TLS session.
     :ivar user: Whom the client has proved to be, ``None`` so far.
-    :ivar exchange: The SASL exchange under way; ``failed_user``: whom the last that failed was about.
+    :ivar exchange: The SASL exchange under way; ``failed_user``: whom the last that failed was about;
+        ``refused_auth``: there was one that failed, or none where the client wanted one.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Talk:
             "notes",
             "output",
             "question",
+            "refused_auth",
             "state",
             "stop",
             "then",
@@ -57,6 +59,7 @@ class Talk:
         self.tls = ""
         self.binding: tuple[str, bytes] | None = None
         self.failed_user = ""
+        self.refused_auth = False
         self.question: Question | None = None
         self.then: Callable[[Reply], object] = self.say
         self.begin(config)
@@ -87,9 +90,10 @@ class Talk:
         self.notes.refused(Refusal(self.transaction.sender, recipient, reply))
         self.say(reply)
 
-    def bad(self, line: str, reply: Reply) -> None:
-        """The command makes no sense; one too many ends the session."""
-        self.notes.bad(BadCommand(line, reply))
+    def bad(self, line: str, reply: Reply, told: bool = False) -> None:
+        """The command makes no sense; one too many ends the session. ``told``: the log knows of it."""
+        if not told:
+            self.notes.bad(BadCommand(line, reply))
         if self.limits.bad_command():
             self.end(replies.TOO_MANY_BAD, "too many bad commands")
         else:
