@@ -502,6 +502,7 @@ class FakeOperations:
         )
         counts.first_time, counts.queue_count, counts.queue_seconds = 1100, 1180, 5900.0
         counts.inbound.total = 7
+        counts.authentications.accepted, counts.authentications.failed = 9, 4
         return [counter_row(name, counts, Volume(20, 25, 40), (2, 0), 0) for name in ("l", "tcp_local")]
 
     def counters_clear(self, request: Any, caller: Any, stream: Any) -> Any:

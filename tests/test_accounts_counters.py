@@ -66,6 +66,21 @@ def test_what_is_counted() -> None:
     assert out["received"]["recipients"] == left + out["stored"]["recipients"]
 
 
+def test_authentications() -> None:
+    """Who proved to be somebody, and who did not; trouble of ours is neither."""
+    world = World()
+    job = world.slave()
+    for text in (
+        "235 2.7.0 PLAIN",
+        "535 5.7.8 no",
+        "454 4.7.0 later",
+        "538 5.7.11 TLS first",
+        "535 5.7.8 no",
+    ):
+        job.says(Event(event="auth", user="ann", text=text))
+    assert counters(world, "in")["authentications"] == {"accepted": 1, "failed": 2}
+
+
 def test_connections() -> None:
     """Made, refused, and open now; a job that ends takes its own along."""
     world = World()
@@ -177,6 +192,7 @@ def test_show(jobctl: Any, tmp_path: Any) -> None:
     ]
     assert "   Queue time/count       5900.00/1180 = 5.00 s" in out
     assert "   Current In Assocs            2" in out and "   Total In Assocs              7" in out
+    assert "   Accepted Auths               9" in out and "   Failed Auths                 4" in out
     old = jobctl("counters", "-show", "-noassociations", "-noheaders", f"-output={tmp_path / 'x'}")
     assert old[:2] == (exits.OK, [])
     lines = (tmp_path / "x").read_text().splitlines()
@@ -201,7 +217,7 @@ def test_show_for_programs(jobctl: Any) -> None:
             "failed",
         ),
         *("delivered_first_time", "queue_seconds", "queue_count", "first_queue_seconds", "first_queue_count"),
-        *("in_associations", "out_associations", "missing"),
+        *("in_associations", "out_associations", "authentications", "missing"),
     }
 
 

@@ -331,7 +331,8 @@ class Server:
         """Something the log may want: a command that was none, or mail that was refused."""
         if isinstance(what, BadCommand) and what.reply.code == 535 and what.line.startswith("AUTH SCRAM"):
             self.security.failed(session)
-        if self._channel.logging or isinstance(what, Refusal):
+        # Failed AUTHs are counted, refused mail too; whatever else is for the log alone.
+        if self._channel.logging or isinstance(what, Refusal) or what.line.startswith("AUTH"):
             self.link.send(noted(session.dialogue, session.transport, what))
 
     def _source(self, session: Session) -> Source:

@@ -33,6 +33,13 @@ class Associations(msgspec.Struct):
     rejected: int = 0
 
 
+class Authentications(msgspec.Struct):
+    """Clients that have proved who they are, and attempts that were in vain (535)."""
+
+    accepted: int = 0
+    failed: int = 0
+
+
 class ChannelCounts(msgspec.Struct):
     """
     One channel's, each since it was cleared.
@@ -61,6 +68,7 @@ class ChannelCounts(msgspec.Struct):
     first_seconds: float = 0.0
     inbound: Associations = msgspec.field(default_factory=Associations)
     outbound: Associations = msgspec.field(default_factory=Associations)
+    authentications: Authentications = msgspec.field(default_factory=Authentications)
 
 
 class Counts:
@@ -154,5 +162,6 @@ def counter_row(
     row["first_queue_seconds"], row["first_queue_count"] = counts.first_seconds, counts.first_time
     for name, made, now in (("in", counts.inbound, current[0]), ("out", counts.outbound, current[1])):
         row[f"{name}_associations"] = {"current": now, "total": made.total, "rejected": made.rejected}
+    row["authentications"] = msgspec.to_builtins(counts.authentications)
     row["missing"] = missing
     return row

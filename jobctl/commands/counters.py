@@ -128,4 +128,9 @@ def _lines(row: dict[str, Any], args: argparse.Namespace) -> list[str]:
             made = row[f"{key}_associations"]
             for title in ("current", "total", "rejected"):
                 lines.append(f"   {title.capitalize() + ' ' + word + ' Assocs':22} {made[title]:7}")
+        proved = row["authentications"]
+        if any(proved.values()):
+            lines += [
+                f"   {title.capitalize() + ' Auths':22} {proved[title]:7}" for title in ("accepted", "failed")
+            ]
     return lines

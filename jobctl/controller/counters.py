@@ -100,6 +100,11 @@ class CounterBook:
             made.rejected += 1
         elif event.event == "refused":
             counts.rejected.add(1, 0)
+        elif event.event == "auth":
+            if event.text.startswith("235"):
+                counts.authentications.accepted += 1
+            elif event.text.startswith("535"):
+                counts.authentications.failed += 1
 
     def aborted(self, job: Any, first: Submit, received: int, now: float) -> None:
         """Nobody was owed anything."""
