@@ -70,7 +70,7 @@ class SmtpSlave:
         mappings = mta.get("mappings")
         self._tables = compiled(mappings if isinstance(mappings, dict) else {})
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
-        self._security = security = SlaveSecurity(channel, service)
+        self._security = security = SlaveSecurity(channel, service, self._run.loop)
         self._dialogue = ServerDialogue(
             ServerConfig(
                 host=channel.local_host,
@@ -286,6 +286,8 @@ class SmtpSlave:
         if self._begun and (reply := self._questions.delayed) is not None:
             self._questions.delayed = None
             self._answer(reply)
+        elif self._begun and self._security.checking:
+            self._security.give_up()
         elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("timeout in the TLS handshake")
         elif not self._greeted:
@@ -311,6 +313,7 @@ class SmtpSlave:
             return
         if not self._greeted:
             self._greet()
+        self._security.give_up()
         self._dialogue.shut_down()
 
 

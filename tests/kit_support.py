@@ -121,7 +121,7 @@ class Controller:
         self._frames = from_program()
         self._heard = []
 
-    def hello(self, settings, role, host=None, mta=None):
+    def hello(self, settings, role, host=None, mta=None, service=None):
         self.send(
             HelloController(
                 version=1,
@@ -131,6 +131,7 @@ class Controller:
                 settings=msgspec.to_builtins(settings),
                 host=host,
                 mta=mta,
+                service=None if service is None else msgspec.to_builtins(service),
             )
         )
 

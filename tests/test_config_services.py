@@ -90,12 +90,71 @@ def test_files_must_be_there() -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (
+            'introspection_client_file = "c"',
+            "introspection_client_file: is of no use without introspection_url",
+        ),
+        (
+            'auth_url = "http://a/"\nintrospection_user = "sub"',
+            "introspection_user: is of no use without intro",
+        ),
+        (
+            'pam_service = "x"\nauth_ca_file = "c"',
+            "auth_ca_file: is of no use without auth_url or introspection_url",
+        ),
+        (
+            'password_file = "u"\nauth_timeout = 3',
+            "auth_timeout: is of no use without pam_service or auth_url or",
+        ),
+        (
+            'pam_service = "x"\nauth_cache_time = 3',
+            "auth_cache_time: is of no use without auth_url or intros",
+        ),
+        ('pam_service = "../x"', "pam_service: is the name of a file in /etc/pam.d"),
+        ('pam_service = "."', "pam_service: is the name of a file in /etc/pam.d"),
+        ('auth_url = "ldap://a/"', "auth_url: 'ldap://a/' is no URL of http or https"),
+        ('auth_url = "https:///x"', "is no URL of http or https"),
+        ('auth_url = "https://a:port/"', "is no URL"),
+        ('auth_url = "https://[::1/"', "is no URL"),
+        ('auth_url = "https://ann:pw@a/"', "secrets stand in files"),
+        ('auth_url = "https://a/x#y"', "leave it away"),
+        ('introspection_url = "https://a/x y"', "introspection_url: a URL has no blanks"),
+    ],
+)
+def test_sources_that_make_no_sense(keys: str, problem: str) -> None:
+    """Whoever asks for something that could not work is told by file, line and key."""
+    with pytest.raises(ConfigError) as caught:
+        load(f'listen = "tcp:0"\n{keys}\n', keyword="maysaslserver")
+    (told,) = caught.value.problems
+    line = int(told.split(":")[1])
+    assert problem in told
+    assert told.startswith("/etc/jobctl.toml:")
+    assert line == 8 + keys.count("\n")
+
+
+def test_secrets_in_the_clear_are_noted() -> None:
+    """http is for verifiers on this host; elsewhere it is a note."""
+    for url, noted in (("http://127.0.0.1:8080/", 0), ("http://localhost/", 0), ("http://auth.example/", 1)):
+        text = f'listen = "tcp:0"\nplaintext_auth = true\nauth_url = "{url}"\n'
+        notes = [note.text for note in load(text, keyword="maysaslserver").notes]
+        assert len([text for text in notes if "sends secrets in the clear; write https" in text]) == noted
+
+
+@pytest.mark.parametrize(
     ("keyword", "keys", "problem", "note"),
     [
         ("musttlsserver", "", "insists on TLS", ""),
         ("mustsaslserver", "", "insists on AUTH", ""),
         ("maytlsserver", "", "", "cannot offer STARTTLS"),
         ("maysaslserver", "", "", "cannot offer AUTH"),
+        ("mustsaslserver", 'pam_service = "smtp"\ntls_certificate = "c"', "", ""),
+        ("mustsaslserver", 'introspection_url = "https://a.example/i"\nplaintext_auth = true', "", ""),
+        ("mustsaslserver", 'auth_url = "https://a.example/"', "", "not without tls_certificate or"),
+        ("nosaslserver", 'auth_url = "https://a.example/"\ntls_certificate = "c"', "", "is not used"),
+        ("nosasl", 'pam_service = "smtp"\npassword_file = "u"', "contradicts password_file", ""),
+        ("nosasl", 'auth_url = "https://a.example/"\npam_service = "smtp"', "contradicts pam_service", ""),
         ("nosaslserver", 'password_file = "users"', "", "is not used"),
         ("mustsaslserver", 'password_file = "users"', "", ""),
         ("notls", 'tls_private_key = "key.pem"', "of no use without tls_certificate", ""),

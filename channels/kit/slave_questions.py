@@ -54,7 +54,7 @@ class SlaveQuestions:
 
     :param wait: Told when an answer is expected from elsewhere, and for how many seconds.
     :ivar asked: Id of what the controller is asked, empty: nothing.
-    :ivar delayed: What a wrong password is answered, after a while.
+    :ivar delayed: What a claim is answered, after a while when it is wrong.
     :ivar arrival: A message that is coming in.
     """
 
@@ -120,13 +120,18 @@ class SlaveQuestions:
         )
 
     def _claimed(self, question: PasswordGiven | TokenGiven) -> None:
-        reply = self._security.check(question)
+        self._wait(self._security.patience)
+        self._security.check(question, self._claim_decided)
+
+    def _claim_decided(self, reply: Reply, user: str) -> None:
+        seconds = 0.0
         if reply.code == 235:
-            self._dialogue.answer(reply)
-            return
+            self._dialogue.identify(user)
+        elif reply.code == 535:
+            seconds = _WRONG_PASSWORD * (1 << min(self._wrong_passwords, 4))
+            self._wrong_passwords += 1
         self.delayed = reply
-        self._wait(_WRONG_PASSWORD * (1 << min(self._wrong_passwords, 4)))
-        self._wrong_passwords += 1
+        self._wait(seconds)
 
     def _keys_wanted(self, question: KeysWanted) -> None:
         self._dialogue.answer_keys(self._security.keys(question.user))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from channels.kit.log_stream import say
+from channels.kit.loop import Loop
 from channels.kit.startup import EX_CONFIG, CannotStart
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.mail.reply import Reply
@@ -13,6 +15,7 @@ from jobctl.smtp.questions import PasswordGiven, TokenGiven
 from jobctl.smtp.replies import AUTH_FAILED
 
 if TYPE_CHECKING:
+    from channels.kit.slave_verifier import Verifier
     from jobctl.net.tls_server import ServerTls
     from jobctl.net.tls_session import TlsSession
 
@@ -20,12 +23,15 @@ if TYPE_CHECKING:
 class SlaveSecurity:
     """
     :param service: What the configuration says of the way in, ``None``: nothing, so nothing is offered.
-    :raises CannotStart: A certificate or the password file cannot be used.
+    :raises CannotStart: A certificate or the password file cannot be used, or what checks users is not there.
+    :ivar patience: Seconds that :meth:`check` may take.
     """
 
-    def __init__(self, channel: ChannelSettings, service: ServiceSettings | None) -> None:
+    def __init__(self, channel: ChannelSettings, service: ServiceSettings | None, loop: Loop) -> None:
         self._tls: ServerTls | None = None
         self._users: dict[str, str] = {}
+        self._verifier: Verifier | None = None
+        self.patience = 0.0
         self.implicit = False
         self.starttls = "none"
         self.mechanisms: tuple[str, ...] = ()
@@ -39,9 +45,25 @@ class SlaveSecurity:
         if service.tls_certificate is not None and (self.implicit or channel.tls_server != "none"):
             self._tls = _load_tls(service)
             self.starttls = "none" if self.implicit else channel.tls_server
-        if channel.sasl_server != "none" and service.password_file is not None:
+        if channel.sasl_server != "none" and service.knows_users:
+            self._load_sources(service, loop)
+
+    def _load_sources(self, service: ServiceSettings, loop: Loop) -> None:
+        from jobctl.net.verifier_settings import check_sources, mechanisms
+
+        try:
+            check_sources(service)
+        except ValueError as why:
+            raise CannotStart(str(why), EX_CONFIG) from None
+        self.mechanisms = mechanisms(service)
+        if service.password_file is not None:
             self._users = _load_users(service.password_file)
-            self.mechanisms = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")
+        if {service.pam_service, service.auth_url, service.introspection_url} != {None}:
+            # Late: it brings threads and HTTP, which a password file does not need.
+            from channels.kit.slave_verifier import Verifier
+
+            self._verifier = Verifier(loop, service)
+            self.patience = service.auth_timeout
 
     def session(self) -> TlsSession:
         """For the one connection there is."""
@@ -56,12 +78,34 @@ class SlaveSecurity:
 
         return client_name(tls)
 
-    def check(self, claim: PasswordGiven | TokenGiven) -> Reply:
-        """Whether the client is who it says to be; one session waits for the hash, nobody else does."""
+    def check(self, claim: PasswordGiven | TokenGiven, decided: Callable[[Reply, str], None]) -> None:
+        """
+        Whether the client is who it says to be.
+
+        :param decided: Called with 235 and who it is, 535, or 454 where nobody can tell; at once where a
+            password file knows: one session waits for the hash, nobody else does.
+        """
+        if self._verifier is not None and self._verifier.serves(claim):
+            self._verifier.ask(claim, decided)
+            return
         if isinstance(claim, TokenGiven):
-            return AUTH_FAILED
+            decided(AUTH_FAILED, "")
+            return
         kept = self._users.get(prepared(claim.user))
-        return Reply(235) if kept is not None and matches(kept, claim.password) else AUTH_FAILED
+        if kept is not None and matches(kept, claim.password):
+            decided(Reply(235), claim.user)
+        else:
+            decided(AUTH_FAILED, "")
+
+    @property
+    def checking(self) -> bool:
+        """Somebody is asked about a claim."""
+        return self._verifier is not None and self._verifier.asking
+
+    def give_up(self) -> None:
+        """Whoever is asked about a claim is not waited for any longer: nobody can tell."""
+        if self._verifier is not None:
+            self._verifier.give_up()
 
     def keys(self, user: str) -> ScramKeys | None:
         """What SCRAM needs of a user."""

@@ -20,7 +20,7 @@ class Security:
     """
     Loads certificates and users only where they are needed, and the modules for them too.
 
-    :raises ValueError: A certificate or key cannot be used.
+    :raises ValueError: A certificate or key cannot be used, or what checks users is not there.
     :raises OSError: The password file cannot be read.
     :ivar implicit: Connections begin with TLS.
     """
@@ -37,7 +37,7 @@ class Security:
 
             key = service.tls_private_key or service.tls_certificate
             self._tls = ServerTls(service.tls_certificate, key, service.tls_client_ca, say)
-        if channel.sasl_server != "none" and service.password_file is not None:
+        if channel.sasl_server != "none" and service.knows_users:
             from channels.tcp.authentication import Authentication
 
             self._authentication = Authentication(reactor, service, say)
@@ -65,9 +65,9 @@ class Security:
         """Whether a client is who it says to be; a wrong answer takes its time."""
         authentication = self._must_know()
 
-        def decided(reply: Reply) -> None:
+        def decided(reply: Reply, user: str) -> None:
             if reply.code != 535:
-                session.answer(reply)
+                session.answer_claim(reply, user)
                 return
             wait = authentication.patience.failed(session.client, session.server.now)
             self._reactor.callLater(wait, session.answer, reply)

@@ -324,6 +324,14 @@ class Session:
     def _keys(self, question: KeysWanted) -> None:
         self.server.security.find_keys(self, question)
 
+    def answer_claim(self, reply: Reply, user: str) -> None:
+        """The answer to a claim, which 235 says is that of ``user``."""
+        if self._gone:
+            return
+        if reply.code == 235:
+            self.dialogue.identify(user)
+        self.answer(reply)
+
     def answer_keys(self, keys: ScramKeys | None) -> None:
         """The answer to :class:`KeysWanted`."""
         if not self._gone:

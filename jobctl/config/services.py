@@ -9,9 +9,13 @@ from jobctl.config.listen import check_listen
 from jobctl.config.paths import absolute, absolute_listen
 from jobctl.config.reading import Table, as_table, read_table
 from jobctl.config.sections import SERVICE
+from jobctl.config.service_users import check_users
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 
-_FILES = ("tls_certificate", "tls_private_key", "tls_client_ca", "password_file")
+_FILES = (
+    *("tls_certificate", "tls_private_key", "tls_client_ca", "password_file"),
+    *("introspection_client_file", "auth_ca_file"),
+)
 
 
 def read_services(
@@ -103,13 +107,4 @@ def _check_security(
             findings.problem(where, f"needs tls_certificate: channel {channel.name} insists on TLS")
         elif channel.tls_server == "may":
             findings.note(where, f"has no tls_certificate, so channel {channel.name} cannot offer STARTTLS")
-    if "password_file" not in given and "tls_client_ca" not in given:
-        if channel.sasl_server == "must":
-            findings.problem(where, f"needs password_file: channel {channel.name} insists on AUTH")
-        elif channel.sasl_server == "may":
-            findings.note(where, f"has no password_file, so channel {channel.name} cannot offer AUTH")
-    elif "password_file" in given and channel.sasl_server == "none":
-        findings.note(
-            given["password_file"].where,
-            f"is not used: channel {channel.name} has neither maysaslserver nor mustsaslserver",
-        )
+    check_users(channel, given, where, findings)

@@ -187,6 +187,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar min_procs: Server jobs that share the port.
     :ivar max_conns: Most connections per server job.
     :ivar tls_private_key: ``None``: it is in the file of the certificate.
+    :ivar password_file: Who checks passwords, or ``pam_service`` or ``auth_url`` does; at most one is given.
+    :ivar introspection_user: Member of an answer of ``introspection_url`` that has the user's name.
+    :ivar auth_timeout: Seconds that PAM or a verifier may take.
+    :ivar auth_cache_time: Seconds for which a yes of a verifier is believed.
     """
 
     name: str
@@ -204,7 +208,21 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_client_ca: str | None = None
     implicit_tls: bool = False
     password_file: str | None = None
+    pam_service: str | None = None
+    auth_url: str | None = None
+    introspection_url: str | None = None
+    introspection_client_file: str | None = None
+    introspection_user: str = "username"
+    auth_ca_file: str | None = None
+    auth_timeout: float = 20
+    auth_cache_time: float = 60
     plaintext_auth: bool = False
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether there is anybody to check passwords or tokens."""
+        sources = (self.password_file, self.pam_service, self.auth_url, self.introspection_url)
+        return any(source is not None for source in sources)
 
 
 class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
