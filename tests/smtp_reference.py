@@ -10,7 +10,15 @@ import random
 from typing import Any
 
 from jobctl.mail.reply import Reply
-from jobctl.smtp.questions import Finished, PasswordGiven, Question, RecipientGiven, Sender, StartTls
+from jobctl.smtp.questions import (
+    Finished,
+    PasswordGiven,
+    Question,
+    RecipientGiven,
+    Sender,
+    StartTls,
+    TokenGiven,
+)
 from tests.smtp_dialogues import YES, Server
 
 LIMIT = 2048  # octets of a message
@@ -25,6 +33,11 @@ CONTENTS = (
 )
 GOOD = base64.b64encode(b"\0ann\0sesame").decode()
 WRONG = base64.b64encode(b"\0ann\0guess").decode()
+TOKENS = tuple(
+    base64.b64encode(f"{who}auth=Bearer {token}\1\1".encode()).decode()
+    for who in ("user=ann\1", "")
+    for token in ("good", "bad", "")
+)
 LINES = (
     *(
         "EHLO a",
@@ -62,6 +75,8 @@ LINES = (
         "AUTH PLAIN " + WRONG,
         "AUTH PLAIN !",
         "AUTH LOGIN",
+        "AUTH XOAUTH2",
+        *(f"AUTH XOAUTH2 {token}" for token in TOKENS),
     ),
     *(
         "AUTH PLAIN",
@@ -80,6 +95,7 @@ LINES = (
 ANSWERS = (
     GOOD,
     WRONG,
+    *TOKENS,
     "*",
     "=",
     "!",
@@ -107,6 +123,7 @@ class Reference:
         self.esmtp = False
         self.user = ""
         self.login: list[str] | None = None
+        self.token = self.refused = False
         self.reset()
 
     def reset(self) -> None:
@@ -252,16 +269,19 @@ class Reference:
         mechanism, _, initial = rest.partition(" ")
         if not mechanism:
             return 501
-        if mechanism not in ("PLAIN", "LOGIN"):
+        if mechanism not in ("PLAIN", "LOGIN", "XOAUTH2"):
             return 504
         if not (self.tls or self.plaintext):
             return 538
         self.state = "auth"
         self.login = [] if mechanism == "LOGIN" else None
+        self.token, self.refused = mechanism == "XOAUTH2", False
         return self.response(initial) if initial else 334
 
     def response(self, line: str) -> int:
         """A line of the client within AUTH."""
+        if self.refused:
+            return self.over(535)
         if line == "*":
             return self.over(501)
         try:
@@ -270,6 +290,8 @@ class Reference:
             return self.over(501)
         if b"\r" in text or b"\n" in text:
             return self.over(501)
+        if self.token:
+            return self.bearer(text)
         if self.login is None:
             parts = text.split(b"\0")
             if len(parts) != 3 or not parts[1]:
@@ -282,8 +304,19 @@ class Reference:
             return 334
         return self.over(235 if self.login == ["ann", "sesame"] else 535)
 
+    def bearer(self, text: bytes) -> int:
+        """The response of XOAUTH2; a token that is no good is told, and 535 follows whatever is said then."""
+        parts = text.split(b"\1")
+        if b"auth=Bearer bad" in parts:
+            self.refused = True
+            return 334
+        if b"auth=Bearer good" not in parts:
+            return self.over(501)
+        return self.over(235 if b"user=ann" in parts else 535)
+
     def over(self, code: int) -> int:
         """The exchange has ended."""
+        self.refused = False
         self.state = "ready"
         self.user = "ann" if code == 235 else ""
         return code
@@ -298,6 +331,8 @@ def decide(question: Question) -> "Reply | list[Reply]":
     if isinstance(question, PasswordGiven):
         good = (question.user, question.password) == ("ann", "sesame")
         return Reply(235) if good else Reply(535, "5.7.8 no")
+    if isinstance(question, TokenGiven):
+        return Reply(235) if question.token == "good" else Reply(535, "5.7.8 no")
     if isinstance(question, Finished):
         return Reply(554, "5.6.0 no") if question.data.startswith(b"refused") else YES
     return YES if not hasattr(question, "text") else Reply(252)
@@ -320,7 +355,7 @@ class Session:
         config: dict[str, Any] = {
             "lmtp": lmtp,
             "tls": "may",
-            "auth": ("PLAIN", "LOGIN"),
+            "auth": ("PLAIN", "LOGIN", "XOAUTH2"),
             "must_auth": must_auth,
         }
         config |= {"plaintext_auth": plaintext, "max_size": LIMIT, "asks": frozenset({"sender", "recipient"})}
