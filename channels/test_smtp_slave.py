@@ -287,7 +287,7 @@ class SmtpSlave:
             self._questions.delayed = None
             self._answer(reply)
         elif self._begun and self._security.checking:
-            self._security.give_up()
+            self._security.give_up(f"no answer within {self._security.patience:.0f} s")
         elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("timeout in the TLS handshake")
         elif not self._greeted:
@@ -313,7 +313,7 @@ class SmtpSlave:
             return
         if not self._greeted:
             self._greet()
-        self._security.give_up()
+        self._security.give_up("the service stops")
         self._dialogue.shut_down()
 
 

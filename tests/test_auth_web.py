@@ -176,6 +176,11 @@ def test_no_verifier_no_verdict(kind: str, what: str, tmp_path: Path) -> None:
             assert asked.say(plain("ann", "sesame")) == LATER
             assert asked.say(token_line("XOAUTH2", "ann", "tok")) == LATER
             assert asked.say("NOOP").startswith("250")
+            lines = [line.split(":")[0] for line in asked.log().splitlines()]
+            assert [line for line in lines if "cannot be checked" in line] == [
+                "AUTH PLAIN of 'ann' cannot be checked",
+                "AUTH XOAUTH2 of 'ann' cannot be checked",
+            ]
         # Whoever cannot prove who he is has seen no secret.
         assert len(web.heard) == (2 if what == "silent" else 0)
 

@@ -102,10 +102,10 @@ class SlaveSecurity:
         """Somebody is asked about a claim."""
         return self._verifier is not None and self._verifier.asking
 
-    def give_up(self) -> None:
+    def give_up(self, why: str) -> None:
         """Whoever is asked about a claim is not waited for any longer: nobody can tell."""
         if self._verifier is not None:
-            self._verifier.give_up()
+            self._verifier.give_up(why)
 
     def keys(self, user: str) -> ScramKeys | None:
         """What SCRAM needs of a user."""

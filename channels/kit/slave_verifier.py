@@ -71,12 +71,11 @@ class Verifier:
         self._number += 1
         threading.Thread(target=self._in_thread, args=(self._number, claim), daemon=True).start()
 
-    def give_up(self) -> None:
+    def give_up(self, why: str) -> None:
         """Nobody can tell, for this time."""
         if self._decided is not None:
-            decided, self._decided = self._decided, None
             self._number += 1
-            decided(AUTH_LATER, "")
+            self._conclude(unknown(why))
 
     def _in_thread(self, number: int, claim: PasswordGiven | TokenGiven) -> None:
         try:
@@ -120,9 +119,12 @@ class Verifier:
         verdict = self._verdicts.pop(self._number, None)
         for late in [number for number in list(self._verdicts) if number < self._number]:
             del self._verdicts[late]
-        if verdict is None or self._decided is None:
-            return
+        if verdict is not None and self._decided is not None:
+            self._conclude(verdict)
+
+    def _conclude(self, verdict: Verdict) -> None:
         decided, self._decided = self._decided, None
+        assert decided is not None
         if verdict.good is None:
             say(f"AUTH {self._claim} cannot be checked: {verdict.trouble}")
             decided(AUTH_LATER, "")
