@@ -20,6 +20,7 @@ from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
+from channels.kit.queries import asked
 from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuestions
 from channels.kit.slave_security import SlaveSecurity
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
@@ -78,7 +79,10 @@ class SmtpSlave:
                 lmtp=channel.lmtp,
                 max_size=block_limit if isinstance(block_limit, int) else 0,
                 loop=str(mta.get("loop", "")),
-                asks=frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"}),
+                asks=asked(
+                    channel,
+                    frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"}),
+                ),
                 tls=security.starttls,
                 auth=security.mechanisms,
                 must_auth=channel.sasl_server == "must" and service is not None,

@@ -25,6 +25,7 @@ class IStagedContent(Interface):
     """Content on its way in, not yet owed to anybody."""
 
     size = Attribute("Octets written so far.")
+    lines = Attribute("Line ends among them.")
 
     def write(data):
         """

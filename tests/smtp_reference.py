@@ -240,7 +240,9 @@ class Reference:
         return 250
 
     def do_vrfy(self, rest: str) -> int:
-        return 503 if self.state == "chunks" else 252
+        if self.state == "chunks":
+            return 503
+        return 530 if self.must_auth and not self.user else 252
 
     def do_quit(self, rest: str) -> int:
         self.state = "closed"

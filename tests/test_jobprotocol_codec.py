@@ -16,6 +16,7 @@ from jobctl.jobprotocol.frames import (
     Accepted,
     Alive,
     Ask,
+    Etrn,
     Event,
     HelloController,
     HelloProgram,
@@ -41,6 +42,8 @@ PROGRAM_FRAMES = [
     (Submit(id="1", envelope=ENVELOPE, source=Source("c"), more=True), b"\n{}\n\0\xff" * 10),
     (Submit(id="1"), b"end\n"),
     (Route(id="r", recipient="ü@y.example"), b""),
+    (Route(id="r", recipient="", sender="a@x.example", command="MAIL"), b""),
+    (Etrn(id="q", node="#out", source=Source("c")), b""),
     (Event(event="opened", text="x"), b""),
     (Alive(progress=7), b""),
 ]

@@ -8,15 +8,12 @@ from jobctl.mail.reply import Reply
 from jobctl.smtp.questions import (
     BadCommand,
     Dropped,
-    Expand,
     Finished,
     Hello,
     Question,
     RecipientGiven,
     Refusal,
-    RunQueue,
     Sender,
-    Verify,
 )
 from jobctl.smtp.server import ServerDialogue
 from jobctl.smtp.server_config import ServerConfig
@@ -294,54 +291,6 @@ def test_an_answer_of_421_closes() -> None:
     server = Server(lambda question: Reply(421, "4.3.2 going down"))
     assert server.say("MAIL FROM:<a@b>", "RCPT TO:<c@d>", "NOOP").endswith("421 4.3.2 going down")
     assert server.dialogue.closing
-
-
-def test_queries_are_asked_and_answered() -> None:
-    """VRFY, EXPN and ETRN reach whoever knows."""
-    answers = {
-        Verify: Reply(250, "2.1.5 <ann@x>"),
-        Expand: Reply(250, "2.1.5 a\n2.1.5 b"),
-        RunQueue: Reply(253, "2.7.0 ok"),
-    }
-    server = Server(lambda question: answers[type(question)])
-    assert server.say("VRFY ann") == "250 2.1.5 <ann@x>"
-    assert server.say("EXPN list") == "250-2.1.5 a\n250 2.1.5 b"
-    assert server.say("ETRN #chan") == "253 2.7.0 ok"
-    assert server.asked == [Verify("ann"), Expand("list"), RunQueue("#chan")]
-
-
-@pytest.mark.parametrize(
-    ("query", "reply"),
-    [
-        ("ann", "252 2.5.0 Possible local address <ann>"),
-        ("<ann@MAIL.example.org>", "252 2.5.0 Possible local address <ann@MAIL.example.org>"),
-        ("ann@elsewhere.example", "252 2.5.0 Possible remote address not checked"),
-        ("a b", "553 5.1.3"),
-    ],
-)
-def test_verification_may_be_vague(query: str, reply: str) -> None:
-    """HIDE_VERIFY and ``vrfyhide`` tell nobody who exists."""
-    for hidden in (Server(options={"hide_verify": 1}), Server(keywords={"vrfyhide": True})):
-        assert hidden.say(f"VRFY {query}").startswith(reply)
-        assert hidden.asked == []
-    asked = Server(lambda q: Reply(252))
-    assert asked.say(f"VRFY {query}").startswith(reply)
-    assert Server(
-        options={"hide_verify": 1}, keywords={"vrfyallow": True}, decide=lambda q: Reply(250, "x")
-    ).say("VRFY x") == ("250 x")
-
-
-def test_expn_etrn_and_send_may_be_disabled() -> None:
-    """Options and keywords switch commands off, with the words of the manual."""
-    server = Server(options={"disable_expand": 1, "disable_send": 0}, keywords={"disableetrn": True})
-    assert server.say("EXPN x") == "550 5.7.2 EXPN command has been disabled"
-    assert server.say("ETRN x") == "502 5.5.1 ETRN command has been disabled."
-    assert "ETRN" not in server.greeting
-    assert server.say("SEND FROM:<a@b>").startswith("502 ")
-    assert Server(keywords={"expndisable": True}).say("EXPN x").startswith("550 5.7.2")
-    domain = Server(keywords={"domainetrn": True})
-    assert domain.say("ETRN #chan").startswith("501 ")
-    assert domain.say("ETRN host.example").startswith("250 ")
 
 
 def test_refuseehlo() -> None:

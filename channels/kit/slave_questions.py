@@ -7,6 +7,7 @@ from typing import Any
 from channels.kit.arrival import Arrival, Reception
 from channels.kit.events import noted, told
 from channels.kit.program import Run
+from channels.kit.queries import UNANSWERED, checks_senders, query
 from channels.kit.slave_security import SlaveSecurity
 from jobctl.jobprotocol.frames import Accepted, Refused, Route, VerdictFrame
 from jobctl.mail.envelope import Source
@@ -41,11 +42,6 @@ _MOST_VERDICTS = 1000
 # Seconds that the first wrong password costs; doubled for each further one, up to four times.
 _WRONG_PASSWORD = 1.0
 _ANSWERS = frozenset({Accepted, Refused, VerdictFrame})
-_SIMPLE: dict[type, Reply] = {
-    Verify: Reply(252),
-    Expand: Reply(550, "5.7.2 EXPN command has been disabled"),
-    RunQueue: Reply(458, "4.7.1 ETRN is not available here"),
-}
 
 
 class SlaveQuestions:
@@ -79,7 +75,8 @@ class SlaveQuestions:
         self._reception = reception
         self._security = security
         self._wait = wait
-        self._recipient: tuple[str, str] = ("", "")
+        # Of whom a yes will be remembered.
+        self._recipient: tuple[str, str] | None = None
         self._count = 0
         self._verdicts: dict[tuple[str, str], tuple[float, Reply]] = {}
         self._wrong_passwords = 0
@@ -141,10 +138,15 @@ class SlaveQuestions:
 
     def _sender_given(self, question: Sender) -> None:
         refusal = from_access(self._tables, self._source(), question.address).refusal
-        self._dialogue.answer(refusal or Reply(250))
+        if refusal is None and checks_senders(self._dialogue.config.channel):
+            self._query(question)
+        else:
+            self._dialogue.answer(refusal or Reply(250))
 
     def _remember(self, reply: Reply) -> None:
         """Only a yes is kept: whoever was refused may be welcome after the next change."""
+        if self._recipient is None:
+            return
         if len(self._verdicts) >= _MOST_VERDICTS:
             self._verdicts.clear()
         self._verdicts[self._recipient] = (time.monotonic() + _VERDICT_LIFETIME, reply)
@@ -194,12 +196,13 @@ class SlaveQuestions:
             modifiers=self._dialogue.modifiers,
         )
 
-    def _run_queue(self, question: RunQueue) -> None:
-        self.tell("etrn", recipient=question.text)
-        self._simple(question)
-
-    def _simple(self, question: Any) -> None:
-        self._dialogue.answer(_SIMPLE[type(question)])
+    def _query(self, question: Verify | Expand | RunQueue | Sender) -> None:
+        if self._run.link_gone:
+            self._dialogue.answer(UNANSWERED)
+            return
+        self._recipient = None
+        self._ask(f"q{self._count}")
+        self._run.link.send(query(self.asked, question, self._source()))
 
     def _note(self, what: BadCommand | Refusal) -> None:
         self._run.link.send(noted(self._dialogue, self._run.start.transport.text, what))
@@ -215,9 +218,9 @@ _ACT: dict[type, Any] = {
     Piece: SlaveQuestions._piece,
     Finished: SlaveQuestions._finished,
     Dropped: SlaveQuestions._dropped,
-    Verify: SlaveQuestions._simple,
-    Expand: SlaveQuestions._simple,
-    RunQueue: SlaveQuestions._run_queue,
+    Verify: SlaveQuestions._query,
+    Expand: SlaveQuestions._query,
+    RunQueue: SlaveQuestions._query,
     BadCommand: SlaveQuestions._note,
     Refusal: SlaveQuestions._note,
 }

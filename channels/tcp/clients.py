@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.internet.defer import ensureDeferred
 
+from jobctl.config.settings import ChannelSettings
 from jobctl.net.dns_cache import DnsCache
 from jobctl.net.resolver import Resolver
 
@@ -15,10 +16,13 @@ class ClientNames:
     """
     Names of clients by reverse look-up, in the background: whoever asks gets what is known by now.
 
-    A name that is not known when a message has come in is simply not in its Received field.
+    A name that is not known when a message has come in is simply not in its Received field. One that does not
+    lead back to the address gets a ``*`` (``forwardchecktag``) or is none (``forwardcheckdelete``).
     """
 
-    def __init__(self, reactor: Any, resolver: Resolver) -> None:
+    def __init__(self, reactor: Any, resolver: Resolver, channel: ChannelSettings) -> None:
+        self._tags = "forwardchecktag" in channel.keywords
+        self._drops = "forwardcheckdelete" in channel.keywords
         self._reactor = reactor
         self._resolver = resolver
         self._names: DnsCache[str] = DnsCache(4096)
@@ -41,6 +45,8 @@ class ClientNames:
         name: str | None = None
         try:
             name = await self._resolver.reverse(address)
+            if name and (self._tags or self._drops) and not await self._resolver.verified(name, address):
+                name = f"{name}*" if self._tags else None
         finally:
             self._asked.discard(address)
             self._names.put(address, name or "", self._reactor.seconds(), _NAME_LIFETIME)

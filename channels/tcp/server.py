@@ -12,12 +12,14 @@ import msgspec
 
 import jobctl
 from channels.kit.events import aborted, noted, told
+from channels.kit.queries import asked
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.admission import Admission
 from channels.tcp.clients import ClientNames
 from channels.tcp.process import Process
 from channels.tcp.security import Security
+from channels.tcp.senders import SenderDomains
 from channels.tcp.session import Session
 from channels.tcp.stream import Listener
 from channels.tcp.submissions import Submissions
@@ -37,7 +39,7 @@ from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import Permission
 from jobctl.net.resolver import Resolver
-from jobctl.smtp.questions import Authenticated, BadCommand, Refusal
+from jobctl.smtp.questions import Authenticated, BadCommand, Expand, Refusal, RunQueue, Verify
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server_config import ServerConfig
 
@@ -131,7 +133,8 @@ class Server:
             resolver = Resolver(self.reactor, channel.nameservers)
             self.security = Security(self.reactor, channel, service)
             self._configure(channel, service, mta)
-            self._names = ClientNames(self.reactor, resolver) if self._wants_names else None
+            self._names = ClientNames(self.reactor, resolver, channel) if self._wants_names else None
+            self.senders = SenderDomains(resolver, mta.blocked_mail_from_ips)
             self._listen(hello.listen)
         except CannotStart as why:
             self._process.end(why.status, why.text)
@@ -162,14 +165,14 @@ class Server:
             lmtp=channel.lmtp,
             max_size=mta.block_limit,
             loop=mta.loop,
-            asks=self.admission.asks,
+            asks=asked(channel, self.admission.asks),
             tls=self.security.starttls,
             auth=self.security.mechanisms,
             must_auth=channel.sasl_server == "must",
             plaintext_auth=service.plaintext_auth,
         )
         self._asking = asking
-        self._trusting = msgspec.structs.replace(asking, asks=self.admission.asks_trusted)
+        self._trusting = msgspec.structs.replace(asking, asks=asked(channel, self.admission.asks_trusted))
         times = [
             options.seconds("command_receive_time"),
             options.seconds("data_receive_time"),
@@ -309,6 +312,10 @@ class Server:
     def route(self, session: Session, recipient: str, sender: str) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
         self._verdicts.ask(session, recipient, sender, self._source(session), self.now)
+
+    def query(self, session: Session, question: Verify | Expand | RunQueue) -> None:
+        """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
+        self._verdicts.query(session, question, self._source(session))
 
     def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> None:
         """The first octets of a message."""

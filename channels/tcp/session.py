@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
+from channels.kit.queries import checks_senders
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import received_count
@@ -44,7 +45,6 @@ _AHEAD = 128 * 1024
 
 _LOOP = Reply(554, "5.4.6 Too many Received fields: the message is in a loop.")
 _OK = Reply(250)
-_VAGUE = Reply(252)
 
 
 class Session:
@@ -286,15 +286,8 @@ class Session:
         end = content.find(b"\r\n\r\n")
         return received_count(content[: end + 2] if end >= 0 else content) > self.server.max_received
 
-    def _verify(self, question: Verify) -> None:
-        self.dialogue.answer(_VAGUE)
-
-    def _expand(self, question: Expand) -> None:
-        self.dialogue.answer(Reply(550, "5.7.2 EXPN command has been disabled"))
-
-    def _run_queue(self, question: RunQueue) -> None:
-        self.server.tell(self, "etrn", recipient=question.text)
-        self.dialogue.answer(Reply(458, "4.7.1 ETRN is not available here"))
+    def _query(self, question: Verify | Expand | RunQueue) -> None:
+        self.server.query(self, question)
 
     def _start_tls(self, question: StartTls) -> None:
         self._flush()
@@ -339,7 +332,11 @@ class Session:
             self.serve()
 
     def _sender(self, question: Sender) -> None:
-        self.dialogue.answer(self.server.sender_reply(self, question.address))
+        reply = self.server.sender_reply(self, question.address)
+        if reply.code == 250 and checks_senders(self.dialogue.config.channel):
+            self.server.senders.check(self, question.address)
+        else:
+            self.dialogue.answer(reply)
 
     def _yes(self, question: Any) -> None:
         self.dialogue.answer(_OK)
@@ -355,9 +352,9 @@ _TAKE: dict[type, Any] = {
     Piece: Session._piece,
     Finished: Session._finished,
     Dropped: Session._dropped,
-    Verify: Session._verify,
-    Expand: Session._expand,
-    RunQueue: Session._run_queue,
+    Verify: Session._query,
+    Expand: Session._query,
+    RunQueue: Session._query,
     StartTls: Session._start_tls,
     Authenticated: Session._authenticated,
     Proxied: Session._proxied,

@@ -1,13 +1,15 @@
-"""Whether recipients may come in: the controller is asked, and a yes is believed for a while."""
+"""What the controller is asked: whether recipients may come in, a yes being believed for a while; VRFY and its kin."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from channels.kit.queries import query
 from jobctl.jobprotocol.frames import Route, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.net.dns_cache import DnsCache
+from jobctl.smtp.questions import Expand, RunQueue, Verify
 
 if TYPE_CHECKING:
     from channels.tcp.process import Process
@@ -23,7 +25,8 @@ class Verdicts:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._known: DnsCache[Reply] = DnsCache(10_000)
-        self._asked: dict[str, tuple[Session, tuple[str, str, str, str]]] = {}
+        # The last is what a yes is remembered by, ``None``: it is not.
+        self._asked: dict[str, tuple[Session, tuple[str, str, str, str] | None]] = {}
         self._count = 0
 
     def ask(self, session: Session, recipient: str, sender: str, source: Source, now: float) -> None:
@@ -33,10 +36,18 @@ class Verdicts:
         if known is not None:
             session.dialogue.answer(known)
             return
+        id = self._id(session, key)
+        self._process.link.send(Route(id=id, recipient=recipient, sender=sender, source=source))
+
+    def query(self, session: Session, question: Verify | Expand | RunQueue, source: Source) -> None:
+        """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
+        self._process.link.send(query(self._id(session, None), question, source))
+
+    def _id(self, session: Session, key: tuple[str, str, str, str] | None) -> str:
         self._count += 1
         id = str(self._count)
         self._asked[id] = (session, key)
-        self._process.link.send(Route(id=id, recipient=recipient, sender=sender, source=source))
+        return id
 
     def heard(self, frame: VerdictFrame, now: float) -> None:
         """The controller has spoken."""
@@ -44,7 +55,7 @@ class Verdicts:
         if session is None:
             return
         reply = Reply(frame.code, f"{frame.status} {frame.text}".strip())
-        if frame.code == 250:
+        if frame.code == 250 and key is not None:
             # Only a yes is kept: whoever was refused may be welcome after the next change.
             self._known.put(key, reply, now, _LIFETIME)
         session.answer(reply)

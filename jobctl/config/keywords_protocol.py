@@ -3,9 +3,7 @@
 from jobctl.config.keys import Key, Kind
 from jobctl.config.keyword_forms import flag, flags, inert, inert_flags, valued
 
-_NO_ETRN = "ETRN starts nothing yet: it is answered with 458"
 _NO_IDENT = "clients' IDENT servers are not asked"
-_NO_FORWARD = "reverse names are not verified by a forward look-up yet"
 
 PROTOCOL: tuple[Key, ...] = (
     *flags(
@@ -137,18 +135,12 @@ PROTOCOL: tuple[Key, ...] = (
         groups=("loopcheck",),
     ),
     flag("noloopcheck", "Do not compare XLOOP.", groups=("loopcheck",), default="on"),
-    *inert_flags(
-        _NO_ETRN,
-        {
-            "allowetrn": "Honour ETRN and name the channel.",
-            "silentetrn": "Honour ETRN without naming the channel.",
-            "domainetrn": "Honour ETRN with a domain only.",
-        },
-        group="etrn",
-    ),
+    flag("allowetrn", "Honour ETRN; tell which channel is run, and how much waits.", groups=("etrn",)),
+    flag("silentetrn", "Honour ETRN and tell nothing.", groups=("etrn",), default="on"),
+    flag("domainetrn", "As silentetrn, with a domain only.", groups=("etrn",)),
     flag("disableetrn", "Do not offer ETRN.", groups=("etrn",)),
-    *inert_flags(_NO_ETRN, {"blocketrn": "ETRN may not run this channel."}),
-    inert("sendetrn", Kind.HOST, "Send ETRN for this host.", "ETRN is not sent yet", groups=("sendetrn",)),
+    flag("blocketrn", "ETRN may not run this channel."),
+    valued("sendetrn", Kind.HOST, "Send ETRN for this host where it is offered.", groups=("sendetrn",)),
     flag("nosendetrn", "Do not send ETRN.", groups=("sendetrn",), default="on"),
     flag("identnone", "Reverse look-up; name and address in Received:.", groups=("ident",), default="on"),
     flag("identnonelimited", "As identnone; the name does not switch channels.", groups=("ident",)),
@@ -165,18 +157,8 @@ PROTOCOL: tuple[Key, ...] = (
         group="ident",
     ),
     flag("forwardchecknone", "The reverse name is not verified.", groups=("forwardcheck",), default="on"),
-    *inert_flags(
-        _NO_FORWARD,
-        {
-            "forwardchecktag": "Mark a reverse name that does not verify.",
-            "forwardcheckdelete": "Drop such a name.",
-        },
-        group="forwardcheck",
-    ),
-    *inert_flags(
-        "sender domains are not looked up yet",
-        {"mailfromdnsverify": "Refuse senders whose domain is not in the DNS."},
-        group="mailfromdns",
-    ),
+    flag("forwardchecktag", "A reverse name that does not verify gets a `*`.", groups=("forwardcheck",)),
+    flag("forwardcheckdelete", "A reverse name that does not verify is dropped.", groups=("forwardcheck",)),
+    flag("mailfromdnsverify", "Refuse senders whose domain is not in the DNS.", groups=("mailfromdns",)),
     flag("nomailfromdnsverify", "Sender domains are not looked up.", groups=("mailfromdns",), default="on"),
 )

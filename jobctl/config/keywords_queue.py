@@ -326,11 +326,11 @@ _SIZES = (
 LIMITS: tuple[Key, ...] = (
     *(valued(name, Kind.INTEGER, sentence, field=name, low=0) for name, sentence in _COUNTS),
     *(valued(name, Kind.INTEGER, sentence, field=name, low=0, groups=(name,)) for name, sentence in _SIZES),
-    inert(
+    valued(
         "linelimit",
         Kind.INTEGER,
         "Most lines of a message queued to this channel.",
-        "lines are not counted yet",
+        field="linelimit",
         low=0,
         groups=("linelimit",),
     ),
@@ -356,7 +356,7 @@ LIMITS: tuple[Key, ...] = (
         default="on",
     ),
     *inert_flags(
-        "recipients are always checked when they are given",
+        "recipients are checked when they are given, so that nothing comes in that would go back at once",
         {"acceptalladdresses": "Accept every recipient and return mail later."},
         group="validity",
     ),
@@ -367,19 +367,14 @@ LIMITS: tuple[Key, ...] = (
         default="on",
     ),
     *inert_flags(
-        "temporary trouble is always told at once",
+        "temporary trouble is told at once: the client keeps the message and asks again",
         {"accepttemporaryfailures": "Accept the recipient and try later."},
         group="temporary",
     ),
-    *inert_flags(
-        "VRFY never tells whether an address exists", {"vrfyallow": "VRFY tells all."}, group="vrfy"
-    ),
+    flag("vrfyallow", "VRFY tells all, whatever HIDE_VERIFY says.", groups=("vrfy",)),
     flag("vrfydefault", "VRFY tells what HIDE_VERIFY allows.", groups=("vrfy",), default="on"),
     flag("vrfyhide", "VRFY tells nothing.", groups=("vrfy",)),
-    *inert_flags(
-        "there is nothing that EXPN could expand",
-        {"expnallow": "EXPN is answered.", "expndefault": "EXPN is answered unless DISABLE_EXPAND."},
-        group="expn",
-    ),
+    flag("expnallow", "EXPN is answered, whatever DISABLE_EXPAND says.", groups=("expn",)),
+    flag("expndefault", "EXPN is answered unless DISABLE_EXPAND is 1.", groups=("expn",)),
     flag("expndisable", "EXPN is refused.", groups=("expn",), default="on"),
 )

@@ -333,11 +333,10 @@ MTA = KeyTable(
             "Bits: limits told as permanent.",
             "limits are told as in the reference",
         ),
-        _inert(
+        _key(
             "blocked_mail_from_ips",
-            Kind.WORDS,
-            "Addresses that count as absent.",
-            "sender domains are not looked up yet",
+            Kind.NETWORKS,
+            "Addresses and networks that `mailfromdnsverify` counts as absent.",
         ),
         _inert("access_orcpt", Kind.INTEGER, "ORCPT in access probes.", "there are no mapping tables"),
         _inert(

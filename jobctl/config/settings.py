@@ -267,6 +267,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar asks_all: Also clients that may relay are asked about each recipient: some can be forbidden or unknown.
     :ivar postmaster: Sender of notifications in their header, and who gets copies; ``""``: postmaster@ this host.
     :ivar content_return_limit: Octets; larger messages are returned by their header alone.
+    :ivar blocked_mail_from_ips: Networks whose addresses count as absent where sender domains are looked up.
     """
 
     block_limit: int = 0
@@ -279,6 +280,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     return_personal: str = ""
     return_delivery_history: bool = True
     content_return_limit: int = 1024 * 1024
+    blocked_mail_from_ips: tuple[str, ...] = ()
 
 
 class LanguageRule(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from jobctl.controller.notices import Notices
 from jobctl.controller.operations import Operations
 from jobctl.controller.postponing import Postponing
 from jobctl.controller.process_control import ProcessControl
+from jobctl.controller.queries import Queries
 from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
 from jobctl.controller.reloads import Reloads
@@ -153,6 +154,7 @@ class Controller:
             self._relay_from,
             self.books,
         )
+        self.handler.queries = self.queries = Queries(self)
         self.handler.spawn_watchers.append(self._job_spawned)
         self.handler.greet_watchers.append(self._job_greeted)
         self.handler.end_watchers.append(self._job_ended)
@@ -414,6 +416,7 @@ class Controller:
         self.rescheduling.stop()
         await self.operations.changes.stop()
         self.dispatch.stop()
+        self.queries.stop()
         self.audit.stop()
         self.aging.stop()
         await self.services.stop()

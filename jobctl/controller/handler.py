@@ -13,9 +13,10 @@ from jobctl.controller.books import Books
 from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.intake import Intake
+from jobctl.controller.queries import Queries
 from jobctl.controller.unattempted import Unattempted
 from jobctl.interfaces import IJobHandler
-from jobctl.jobprotocol.frames import Alive, Ask, Event, HelloProgram, Report, Route, Submit, Work
+from jobctl.jobprotocol.frames import Alive, Ask, Etrn, Event, HelloProgram, Report, Route, Submit, Work
 from jobctl.jobs.environment import CannotStart
 
 log = Logger()
@@ -29,6 +30,7 @@ class JobHandler:
     """
     Hears every job.
 
+    :ivar queries: Answers what is asked beside mail.
     :ivar spawn_watchers: Called with each job that began.
     :ivar greet_watchers: Called with each job that has said hello.
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
@@ -64,6 +66,7 @@ class JobHandler:
         self._relay_from = relay_from
         self._books = books
         self._arrivals: dict[str, Arrivals] = {}
+        self.queries: Queries
         self.spawn_watchers: list[Callable[[Any], None]] = []
         self.greet_watchers: list[Callable[[Any], None]] = []
         self.log_watchers: list[Callable[[Any, str], None]] = []
@@ -90,7 +93,12 @@ class JobHandler:
             if not frame.id:
                 self._scheduler.grant(job.id, frame.n)
         elif kind is Route:
-            self._arrivals[job.id].route(frame)
+            if frame.command == "RCPT":
+                self._arrivals[job.id].route(frame)
+            else:
+                self.queries.ask(job, frame)
+        elif kind is Etrn:
+            self.queries.etrn(job, frame)
         elif kind is HelloProgram:
             self._greeted(job, frame)
         elif kind is Event:

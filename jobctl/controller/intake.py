@@ -176,6 +176,8 @@ class Intake:
             # A notification quotes what was small enough, and whoever is to be told is told.
             if accepted and settings.blocklimit is not None and size > settings.blocklimit * BLOCK:
                 raise Refusal(552, "5.2.3", f"Message exceeds the size limit of channel {name}")
+            if accepted and settings.linelimit is not None and _lines(content) > settings.linelimit:
+                raise Refusal(552, "5.2.3", f"Message exceeds the line limit of channel {name}")
             entries.append(
                 new_entry(settings, host, tuple(recipients), priority, size, now, hints, cause, envelope.by)
             )
@@ -233,6 +235,13 @@ class Intake:
         """
         route = self.router.route(recipient, source_channel)
         return self._recipients.knows(self.settings.channel(route.channel), route.address)
+
+    def checks(self, channel: str) -> bool:
+        """Whether a channel knows its recipients, so that :meth:`knows` can say no."""
+        settings = self.settings.channel(channel)
+        return settings.recipients_file is not None or (
+            settings.existingmaildirs and settings.maildir is not None
+        )
 
     def permission(self, sender: str, recipient: str, source: Source, channel: str | None) -> Permission:
         """
@@ -313,6 +322,11 @@ class Intake:
 
     def _not_stored(self, why: Failure) -> None:
         raise refusal_for(why.value) from None
+
+
+def _lines(content: Any) -> int:
+    """Lines of a message, of its header too."""
+    return content.count(b"\n") if type(content) is bytes else content.lines
 
 
 def _smallest(*limits: int) -> int:

@@ -186,19 +186,37 @@ class Refused(_Frame, tag="refused"):
 
 
 class Route(_Frame, tag="route"):
-    """Program to controller, at RCPT: may this recipient come in from this client?"""
+    """
+    Program to controller: may this recipient come in from this client?
+
+    :ivar command: ``RCPT``; or another that asks about an address: ``VRFY`` and ``EXPN`` whether ``recipient``
+        is known, ``MAIL`` whether the domain of ``sender`` is in the DNS.
+    """
 
     id: str
     recipient: str
     sender: str = ""
     source: Source | None = None
+    command: str = "RCPT"
+
+
+class Etrn(_Frame, tag="etrn"):
+    """
+    Program to controller: a client asks for what is queued (ETRN, RFC 1985).
+
+    :ivar node: ETRN's argument: ``host``, ``@host`` or ``#channel``.
+    """
+
+    id: str
+    node: str
+    source: Source | None = None
 
 
 class VerdictFrame(_Frame, tag="verdict"):
     """
-    Controller to program: the answer to ``route``.
+    Controller to program: the answer to ``route`` or ``etrn``.
 
-    :ivar code: 250 is yes, and ``channel`` and ``host`` say where it would go; else the reply to give.
+    :ivar code: 250 is yes, and to RCPT ``channel`` and ``host`` say where it would go; else the reply to give.
     """
 
     id: str
@@ -280,5 +298,5 @@ class Stop(_Frame, tag="stop"):
     sessions: bool = False
 
 
-FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Event | Alive
+FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Etrn | Event | Alive
 FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Stop | Look

@@ -8,9 +8,10 @@ from jobctl.mapping.tables import Result, Tables
 
 PORT_ACCESS = "PORT_ACCESS"
 FROM_ACCESS = "FROM_ACCESS"
+ETRN_ACCESS = "ETRN_ACCESS"
 # In the order in which they are asked.
 RECIPIENT_TABLES = ("ORIG_SEND_ACCESS", "SEND_ACCESS", "ORIG_MAIL_ACCESS", "MAIL_ACCESS")
-ALL = (PORT_ACCESS, FROM_ACCESS, *RECIPIENT_TABLES)
+ALL = (PORT_ACCESS, FROM_ACCESS, *RECIPIENT_TABLES, ETRN_ACCESS)
 
 _REJECTED = "5.7.1 you are not allowed to use this address"
 
@@ -55,6 +56,23 @@ def from_access(tables: Tables, source: Source, sender: str) -> Permission:
         (_transport(source), source.application, "MAIL", source.channel, sender, source.user or "")
     )
     return _permission(tables.probe(FROM_ACCESS, probe))
+
+
+def etrn_access(tables: Tables, source: Source, channel: str, node: str) -> Reply | None:
+    """
+    May this client start a queue (ETRN)?
+
+    :param channel: That would be run; ``node``: ETRN's argument.
+    :return: What it is told if it may not.
+    """
+    if ETRN_ACCESS not in tables:
+        return None
+    result = tables.probe(ETRN_ACCESS, "|".join((_transport(source), source.application, channel, node)))
+    if not (result.matched and {"N", "F"} & result.flags):
+        return None
+    text = result.text.strip()
+    # A text of one's own code stands as it is, any other is that of RFC 1985 for who is not allowed.
+    return _reply(text, 459) if text else Reply(459, f"4.7.1 Node {node} not allowed")
 
 
 def recipient_access(
@@ -103,8 +121,10 @@ def _reply(text: str, code: int) -> Reply:
     if len(first) == 3 and first.isascii() and first.isdigit() and first[0] in "45":
         return Reply(int(first), rest.strip() or _REJECTED)
     if first[:2] in ("4.", "5."):
-        return Reply(450 if first[0] == "4" and code != 421 else code, text)
-    return Reply(code, text if code == 421 else f"5.7.1 {text}")
+        if code != 421 and first[0] != str(code)[0]:
+            code = 450 if first[0] == "4" else 550
+        return Reply(code, text)
+    return Reply(code, text if code == 421 else f"{code // 100}.7.1 {text}")
 
 
 def _transport(source: Source) -> str:

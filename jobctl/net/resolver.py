@@ -86,6 +86,31 @@ class Resolver:
             return _public(name, _hops([(name, found)], channel), channel)
         return await self._exchanger_hops(name, exchangers, channel)
 
+    async def mail_addresses(self, host: str) -> list[str] | None:
+        """
+        The addresses of a domain that takes its mail itself; ``None``: it has mail exchangers.
+
+        :raises NoSuchHost: It has neither, or takes no mail (null MX).
+        :raises DnsTrouble: Nothing can be said now.
+        """
+        name = wire_name(host)
+        if known := self._hosts.addresses(name):
+            return known
+        records = await self._lookup.records(name, dns.MX)
+        if not records:
+            return await self._addresses(name)
+        if all(not str(record.name).rstrip(".") for record in records):
+            raise NoSuchHost("5.1.10", f"{name} accepts no mail (null MX)")
+        return None
+
+    async def verified(self, name: str, address: str) -> bool:
+        """Whether a name leads to an address; ``False`` also when nobody can tell."""
+        try:
+            found = await self._addresses(wire_name(name))
+        except (NoSuchHost, DnsTrouble):
+            return False
+        return _usable(address) in found
+
     async def reverse(self, address: str) -> str | None:
         """The name of an address (PTR, or the hosts file); ``None`` when none can be told."""
         if (known := self._hosts.name(address)) is not None:

@@ -29,7 +29,8 @@ class HostQueue:
     :ivar lanes: By the name of their share; those that have something, or take part in turns.
     :ivar cursor: Where the store has more of it than memory; ``None``: nothing special.
     :ivar lapsed: Its backoff is over and it waits to be probed; ``probing``: it is, or may be now.
-    :ivar until: Epoch seconds of the end of its backoff.
+    :ivar until: Epoch seconds of the end of its backoff; ``early``: of the one that was cut short because the
+        host has called, until its probe has come to something.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class HostQueue:
         "channel",
         "cursor",
         "delayed",
+        "early",
         "failures",
         "jobs",
         "lanes",
@@ -61,7 +63,7 @@ class HostQueue:
         self.site = channel.sites.of(name, channel.depth)
         self.cursor: Cursor | None = None
         self.failures = 0
-        self.until = 0.0
+        self.until = self.early = 0.0
         self.blocked = False
         self.lapsed = False
         self.probing = False
@@ -203,6 +205,7 @@ class HostQueue:
     def recovered(self) -> None:
         """It has answered."""
         self.failures = 0
+        self.early = 0.0
         self.lapsed = False
         self._probed()
         self.unblock()

@@ -356,3 +356,5 @@ class Memory:
             channel.throttle.until += by
             for host in channel.hosts.values():
                 host.until += by
+                if host.early:
+                    host.early += by

@@ -26,7 +26,12 @@ class Reachability:
 
     def failed(self, host: HostQueue, now: float) -> HostBackoff:
         """It could not be talked to; while it is backed off a further failure says nothing new."""
-        if not host.failures or host.until <= now:
+        early, host.early = host.early, 0.0
+        if early > now:
+            # It had called, was tried before its time, and could not be talked to: all is as before.
+            host.failures -= 1
+            self._back_off(host, early)
+        elif not host.failures or host.until <= now:
             wait = host_wait(host.channel.settings, host.failures + 1, self._random)
             self._back_off(host, now + wait)
         return HostBackoff(host.failures, host.until)
@@ -51,6 +56,13 @@ class Reachability:
             host.until = now
             self._memory.wall.set(host, now)
             self._memory.dirty[host.channel] = None
+
+    def call(self, host: HostQueue, now: float) -> None:
+        """It says itself that it is there (ETRN): its probe may go out now, and counts for nothing if it fails."""
+        waits = host.failures and host.until > now and not host.lapsed and not host.probing
+        if waits and not host.early and (host.size or host.cursor is not None):
+            host.early = host.until
+            self.hurry(host, now)
 
     def answered(self, host: HostQueue) -> bool:
         """It has answered; ``True``: that is news."""

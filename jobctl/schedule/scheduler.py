@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from jobctl.config.settings import Settings
 from jobctl.mail.entry import QueueEntry
+from jobctl.schedule.calls import Calls
 from jobctl.schedule.comparison import Comparison
 from jobctl.schedule.entries import Entries
 from jobctl.schedule.handout import HandOut
@@ -72,6 +73,7 @@ class Scheduler:
         self.claim = entries.claim
         self.hurry = entries.hurry
         self.retry_now = entries.retry_now
+        self.calls = Calls(self._memory, self._window, self._reach)
         self._roster = roster = Roster(
             self._memory, self._pools, self._staffing, self._runs, self._reach, self._clock
         )

@@ -68,15 +68,21 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 class Verify(msgspec.Struct, frozen=True):
-    """VRFY. An answer ``Reply(252)`` without text gets the vague standard text."""
+    """
+    VRFY. An answer ``Reply(252)`` without text gets the vague standard text.
+
+    :ivar address: The mailbox in ``text``; without a domain where the client gave none.
+    """
 
     text: str
+    address: str = ""
 
 
 class Expand(msgspec.Struct, frozen=True):
-    """EXPN, where it is not disabled."""
+    """EXPN, where it is not disabled; ``address`` as in :class:`Verify`."""
 
     text: str
+    address: str = ""
 
 
 class RunQueue(msgspec.Struct, frozen=True):

@@ -88,8 +88,3 @@ NOT_IMPLEMENTED = Reply(502, "5.5.1 Command not implemented.")
 SEND_DISABLED = Reply(550, "5.7.2 SEND/SAML/SOML commands have been disabled.")
 EXPN_DISABLED = Reply(550, "5.7.2 EXPN command has been disabled")
 ETRN_DISABLED = Reply(502, "5.5.1 ETRN command has been disabled.")
-HELP = Reply(
-    214,
-    "2.3.0 Commands: HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN ETRN HELP QUIT\n"
-    "2.3.0 This is an SMTP server (RFC 5321).",
-)

@@ -10,11 +10,12 @@ from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp import replies
 from jobctl.smtp.greeting import banner
 from jobctl.smtp.lines import BadLine
-from jobctl.smtp.questions import Question, Verify
+from jobctl.smtp.questions import Expand, Question, RunQueue, Verify
 from jobctl.smtp.server_auth import auth, identify, keys_known, respond
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
-from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content
+from jobctl.smtp.server_help import help_reply
+from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content, unproved
 from jobctl.smtp.server_queries import UNSERVED, expand, run_queue, unserved, vague_verification, verify
 from jobctl.smtp.server_states import NEXT, State, out_of_order
 from jobctl.smtp.server_talk import Talk
@@ -315,7 +316,7 @@ def _noop(talk: Talk, argument: str) -> None:
 
 
 def _help(talk: Talk, argument: str) -> None:
-    talk.say(replies.HELP)
+    talk.say(help_reply(talk.config, argument))
 
 
 def _quit(talk: Talk, argument: str) -> None:
@@ -328,16 +329,18 @@ def _query(talk: Talk, verb: str, argument: str) -> Question | None:
     if not text:
         talk.bad(verb, replies.NEED_ARGUMENT)
         return None
-    question = _QUERIES[verb](text, talk.config, talk.limits)
+    question = unproved(talk) or _QUERIES[verb](text, talk.config, talk.limits)
     if isinstance(question, Reply):
+        if question.code == 553:
+            talk.limits.rejected()
         talk.say(question)
         return None
-    if isinstance(question, Verify):
-        return talk.ask(question, lambda reply: _verified(talk, question, reply))
-    return talk.ask(question, talk.say)
+    if isinstance(question, RunQueue):
+        return talk.ask(question, talk.say)
+    return talk.ask(question, lambda reply: _verified(talk, question, reply))
 
 
-def _verified(talk: Talk, question: Verify, reply: Reply) -> None:
+def _verified(talk: Talk, question: Verify | Expand, reply: Reply) -> None:
     if not reply.text:
         reply = vague_verification(question.text, talk.config)
     if reply.code >= 400:

@@ -25,7 +25,7 @@ def mail(talk: Talk, argument: str) -> Question | None:
     if (refused := limits.disconnect()) is not None:
         talk.end(refused, refused.text)
         return None
-    if (refused := _unproved(talk) or limits.mail()) is not None:
+    if (refused := unproved(talk) or limits.mail()) is not None:
         talk.refuse("", refused)
         return None
     transaction = talk.transaction = Transaction()
@@ -55,8 +55,8 @@ def mail(talk: Talk, argument: str) -> Question | None:
     return None
 
 
-def _unproved(talk: Talk) -> Reply | None:
-    """Why a client may not send mail yet: no TLS, or nobody has said who it is."""
+def unproved(talk: Talk) -> Reply | None:
+    """Why a client may not send mail yet, nor ask about it: no TLS, or nobody has said who it is."""
     if not talk.tls and talk.config.tls == "must":
         return replies.NEED_TLS
     if talk.user is None and talk.config.must_auth:

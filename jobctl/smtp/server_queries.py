@@ -1,5 +1,7 @@
 """Commands that are about mail without being mail: VRFY, EXPN, ETRN, and what is not served at all."""
 
+import re
+
 from jobctl.config.settings import ChannelSettings
 from jobctl.mail.address import normal_domain, parse_path, split_address
 from jobctl.mail.reply import Reply
@@ -9,6 +11,9 @@ from jobctl.smtp.replies import ETRN_DISABLED, EXPN_DISABLED, NOT_IMPLEMENTED, S
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_limits import SessionLimits
 
+# RFC 1985 section 5.3: a domain, ``@`` with a domain, or ``#`` with a queue's name.
+_NODE = re.compile(r"#[A-Za-z0-9_$.-]{1,64}|@?(?:[A-Za-z0-9_.-]{1,255}|\[[A-Za-z0-9:.]{1,64}\])")
+
 UNSERVED = ("SEND", "SAML", "SOML", "TURN", "XGEN", "XCIR", "XADR", "XSTA")
 
 
@@ -17,20 +22,53 @@ def verify(text: str, config: ServerConfig, limits: SessionLimits) -> Verify | R
     refused = limits.verification()
     if refused is not None:
         return refused
-    return vague_verification(text, config) if _hides(config.channel) else Verify(text)
+    if _hides(config.channel):
+        return vague_verification(text, config)
+    address = _mailbox(text)
+    return address if isinstance(address, Reply) else Verify(text, address)
 
 
 def expand(text: str, config: ServerConfig, limits: SessionLimits) -> Expand | Reply:
-    """EXPN: a question where ``expndisable``, ``expnallow`` and the option DISABLE_EXPAND allow it."""
+    """
+    EXPN: a question where ``expnallow``, or ``expndefault`` and the option DISABLE_EXPAND, allow it.
+
+    It tells no less than VRFY, and is limited with it.
+    """
+    if not expands(config):
+        return EXPN_DISABLED
+    refused = limits.verification()
+    if refused is not None:
+        return refused
+    address = _mailbox(text)
+    return address if isinstance(address, Reply) else Expand(text, address)
+
+
+def expands(config: ServerConfig) -> bool:
+    """Whether EXPN is answered; unlike the original we do only where the channel says so."""
     keywords = config.channel.keywords
-    disabled = config.channel.options.disable_expand == 1 and not keywords.get("expnallow")
-    return EXPN_DISABLED if disabled or keywords.get("expndisable") else Expand(text)
+    if keywords.get("expndisable"):
+        return False
+    return bool(
+        keywords.get("expnallow")
+        or (keywords.get("expndefault") and config.channel.options.disable_expand == 0)
+    )
+
+
+def _mailbox(text: str) -> str | Reply:
+    # RFC 6531 section 3.7.4.2: the parameter says that the answer may be other than ASCII; ours are anyway.
+    path, _, parameter = text.rpartition(" ")
+    try:
+        return parse_path(path.strip() if parameter.upper() == "SMTPUTF8" and path else text, null_ok=False)
+    except ValueError as why:
+        return Reply(553, f"5.1.3 Bad address: {why}.")
 
 
 def run_queue(text: str, config: ServerConfig, limits: SessionLimits) -> RunQueue | Reply:
     """ETRN: ``disableetrn`` allows none, ``domainetrn`` only those that name a domain."""
     if etrn_disabled(config) or config.lmtp:
         return ETRN_DISABLED
+    if _NODE.fullmatch(text) is None:
+        return Reply(501, "5.5.4 Syntax: ETRN host, ETRN @host or ETRN #channel")
     if config.channel.keywords.get("domainetrn") and text.startswith("#"):
         return Reply(501, "5.5.4 ETRN takes a domain here.")
     return limits.etrn() or RunQueue(text)
@@ -38,10 +76,9 @@ def run_queue(text: str, config: ServerConfig, limits: SessionLimits) -> RunQueu
 
 def vague_verification(text: str, config: ServerConfig) -> Reply:
     """The answer to VRFY that tells nothing: an address that may be ours, or one that is not."""
-    try:
-        address = parse_path(text, null_ok=False)
-    except ValueError as why:
-        return Reply(553, f"5.1.3 Bad address: {why}.")
+    address = _mailbox(text)
+    if isinstance(address, Reply):
+        return address
     channel = config.channel
     ours = {config.name, config.host, channel.local_host, *channel.additional_host_names}
     domain = normal_domain(split_address(address)[1])

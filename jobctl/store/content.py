@@ -25,7 +25,7 @@ class StagedContent:
     """Content being written (IStagedContent): a file under ``staging/`` once it is large."""
 
     def __init__(self, files: "ContentFiles") -> None:
-        self.size = 0
+        self.size = self.lines = 0
         self.crc = 0
         self.name = ""
         self.file = -1
@@ -42,6 +42,7 @@ class StagedContent:
         if self._pieces is None and self.file < 0:
             raise StoreError("the content was discarded or enqueued before")
         self.size += len(data)
+        self.lines += data.count(b"\n")
         self.crc = crc32(data, self.crc)
         if self._pieces is not None:
             self._pieces.append(data)

@@ -19,7 +19,7 @@ _KEPT_HISTORY = 100
 @implementer(IStagedContent)
 class Staged:
     def __init__(self) -> None:
-        self.size = 0
+        self.size = self.lines = 0
         self.usable = True
         self._pieces: list[bytes] = []
 
@@ -27,6 +27,7 @@ class Staged:
         if not self.usable:
             raise StoreError("the content was discarded or enqueued before")
         self.size += len(data)
+        self.lines += data.count(b"\n")
         self._pieces.append(data)
 
     def take(self) -> bytes:

@@ -1,0 +1,113 @@
+"""What clients ask beside mail: VRFY, EXPN, ETRN, and whether a sender's domain is there."""
+
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.logger import Logger
+
+from jobctl.controller.etrn import EtrnRequests
+from jobctl.errors import ChannelViolation
+from jobctl.jobprotocol.frames import Etrn, Event, Route, VerdictFrame
+from jobctl.mail.envelope import Source
+from jobctl.mail.reply import Reply
+from jobctl.net.resolver import Resolver
+from jobctl.net.sender_domain import LATER, sender_reply
+from jobctl.routing.router import NoRoute
+
+log = Logger()
+
+REMOTE = Reply(252, "2.5.0 Possible remote address not checked")
+_UNCHECKED = Reply(451, "4.3.0 Addresses cannot be checked now; try again later.")
+
+
+class Queries:
+    """
+    Answers the frames ``route`` that are not about a recipient of mail, and ``etrn``.
+
+    :param controller: :class:`jobctl.controller.controller.Controller`
+    """
+
+    def __init__(self, controller: Any) -> None:
+        self._at = controller
+        self._etrn = EtrnRequests(controller)
+        # By the name servers of channels.
+        self._resolvers: dict[tuple[str, ...], Resolver] = {}
+
+    def ask(self, job: Any, frame: Route) -> None:
+        """
+        VRFY and EXPN are answered at once, MAIL when the name service has spoken.
+
+        :raises ChannelViolation: Another command.
+        """
+        if frame.command == "MAIL":
+            done = ensureDeferred(self._sender(job, frame))
+            done.addErrback(lambda why: log.failure("bug while a sender's domain is looked up", failure=why))
+        elif frame.command in ("VRFY", "EXPN"):
+            self._tell(job, frame.id, self.address(job.spec.channel.name, frame))
+        else:
+            raise ChannelViolation(f"route {frame.id[:64]!r}: no such command: {frame.command[:64]!r}")
+
+    def etrn(self, job: Any, frame: Etrn) -> None:
+        """A client wants a queue started."""
+        source = frame.source or Source(job.spec.channel.name)
+        reply = self._etrn.answer(job.spec.channel.name, frame)
+        self._at.books.event(
+            job,
+            Event(
+                event="etrn",
+                transport=source.transport,
+                application=source.application,
+                modifiers=source.modifiers,
+                recipient=frame.node,
+                text=str(reply),
+            ),
+        )
+        self._tell(job, frame.id, reply)
+
+    def stop(self) -> None:
+        """Nothing more is started."""
+        self._etrn.stop()
+
+    def address(self, source_channel: str, frame: Route) -> Reply:
+        """
+        What VRFY and EXPN say of an address (RFC 5321 sections 3.5.2 and 3.5.3).
+
+        Who may be written to is told to anybody at RCPT, so it is here; of other domains nothing is told.
+        EXPN shows what the rewrite rules make of the address.
+        """
+        intake, asked = self._at.intake, frame.recipient
+        try:
+            route = intake.router.route(asked, source_channel)
+            if not intake.router.is_ours(asked, source_channel):
+                return REMOTE
+            known = intake.knows(asked, source_channel)
+        except NoRoute as why:
+            return Reply(550, f"{why.status} {why.text}")
+        except OSError as why:
+            log.warn("{address} cannot be checked: {why}", address=asked, why=str(why))
+            return _UNCHECKED
+        if not known:
+            return Reply(550, f"5.1.1 unknown or illegal alias: {asked}")
+        shown = asked if frame.command == "VRFY" and "@" in asked else route.address
+        if intake.checks(route.channel):
+            return Reply(250, f"2.1.5 <{shown}>")
+        return Reply(252, f"2.5.0 Possible local address <{shown}>")
+
+    async def _sender(self, job: Any, frame: Route) -> None:
+        settings = self._at.settings
+        channel = settings.channels.get(job.spec.channel.name, job.spec.channel)
+        reply = LATER
+        try:
+            resolver = self._resolvers.get(channel.nameservers)
+            if resolver is None:
+                resolver = self._resolvers[channel.nameservers] = Resolver(
+                    self._at.reactor, channel.nameservers
+                )
+            reply = await sender_reply(resolver, frame.sender, settings.mta.blocked_mail_from_ips)
+        finally:
+            self._tell(job, frame.id, reply)
+
+    def _tell(self, job: Any, id: str, reply: Reply) -> None:
+        status = reply.enhanced or ""
+        text = reply.text.removeprefix(status).strip()
+        job.send(VerdictFrame(id=id, code=reply.code, status=status, text=text))
