@@ -29,7 +29,7 @@ from jobctl.jobprotocol.frames import Event, HelloController, Report, Work
 from jobctl.mail.disposition import Verdict
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
-from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed, StartTls
+from jobctl.smtp.events import Closed, Done, NeedContent, QueueCalled, Ready, SessionFailed, StartTls
 
 if TYPE_CHECKING:
     from channels.kit.debug import Transcript
@@ -319,6 +319,19 @@ class SmtpMaster:
             )
         )
 
+    def _queue_called(self, event: QueueCalled) -> None:
+        assert self._dialogue is not None
+        self._run.link.send(
+            Event(
+                event="etrn",
+                transport=self._transport,
+                application=self._dialogue.banner,
+                modifiers=self._dialogue.modifiers,
+                recipient=event.node,
+                text=str(event.reply),
+            )
+        )
+
     def _content_wanted(self, event: NeedContent) -> None:
         self._feeding = self._begun[event.id]
 
@@ -370,6 +383,7 @@ class SmtpMaster:
 
 _ACT: dict[type, Any] = {
     Ready: SmtpMaster._greeted,
+    QueueCalled: SmtpMaster._queue_called,
     NeedContent: SmtpMaster._content_wanted,
     Done: SmtpMaster._done,
     StartTls: SmtpMaster._start_tls,

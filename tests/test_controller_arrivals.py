@@ -224,6 +224,24 @@ def test_the_limit_of_the_destination_channel():
     assert refusal(world, slave) == (552, "5.2.3")
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize(("lines", "taken"), [(20, True), (21, False)])
+def test_the_lines_of_a_message(pieces, lines, taken):
+    """``linelimit``: more lines than a channel takes are never queued to it, however they come in."""
+    world = World(configuration=CONFIGURATION.replace("[channel.out]", "[channel.out]\nlinelimit = 20"))
+    slave = world.slave()
+    content = b"x\r\n" * lines
+    if pieces == 1:
+        slave.says(Submit(id="s1", envelope=ANN), content)
+    else:
+        slave.says(Submit(id="s1", envelope=ANN, more=True), content[:30])
+        slave.says(Submit(id="s1"), content[30:])
+    if taken:
+        assert isinstance(world.answers(slave)[0], Accepted)
+    else:
+        assert refusal(world, slave) == (552, "5.2.3")
+
+
 def test_a_notification_is_never_too_large():
     """Whole, it would be larger than what it quotes, which was just small enough: then the header is quoted."""
     text = CONFIGURATION.replace("[channel.out]", "[channel.out]\nblocklimit = 10") + "[mta]\nblock_limit=10"

@@ -19,7 +19,7 @@ from jobctl.jobprotocol.frames import Event, Work
 from jobctl.jobprotocol.reports import bounded
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
-from jobctl.smtp.events import Closed, Done, NeedContent, Ready, SessionFailed, StartTls
+from jobctl.smtp.events import Closed, Done, NeedContent, QueueCalled, Ready, SessionFailed, StartTls
 
 if TYPE_CHECKING:
     from channels.tcp.destination import Destination
@@ -250,6 +250,15 @@ class Connection:
                 application=self.dialogue.banner,
                 modifiers=self.dialogue.modifiers,
                 user=self.dialogue.user,
+            )
+        elif type(event) is QueueCalled:
+            assert self.dialogue is not None
+            self._tell(
+                "etrn",
+                application=self.dialogue.banner,
+                modifiers=self.dialogue.modifiers,
+                recipient=event.node,
+                text=str(event.reply),
             )
         elif type(event) is StartTls:
             if self._stream is not None:

@@ -251,6 +251,7 @@ class ClientDialogue:
         elif opening.done:
             talk.opened()
             talk.events.append(Ready())
+            talk.call_for_mail()
 
 
 __all__ = [

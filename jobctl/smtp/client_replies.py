@@ -8,6 +8,7 @@ from jobctl.smtp.client_states import Phase, Step
 from jobctl.smtp.client_talk import Talk
 from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.client_verdicts import temporary
+from jobctl.smtp.events import QueueCalled
 
 
 def replied(talk: Talk, reply: Reply) -> None:
@@ -122,6 +123,13 @@ def _not_reset(talk: Talk, reply: Reply, _t: Transaction | None, _n: int) -> Non
         talk.quit_when_empty()
 
 
+def _called(talk: Talk, reply: Reply, _t: Transaction | None, _n: int) -> None:
+    """ETRN: whatever the peer says, mail goes on; it is only told."""
+    talk.events.append(QueueCalled(str(talk.channel.keywords.get("sendetrn", "")), reply))
+    if talk.phase is Phase.RESETTING:
+        talk.phase = Phase.READY
+
+
 def _farewell(talk: Talk, reply: Reply, _t: Transaction | None, _n: int) -> None:
     talk.close()
 
@@ -148,6 +156,7 @@ _ON_REPLY: dict[tuple[Step, int], Callable[..., None]] = {
     (Step.RSET, 2): _was_reset,
     (Step.RSET, 4): _not_reset,
     (Step.RSET, 5): _not_reset,
+    **{(Step.ETRN, digit): _called for digit in (2, 4, 5)},
     (Step.QUIT, 2): _farewell,
     (Step.QUIT, 4): _farewell,
     (Step.QUIT, 5): _farewell,

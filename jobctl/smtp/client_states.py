@@ -9,7 +9,7 @@ class Phase(IntEnum):
     """
     Where the session stands.
 
-    RESETTING: RSET is out, nothing may begin before its reply. ENDING: nothing more may begin; QUIT
+    RESETTING: RSET is out, or ETRN, and nothing may begin before its reply. ENDING: nothing more may begin; QUIT
     goes out after what is open.
     """
 
@@ -37,6 +37,7 @@ class Step(IntEnum):
     STARTTLS = 11
     TLS = 12
     AUTH = 13
+    ETRN = 14
 
     @property
     def words(self) -> str:
@@ -59,6 +60,7 @@ _WORDS = {
     Step.STARTTLS: "the reply to STARTTLS",
     Step.TLS: "the TLS handshake",
     Step.AUTH: "the reply to AUTH",
+    Step.ETRN: "the reply to ETRN",
 }
 
 _OPTION = {

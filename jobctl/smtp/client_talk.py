@@ -81,6 +81,13 @@ class Talk:
             self.phase = Phase.RESETTING
             self.say(b"RSET\r\n", Step.RSET)
 
+    def call_for_mail(self) -> None:
+        """ETRN (``sendetrn``), once the session is open; alone, for RFC 2920 does not say that it may be sent ahead."""
+        node = self.channel.keywords.get("sendetrn")
+        if node and "ETRN" in self.opening.extensions:
+            self.phase = Phase.RESETTING
+            self.say(f"ETRN {node}\r\n".encode("ascii", "replace"), Step.ETRN)
+
     def settle(self, transaction: Transaction) -> None:
         """The transaction is over; the session goes on or ends as it stands."""
         self.open.popleft()

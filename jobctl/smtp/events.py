@@ -3,10 +3,18 @@
 import msgspec
 
 from jobctl.mail.disposition import Disposition
+from jobctl.mail.reply import Reply
 
 
 class Ready(msgspec.Struct, frozen=True):
     """The peer has greeted us: transactions may begin. Once a session."""
+
+
+class QueueCalled(msgspec.Struct, frozen=True):
+    """The peer was asked to send what it has for ``node`` (ETRN), and has answered."""
+
+    node: str
+    reply: Reply
 
 
 class StartTls(msgspec.Struct, frozen=True):
@@ -57,6 +65,6 @@ class Closed(msgspec.Struct, frozen=True):
     """The session is over and every transaction has had its :class:`Done`. Close the connection."""
 
 
-Event = Ready | StartTls | NeedContent | Done | SessionFailed | Closed
+Event = Ready | QueueCalled | StartTls | NeedContent | Done | SessionFailed | Closed
 
-__all__ = ["Closed", "Done", "Event", "NeedContent", "Ready", "SessionFailed", "StartTls"]
+__all__ = ["Closed", "Done", "Event", "NeedContent", "QueueCalled", "Ready", "SessionFailed", "StartTls"]
