@@ -188,7 +188,7 @@ class MessageStoreContract(OperatorContract):
             whole = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
             for start in range(0, size, 50_000):
                 staged.write(whole[start : start + 50_000])
-            self.assertEqual(staged.size, size)
+            self.assertEqual((staged.size, staged.lines), (size, whole.count(b"\n")))
             (text_id,) = self.enqueue(content=staged)
             staged.discard()
             stored = self.one(text_id)

@@ -14,9 +14,9 @@ from jobctl.net.dns_cache import DnsCache
 from jobctl.routing.router import NoRoute
 from jobctl.schedule.calls import Target
 
-# Seconds in which a host, or a channel, is started once; who asks more often is told the same.
+# Seconds in which a host, or a channel, is started once.
 INTERVAL = 60.0
-# Seconds between two looks at the queue: those that ask meanwhile share the next.
+# Seconds between two looks at the queue: those that ask meanwhile share the next one.
 _PAUSE = 1.0
 _MOST_REMEMBERED = 10_000
 
@@ -26,15 +26,18 @@ class EtrnRequests:
     Answers ETRN and starts queues.
 
     Anybody may ask, unless the table ETRN_ACCESS or a channel's ``blocketrn`` forbids it, so nobody
-    learns more than ``allowetrn`` tells and nothing is started more often than each :data:`INTERVAL`.
+    learns more than ``allowetrn`` tells, and nothing is started more often than each :data:`INTERVAL`:
+    who asks again is told the same, and it is started when the interval is over.
 
     :param controller: :class:`jobctl.controller.controller.Controller`
     """
 
     def __init__(self, controller: Any) -> None:
         self._at = controller
-        self._started: DnsCache[bool] = DnsCache(_MOST_REMEMBERED)
-        self._wanted: dict[Target, None] = {}
+        # When each was started last; and when those may be that wait.
+        self._started: DnsCache[float] = DnsCache(_MOST_REMEMBERED)
+        self._wanted: dict[Target, float] = {}
+        self._looked = -_PAUSE
         self._look: IDelayedCall | None = None
 
     def answer(self, source_channel: str, frame: Etrn) -> Reply:
@@ -80,21 +83,31 @@ class EtrnRequests:
 
     def _start(self, target: Target) -> None:
         now = self._at.reactor.seconds()
-        if self._started.get(target, now) is not None:
-            return
-        self._started.put(target, True, now, INTERVAL)
-        self._wanted[target] = None
-        if self._look is None:
-            self._call()
+        last = self._started.get(target, now)
+        if target not in self._wanted and len(self._wanted) < _MOST_REMEMBERED:
+            due = now if last is None else last + INTERVAL
+            self._wanted[target] = due
+            self._look_at(due)
+
+    def _look_at(self, due: float) -> None:
+        at = max(due, self._looked + _PAUSE)
+        if self._look is not None and self._look.active():
+            if self._look.getTime() <= at:
+                return
+            self._look.cancel()
+        self._look = self._at.reactor.callLater(max(at - self._at.reactor.seconds(), 0), self._call)
 
     def _call(self) -> None:
-        """Have those who wait tried; whoever asks soon after waits for the next time."""
-        self._look = None
+        """Have those tried whose time has come."""
+        now = self._looked = self._at.reactor.seconds()
+        ready = [target for target, due in self._wanted.items() if due <= now]
+        for target in ready:
+            del self._wanted[target]
+            self._started.put(target, now, now, INTERVAL)
+        self._at.scheduler.calls.call(ready, now)
+        self._at.dispatch.kick()
         if self._wanted:
-            wanted, self._wanted = self._wanted, {}
-            self._at.scheduler.calls.call(wanted, self._at.reactor.seconds())
-            self._at.dispatch.kick()
-            self._look = self._at.reactor.callLater(_PAUSE, self._call)
+            self._look_at(min(self._wanted.values()))
 
 
 def _unable(node: str) -> Reply:
