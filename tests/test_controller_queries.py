@@ -10,6 +10,7 @@ from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Ask, Etrn, Report, Route, VerdictFrame
 from jobctl.mail.disposition import Verdict
 from jobctl.mail.envelope import Source
+from jobctl.net.dns_errors import DnsTrouble, NoSuchHost
 from tests.controller_case import CONFIGURATION, START, World
 from tests.test_accounts_log import Logged
 
@@ -210,3 +211,55 @@ def test_log(tmp_path: Path) -> None:
     (record,) = [json.loads(line) for line in world.lines()]
     assert record["ac"] == "IE"
     assert record["di"] == "b.example: 250 2.0.0 OK, queuing for node b.example started"
+
+
+class Names:
+    """A name service that knows what each host stands for; ``None``: it has exchangers."""
+
+    def __init__(self, **hosts: Any) -> None:
+        self._hosts = hosts
+
+    async def mail_addresses(self, host: str) -> list[str] | None:
+        found = self._hosts[host.removesuffix(".example")]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@pytest.mark.parametrize(
+    ("sender", "reply"),
+    [
+        ("x@mx.example", "250  "),
+        ("x@mixed.example", "250  "),
+        ("", "250  "),
+        ("x@none.example", "550 5.1.8 Sender refused: no such host"),
+        ("x@null.example", "550 5.7.27 Sender refused: null MX"),
+        ("x@wild.example", "550 5.1.8 Sender refused: wild.example has neither mail exchanger nor address"),
+        ("x@slow.example", "451 4.4.3 The domain of the sender cannot be looked up now; try again later."),
+    ],
+)
+def test_senders(sender: str, reply: str) -> None:
+    """For programs without a resolver the controller looks a sender's domain up (``mailfromdnsverify``)."""
+    text = CONFIGURATION.replace(
+        "[channel.l]", '[mta]\nblocked_mail_from_ips = ["192.0.2.0/24"]\n[channel.l]'
+    )
+    world = World(configuration=text)
+    world.controller.queries._resolvers[()] = Names(
+        mx=None,
+        mixed=["192.0.2.1", "198.51.100.1"],
+        wild=["192.0.2.1", "192.0.2.2"],
+        none=NoSuchHost("5.1.2", "no such host"),
+        null=NoSuchHost("5.1.10", "null MX"),
+        slow=DnsTrouble("no answer"),
+    )
+    assert say(world.slave(), Route(id="q1", recipient="", sender=sender, command="MAIL")) == reply
+
+
+def test_a_bug_keeps_no_sender_out() -> None:
+    """What goes wrong with us is temporary for the client, who gets a reply in any case."""
+    world = World()
+    world.controller.queries._resolvers[()] = Names()
+    assert (
+        say(world.slave(), Route(id="q1", recipient="", sender="x@y.example", command="MAIL"))[:9]
+        == "451 4.4.3"
+    )

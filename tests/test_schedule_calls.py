@@ -190,3 +190,24 @@ def test_what_only_the_store_has_is_not_counted() -> None:
     world = World(settings(limit=10))
     world.enqueue(HOST, count=50)
     assert world.scheduler.calls.waiting(*TARGET) is None
+
+
+@pytest.mark.parametrize("gateway", [None, "gate.example"])
+def test_generic_programs(gateway: str | None) -> None:
+    """A program that is started for a connection is started early, once, and one in vain changes nothing."""
+    name = "" if gateway else HOST
+    copies = {"copies": "multiple"} if gateway else {}
+    world = World(settings(channel(transport="tcp", gateway=gateway, **copies)))
+    world.enqueue(name)
+    (start,) = world.plan().starts
+    assert world.plan().starts == []
+    world.scheduler.start_failed("tcp_local", start.host, world.now, None, True)
+    until = world.scheduler.host_backoffs()[0][3]
+    assert world.plan().starts == []
+    for _ in range(3):
+        world.now += 6
+        world.scheduler.calls.call((("tcp_local", name),), world.now)
+        (start,) = world.plan().starts
+        world.scheduler.start_failed("tcp_local", start.host, world.now, None, True)
+        assert world.scheduler.host_backoffs() == [("tcp_local", name, 1, until)]
+        assert world.plan().starts == []
