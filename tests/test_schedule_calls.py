@@ -211,3 +211,13 @@ def test_generic_programs(gateway: str | None) -> None:
         world.scheduler.start_failed("tcp_local", start.host, world.now, None, True)
         assert world.scheduler.host_backoffs() == [("tcp_local", name, 1, until)]
         assert world.plan().starts == []
+
+
+def test_shorter_intervals_count_at_once() -> None:
+    """A host that called in vain goes back to its backoff, but to none longer than new settings allow."""
+    world, job, until = away()
+    call(world)
+    short = dict.fromkeys(("urgent", "normal", "nonurgent"), (5.0,))
+    world.scheduler.reconfigure(settings(channel(backoff=short)), world.now)
+    fail(world, job)
+    assert world.now < world.scheduler.host_backoffs()[0][3] <= world.now + 6 < until

@@ -46,6 +46,7 @@ class Reachability:
         """Other retry intervals: no host is left alone for longer than they allow."""
         latest = now + longest_wait(channel.settings)
         for host in channel.hosts.values():
+            host.early = min(host.early, latest)
             if host.failures and host.until > latest and not host.lapsed:
                 host.until = latest
                 self._memory.wall.set(host, latest)
