@@ -43,14 +43,15 @@ class Queries:
             done = ensureDeferred(self._sender(job, frame))
             done.addErrback(lambda why: log.failure("bug while a sender's domain is looked up", failure=why))
         elif frame.command in ("VRFY", "EXPN"):
-            self._tell(job, frame.id, self.address(job.spec.channel.name, frame))
+            self._tell(job, frame.id, self.address(_came_by(job, frame), frame))
         else:
             raise ChannelViolation(f"route {frame.id[:64]!r}: no such command: {frame.command[:64]!r}")
 
     def etrn(self, job: Any, frame: Etrn) -> None:
         """A client wants a queue started."""
-        source = frame.source or Source(job.spec.channel.name)
-        reply = self._etrn.answer(job.spec.channel.name, frame)
+        channel = _came_by(job, frame)
+        source = frame.source or Source(channel)
+        reply = self._etrn.answer(channel, frame)
         self._at.books.event(
             job,
             Event(
@@ -95,7 +96,7 @@ class Queries:
 
     async def _sender(self, job: Any, frame: Route) -> None:
         settings = self._at.settings
-        channel = settings.channels.get(job.spec.channel.name, job.spec.channel)
+        channel = settings.channels.get(_came_by(job, frame), job.spec.channel)
         reply = LATER
         try:
             resolver = self._resolvers.get(channel.nameservers)
@@ -111,3 +112,9 @@ class Queries:
         status = reply.enhanced or ""
         text = reply.text.removeprefix(status).strip()
         job.send(VerdictFrame(id=id, code=reply.code, status=status, text=text))
+
+
+def _came_by(job: Any, frame: Route | Etrn) -> str:
+    """The source channel: what comes in by a job comes from its channel, whatever the program says."""
+    name: str = job.spec.channel.name
+    return name
