@@ -22,6 +22,7 @@ LAYERS = (
         "schedule",
         "accounts",
         "explaining",
+        "mime",
     ),
     ("store", "jobs", "net", "control"),
     ("controller",),
@@ -30,7 +31,7 @@ LAYERS = (
 # Single modules at the top of the package: part of the uppermost layer.
 TOP = ("welcome",)
 FOR_ALL = ("errors", "interfaces")
-FOR_CHANNELS = ("mail", "sasl", "smtp", "mapping", "jobprotocol", "net", "config", *FOR_ALL)
+FOR_CHANNELS = ("mail", "sasl", "smtp", "mime", "mapping", "jobprotocol", "net", "config", *FOR_ALL)
 # Programs started by hand speak to the controller over its socket.
 FOR_KIT = (*FOR_CHANNELS, "control")
 
