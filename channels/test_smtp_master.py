@@ -236,7 +236,8 @@ class SmtpMaster:
         self._remote = self._remote or message.host
         self._begun[message.id] = assignment
         assert message.envelope is not None
-        dialogue.begin(message.id, message.envelope, message.octets, time_left(message.envelope))
+        left = time_left(message.envelope)
+        dialogue.begin(message.id, message.envelope, message.octets, left, assignment.whole)
         return True
 
     def _quit_when_done(self, dialogue: ClientDialogue) -> None:

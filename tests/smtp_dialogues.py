@@ -116,8 +116,16 @@ class Client:
             self.events.append(event)
         return self.dialogue.take_output().decode("latin-1").replace("\r\n", "\n").removesuffix("\n")
 
-    def begin(self, *recipients: str, id: str = "A1", octets: int = 100, **changes: Any) -> str:
-        self.dialogue.begin(id, envelope(*recipients, **changes), octets)
+    def begin(
+        self,
+        *recipients: str,
+        id: str = "A1",
+        octets: int = 100,
+        whole: bytes | None = None,
+        **changes: Any,
+    ) -> str:
+        size = octets if whole is None else len(whole)
+        self.dialogue.begin(id, envelope(*recipients, **changes), size, whole=whole)
         return self.said()
 
     def content(self, data: bytes = b"Subject: x\r\n\r\nHello\r\n") -> str:

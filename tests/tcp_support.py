@@ -329,11 +329,13 @@ class Wire:
             self.say(answer(line))
 
 
-def serve(taken: "list[bytes] | None" = None, **how: Any) -> "Callable[[Wire, int], None]":
+def serve(
+    taken: "list[bytes] | None" = None, offers: tuple[str, ...] = ("PIPELINING", "8BITMIME"), **how: Any
+) -> "Callable[[Wire, int], None]":
     """A script that takes everything."""
 
     def script(wire: Wire, number: int) -> None:
-        wire.greet("PIPELINING")
+        wire.greet(*offers)
         while (content := wire.transaction(**how)) is not None:
             if taken is not None:
                 taken.append(content)

@@ -61,6 +61,11 @@ class Assignment:
         return piece
 
     @property
+    def whole(self) -> bytes | None:
+        """All of its content, if it is here and none was taken."""
+        return self._pieces[0] if len(self._pieces) == 1 and self._last and not self.taken else None
+
+    @property
     def complete(self) -> bool:
         """All of it was taken."""
         return self._last and not self._pieces

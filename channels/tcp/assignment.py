@@ -62,6 +62,11 @@ class Assignment:
         self.dotted = False
         self.fed = 0
 
+    @property
+    def whole(self) -> bytes | None:
+        """All of its content, if it is here."""
+        return self.pieces[0] if len(self.pieces) == 1 and not (self.more or self.spent) else None
+
     def may_restart(self) -> bool:
         """Whether its content can still be sent from the beginning, and it has not come round too often."""
         return not self.spent and self.restarts < MAX_RESTARTS

@@ -8,6 +8,7 @@ loader makes these; nothing else does, except tests.
 
 import msgspec
 
+from jobctl.config.header_settings import HeaderRule
 from jobctl.config.log_options import LogSettings
 from jobctl.config.tcp_settings import TcpOptions
 from jobctl.mail.envelope import Priority
@@ -67,6 +68,14 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     refuseehlo: bool = False
     eight: str = "eightnegotiate"
     long_lines: str = "truncatesmtplonglines"  # wrapsmtplonglines, rejectsmtplonglines
+    linelength: int | None = None  # lines longer than that are encoded
+    # header fields
+    headerread: tuple[HeaderRule, ...] = ()
+    headertrim: tuple[HeaderRule, ...] = ()
+    maxheaderaddrs: int | None = None
+    maxheaderchars: int | None = None
+    headerlinelength: int | None = None
+    maxprocchars: int | None = None
     # TLS and AUTH towards the next hop
     tls_policy: str | None = None  # none, may, must, verify; None: by the keywords
     implicit_tls: bool = False

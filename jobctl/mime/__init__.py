@@ -1,1 +1,1 @@
-"""What content is made of, its header and its body parts, and the changes that options ask for; pure, pieces in and out."""
+"""What content is made of, header and body parts, and the changes that options ask for; pieces in and out."""

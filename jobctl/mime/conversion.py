@@ -2,8 +2,10 @@
 
 import re
 
-from jobctl.mime.entity import EntityHeader, name_of
+from jobctl.mime.entity import EntityHeader
+from jobctl.mime.fields import name_of
 from jobctl.mime.leaf import Leaf
+from jobctl.mime.unsendable import Unsendable
 
 # Of the header section of a message or part; a longer one is not understood.
 MOST_HEADER = 256 * 1024
@@ -15,10 +17,6 @@ _PADDING = re.compile(rb"(--)?[ \t]*")
 # What may be encoded, as against what is encoded already, or in a way nobody knows.
 _PLAIN = (b"", b"7bit", b"8bit", b"binary")
 _SEALED = (b"multipart/signed", b"multipart/encrypted")
-
-
-class Unconvertible(Exception):
-    """Octets above 127 stand where nothing may be changed; what was given out so far is of no use."""
 
 
 class Conversion:
@@ -51,7 +49,7 @@ class Conversion:
         """
         Return what is decided.
 
-        :raises Unconvertible: As it stands it cannot be sent.
+        :raises Unsendable: 8-bit octets stand where nothing may be changed.
         """
         self._buffer += piece
         while self._header() if self._lines is not None else self._body():
@@ -62,7 +60,7 @@ class Conversion:
         """
         Return the rest.
 
-        :raises Unconvertible: As it stands it cannot be sent.
+        :raises Unsendable: 8-bit octets stand where nothing may be changed.
         """
         rest, self._buffer = self._buffer, b""
         if self._lines is not None:
@@ -211,7 +209,7 @@ class Conversion:
         if self._leaf is not None:
             content = self._leaf.feed(content)
         elif self._sealed and self._eight and not content.isascii():
-            raise Unconvertible(f"8-bit content in {self._sealed}")
+            raise Unsendable("5.6.3", f"8-bit content in {self._sealed} cannot be converted")
         self._out.append(content)
 
     def _end_body(self) -> None:

@@ -1,31 +1,14 @@
 """The header of a message or body part, as far as it says how the body is to be read (RFC 2045)."""
 
 import re
-from collections.abc import Iterable
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
+from jobctl.mime.fields import fields_of, name_of
+
 _TYPE = re.compile(rb"\s*([!#$%&'*+.0-9A-Z^_`a-z{|}~-]+/[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+)\s*(?:;|\(|$)")
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:\\.|[^"\\])*"|[^\s;"(]+)', re.DOTALL)
 _TOKEN = re.compile(rb"\s*([^\s;(]+)")
 # Longer ones are not looked for (RFC 2046 section 5.1.1 allows 70).
 MOST_BOUNDARY = 200
-
-
-def name_of(line: bytes) -> bytes:
-    """The field's name in lower case, ``b""`` when this line begins no field."""
-    found = _FIELD.match(line)
-    return found[1].lower() if found is not None else b""
-
-
-def fields_of(lines: Iterable[bytes]) -> list[bytes]:
-    """Each field whole, with its line ends. The first line begins a field; no line has an end."""
-    fields: list[list[bytes]] = []
-    for line in lines:
-        if line[:1] in (b" ", b"\t"):
-            fields[-1].append(line)
-        else:
-            fields.append([line])
-    return [b"\r\n".join((*field, b"")) for field in fields]
 
 
 class EntityHeader:

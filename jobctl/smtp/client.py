@@ -4,8 +4,10 @@ from jobctl.errors import ProtocolViolation
 from jobctl.mail.envelope import Envelope
 from jobctl.mail.modifiers import modifiers
 from jobctl.mail.reply import Reply
+from jobctl.mime.unsendable import Unsendable
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_replies import closing, replied
+from jobctl.smtp.client_shaping import Shaping
 from jobctl.smtp.client_states import Phase, Step, reply_seconds
 from jobctl.smtp.client_talk import Talk
 from jobctl.smtp.client_timing import Timing
@@ -22,8 +24,8 @@ class ClientDialogue:
     One session with a server. No transport, no clock: whoever owns it moves octets and takes events.
 
     With PIPELINING a transaction goes out in one piece, right behind the final dot of the one before.
-    8-bit content is sent as it is also where 8BITMIME is not offered, except through a ``sevenbit``
-    channel: nearly all servers are 8-bit clean, and changing content would break signatures.
+    Content goes out as it is fed, but for what the channel asks for, and 8-bit content where 8BITMIME is not
+    offered (:class:`jobctl.smtp.client_shaping.Shaping`).
     """
 
     def __init__(self, config: ClientConfig) -> None:
@@ -152,12 +154,20 @@ class ClientDialogue:
             return reply_seconds(step, talk.options, 0, 0)
         return reply_seconds(step, talk.options, len(transaction.accepted), transaction.octets)
 
-    def begin(self, id: str, envelope: Envelope, octets: int, left: float | None = None) -> None:
+    def begin(
+        self,
+        id: str,
+        envelope: Envelope,
+        octets: int,
+        left: float | None = None,
+        whole: bytes | None = None,
+    ) -> None:
         """
         Begin a transaction; allowed while :attr:`can_begin`.
 
         :param octets: Size of the content.
         :param left: Seconds to the message's deadline, if it has one.
+        :param whole: The content, if all of it is at hand; it is fed nevertheless.
         """
         if not self.can_begin:
             raise ValueError("no transaction can begin now")
@@ -167,8 +177,13 @@ class ClientDialogue:
         transaction.authenticated = bool(talk.opening.user)
         if envelope.by is not None:
             transaction.timing = Timing(envelope.by, left, talk.opening.extensions, talk.lmtp)
-        chunked = talk.chunking and octets <= MOST_AT_ONCE
-        transaction.prepare(talk.opening.extensions, talk.channel.eight == "sevenbit", chunked)
+        if talk.shaping is not None:
+            _shape(transaction, talk.shaping, whole)
+        # What may turn out not to be sendable goes after DATA, alone: giving it up then costs no other message.
+        settled = transaction.shape is None or whole is not None
+        chunked = talk.chunking and octets <= MOST_AT_ONCE and settled
+        if transaction.waiting():
+            transaction.prepare(talk.opening.extensions, chunked)
         if not transaction.to_send:
             talk.events.append(Done(id, tuple(v for v in transaction.verdicts if v is not None)))
             return
@@ -194,7 +209,14 @@ class ClientDialogue:
     def feed(self, data: bytes) -> None:
         """Send content after :class:`NeedContent`; ignored when the transaction is over already."""
         talk = self._talk
-        if talk.sending is not None and (ready := talk.content.feed(data)):
+        if talk.sending is None:
+            return
+        try:
+            ready = talk.content.feed(data)
+        except Unsendable as why:
+            talk.give_up(why)
+            return
+        if ready:
             talk.output.append(ready)
 
     def finish(self) -> None:
@@ -203,8 +225,13 @@ class ClientDialogue:
         transaction = talk.sending
         if transaction is None:
             return
+        try:
+            end = talk.content.finish()
+        except Unsendable as why:
+            talk.give_up(why)
+            return
         talk.sending = None
-        talk.output.append(talk.content.finish())
+        talk.output.append(end)
         transaction.ended = True
         if talk.lmtp:
             talk.expected.extend((Step.DOT, transaction, number) for number in transaction.accepted)
@@ -252,6 +279,18 @@ class ClientDialogue:
             talk.opened()
             talk.events.append(Ready())
             talk.call_for_mail()
+
+
+def _shape(transaction: Transaction, shaping: Shaping, whole: bytes | None) -> None:
+    """Decide what is done to the content; where it cannot be sent, everybody has a verdict afterwards."""
+    transaction.shape = shaping.of(transaction.envelope, whole)
+    if shaping.eight:
+        transaction.body = None
+    if transaction.shape is not None and whole is not None:
+        try:
+            transaction.shape_all(whole)
+        except Unsendable as why:
+            transaction.fail_all(why.status, str(why))
 
 
 __all__ = [

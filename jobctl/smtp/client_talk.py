@@ -2,9 +2,11 @@
 
 from collections import deque
 
+from jobctl.mime.unsendable import Unsendable
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_content import OutgoingContent
 from jobctl.smtp.client_opening import Opening
+from jobctl.smtp.client_shaping import Shaping
 from jobctl.smtp.client_states import Phase, Step
 from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.events import Closed, Done, Event, NeedContent
@@ -18,11 +20,12 @@ class Talk:
     :ivar open: Transactions: at most two, of which one waits for the reply to its dot.
     :ivar sending: Whose content is being fed, with ``content``.
     :ivar pipelining: Commands need not wait for replies; ``chunking``: nor content, with BDAT.
+    :ivar shaping: What is done to content, ``None`` for nothing ever.
     """
 
     __slots__ = (
         *("begun", "channel", "chunking", "content", "dsn", "events", "expected", "lmtp", "most", "open"),
-        *("opening", "options", "output", "phase", "pipelining", "sending"),
+        *("opening", "options", "output", "phase", "pipelining", "sending", "shaping"),
     )
 
     def __init__(self, config: ClientConfig) -> None:
@@ -38,6 +41,7 @@ class Talk:
         self.pipelining = False
         self.chunking = False
         self.dsn = False
+        self.shaping: Shaping | None = None
         self.begun = 0
         self.most = config.channel.options.attempt_transactions_per_session
         self.events: deque[Event] = deque()
@@ -51,6 +55,8 @@ class Talk:
         chunks = "CHUNKING" in extensions and "nochunkingclient" not in self.channel.keywords
         self.chunking = chunks and self.pipelining and not self.lmtp
         self.dsn = "DSN" in extensions
+        shaping = Shaping(self.channel, extensions, self.lmtp)
+        self.shaping = None if shaping.idle else shaping
 
     def say(self, line: bytes, step: Step) -> None:
         """A command that belongs to no transaction."""
@@ -72,7 +78,7 @@ class Talk:
     def want_content(self, transaction: Transaction) -> None:
         """The content may go out."""
         self.sending = transaction
-        self.content = OutgoingContent(transaction.chunked)
+        self.content = OutgoingContent(transaction.chunked, transaction.shape, transaction.shaped)
         self.events.append(NeedContent(transaction.id))
 
     def reset(self) -> None:
@@ -123,6 +129,17 @@ class Talk:
             verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
             self.events.append(Done(transaction.id, verdicts, scope, False))
         self.close()
+
+    def give_up(self, why: Unsendable) -> None:
+        """
+        The content turns out not to be what this peer can be given. It is not ended: nothing else tells the peer
+        to forget what it has got (RFC 5321 section 4.1.1.4).
+        """
+        transaction = self.sending
+        assert transaction is not None
+        transaction.answered = True
+        transaction.fail_all(why.status, str(why))
+        self.over("4.4.2", str(why))
 
     def close(self) -> None:
         """Every transaction has its verdicts, and nothing more is said."""

@@ -4,6 +4,7 @@ from jobctl.mail.address import parse_path
 from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.envelope import Envelope, Recipient
 from jobctl.mail.reply import Reply
+from jobctl.smtp.client_shaping import Shape
 from jobctl.smtp.client_states import Step
 from jobctl.smtp.client_timing import Timing
 from jobctl.smtp.client_verdicts import refused, taken, unanswered
@@ -20,12 +21,15 @@ class Transaction:
     :ivar timing: What its deadline means for it, ``None``: it has none.
     :ivar answered: The peer has said something about it.
     :ivar mail_refused: MAIL was refused: whatever else is said to it means nothing.
+    :ivar shape: What is done to its content, ``None`` for nothing; ``shaped``: what has come of all of it, so
+        that ``octets`` is the size of that. Else the size that goes out is not known.
+    :ivar body: What the peer is told of it, if it wants to know (RFC 6152 section 3).
     :ivar ended: The final dot is out.
     """
 
     __slots__ = (
-        *("accepted", "answered", "anyway", "authenticated", "chunked", "ended", "envelope", "first", "id"),
-        *("mail_refused", "octets", "timing", "to_send", "verdicts"),
+        *("accepted", "answered", "anyway", "authenticated", "body", "chunked", "ended", "envelope", "first"),
+        *("id", "mail_refused", "octets", "shape", "shaped", "timing", "to_send", "verdicts"),
     )
 
     def __init__(self, id: str, envelope: Envelope, octets: int, first: bool) -> None:
@@ -42,21 +46,23 @@ class Transaction:
         self.timing: Timing | None = None
         self.mail_refused = False
         self.ended = False
+        self.body = envelope.body
+        self.shape: Shape | None = None
+        self.shaped: bytes | None = None
         self.verdicts: list[Disposition | None] = [None] * len(envelope.recipients)
 
-    def prepare(self, extensions: dict[str, str], sevenbit: bool, chunked: bool = False) -> None:
+    def prepare(self, extensions: dict[str, str], chunked: bool = False) -> None:
         """
         Make the commands. Recipients that cannot be sent to this peer at all get their verdict here;
         with nobody left there are no commands.
 
         :param extensions: What the peer offers.
-        :param sevenbit: 8-bit content must not be sent.
         :param chunked: The content follows at once, with BDAT; else DATA is said.
         """
         self.chunked = chunked
         envelope = self.envelope
         utf8 = "SMTPUTF8" in extensions
-        why = self._unsendable(extensions, sevenbit)
+        why = self._unsendable(extensions)
         if why is not None:
             self.fail_all(*why)
             return
@@ -74,9 +80,20 @@ class Transaction:
         elif not chunked:
             self.to_send.append((b"DATA\r\n", Step.DATA, -1))
 
+    def shape_all(self, content: bytes) -> None:
+        """
+        All of the content is at hand, so that its size can be told beforehand.
+
+        :raises Unsendable: It cannot be sent to this peer.
+        """
+        assert self.shape is not None
+        self.shaped = self.shape.feed(content) + self.shape.finish()
+        self.octets = len(self.shaped)
+
     def fail_all(self, status: str, why: str) -> None:
-        """Everybody's verdict is permanent, for a reason of our own."""
-        self.verdicts = [_failed(recipient, status, why) for recipient in self.envelope.recipients]
+        """Everybody who has no verdict gets a permanent one, for a reason of our own."""
+        for number in self.waiting():
+            self.verdicts[number] = _failed(self.envelope.recipients[number], status, why)
 
     def refuse(self, numbers: list[int], step: Step, reply: Reply, permanent_552: tuple[str, ...]) -> None:
         """A 4xx or 5xx reply concerns these recipients."""
@@ -100,14 +117,12 @@ class Transaction:
         for number in self.waiting():
             self.verdicts[number] = unanswered(self.envelope.recipients[number].address, status, why)
 
-    def _unsendable(self, extensions: dict[str, str], sevenbit: bool) -> tuple[str, str] | None:
+    def _unsendable(self, extensions: dict[str, str]) -> tuple[str, str] | None:
         limit = announced_size(extensions)
         if 0 < limit < self.octets:
             return "5.3.4", f"message of {self.octets} octets, the next hop takes {limit}"
         if self.timing is not None and self.timing.refusal is not None:
             return self.timing.refusal
-        if sevenbit and self.envelope.body == "8BITMIME":
-            return "5.6.3", "8-bit content cannot be sent through this channel (sevenbit)"
         utf8 = "SMTPUTF8" in extensions
         if self.envelope.smtputf8 and not utf8 and not self.anyway:
             return "5.6.7", "the message needs SMTPUTF8, which the next hop does not offer"
@@ -120,10 +135,10 @@ class Transaction:
     def _mail(self, extensions: dict[str, str], dsn: bool) -> bytes:
         envelope = self.envelope
         line = f"MAIL FROM:<{envelope.sender}>"
-        if "SIZE" in extensions and self.octets:
+        if "SIZE" in extensions and self.octets and (self.shape is None or self.shaped is not None):
             line += f" SIZE={self.octets}"
-        if envelope.body is not None and "8BITMIME" in extensions:
-            line += f" BODY={envelope.body}"
+        if self.body is not None and "8BITMIME" in extensions:
+            line += f" BODY={self.body}"
         if dsn:
             line += _parameter("RET", envelope.ret) + _parameter("ENVID", envelope.envid)
         if envelope.smtputf8 and "SMTPUTF8" in extensions:
