@@ -8,6 +8,8 @@ import msgspec
 
 from jobctl.config.classes import ChannelClass, class_of, transport_problem
 from jobctl.config.findings import Findings
+from jobctl.config.header_options import header_options
+from jobctl.config.header_settings import HeaderRule
 from jobctl.config.keys import Key, Kind, did_you_mean
 from jobctl.config.keywords import KEYWORDS, NOT_FOR_DEFAULTS
 from jobctl.config.options import tcp_options
@@ -49,6 +51,7 @@ class _Section(NamedTuple):
     own: Table
     merged: Table
     options: TcpOptions
+    header: dict[str, tuple[HeaderRule, ...]]
     official: str
 
 
@@ -60,6 +63,7 @@ def read_channels(
     for name in NOT_FOR_DEFAULTS & defaults.keys():
         findings.problem(defaults.pop(name).where, "belongs to one channel: give it in [channel.NAME]")
     default_options = _options(defaults, TcpOptions(), findings)
+    default_header = header_options(defaults, findings)
     tables = {
         name: read_table(table, ("channel", name), KEYWORDS, findings)
         for name, table in as_table(raw, ("channel",), findings).items()
@@ -81,6 +85,7 @@ def read_channels(
                 own,
                 merged,
                 _options(own, default_options, findings),
+                default_header | header_options(own, findings),
                 _official(name, merged, local_host),
             )
         )
@@ -173,6 +178,7 @@ def _channel(
     if ("auth_username" in merged) != ("auth_password_file" in merged):
         one = merged.get("auth_username") or merged["auth_password_file"]
         findings.problem_once(one.where, "auth_username and auth_password_file need each other")
+    fields.update(section.header)
     keywords = _keywords(merged)
     if "option_file" in keywords:
         keywords["option_file"] = absolute(around.directory, keywords["option_file"])
@@ -204,6 +210,7 @@ def _channel(
 _PLACED = frozenset(
     {
         *("official_host_name", "options", "daemon", "master", "slave", "bidirectional"),
+        *("headerread", "headertrim"),
         *("urgentblocklimit", "normalblocklimit", "nonurgentblocklimit"),
     }
 )

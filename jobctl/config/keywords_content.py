@@ -20,11 +20,14 @@ CONTENT: tuple[Key, ...] = (
         {
             "eightnegotiate": (
                 "eightnegotiate",
-                "8-bit content is declared where 8BITMIME is offered, else sent as it is.",
+                "8-bit content is sent where 8BITMIME is offered, else encoded part by part.",
             ),
             "eightbit": ("eightbit", "8-bit content is sent as it is, whatever is offered."),
-            "sevenbit": ("sevenbit", "8-bit content that was declared goes back to its sender."),
-            "eightstrict": ("eightstrict", "8-bit content that was not declared is refused."),
+            "sevenbit": ("sevenbit", "8-bit content is encoded, whatever is offered."),
+            "eightstrict": (
+                "eightstrict",
+                "As eightnegotiate; 8-bit content that comes in without having been declared is refused.",
+            ),
         },
         default="eightnegotiate",
         source="W:Eightbit",
@@ -55,7 +58,14 @@ CONTENT: tuple[Key, ...] = (
         field="deliverby",
         low=0,
     ),
-    inert("linelength", Kind.INTEGER, "Longer lines are encoded.", _AS_IT_IS, low=1, default="998"),
+    valued(
+        "linelength",
+        Kind.INTEGER,
+        "Parts with longer lines are encoded on their way out, in lines of 76 octets.",
+        field="linelength",
+        low=1,
+        default="none; the original's is 998",
+    ),
     inert("maxblocks", Kind.INTEGER, "Larger messages are split.", _AS_IT_IS, low=1),
     inert("maxlines", Kind.INTEGER, "Messages with more lines are split.", _AS_IT_IS, low=1),
     *inert_flags(_AS_IT_IS, {"defragment": "Pieces of messages are joined."}, group="defragment"),
@@ -100,19 +110,39 @@ CONTENT: tuple[Key, ...] = (
     ),
     *inert_flags(_HEADERS_AS_THEY_ARE, {"reverse": "Addresses are reversed."}, group="reverse"),
     flag("noreverse", "Addresses are not reversed.", groups=("reverse",), default="on"),
-    *(
-        inert(name, Kind.INTEGER, sentence, _HEADERS_AS_THEY_ARE, low=1)
-        for name, sentence in (
-            ("maxheaderaddrs", "Addresses per header field."),
-            ("maxheaderchars", "Characters per header field."),
-            ("headerlinelength", "Width at which header fields are folded."),
-            ("maxprocchars", "Longer header fields are not rewritten."),
-        )
+    valued(
+        "maxheaderaddrs",
+        Kind.INTEGER,
+        "Addresses per field of recipients that goes out; one with more becomes several.",
+        field="maxheaderaddrs",
+        low=1,
+        source="W:Maxheaderaddrs",
     ),
-    *inert_flags(
-        _HEADERS_AS_THEY_ARE,
-        {"headerread": "Header options act on arrival.", "headertrim": "Header options act on delivery."},
+    valued(
+        "maxheaderchars",
+        Kind.INTEGER,
+        "Octets per field of recipients that goes out; one with more becomes several.",
+        field="maxheaderchars",
+        low=1,
+        source="W:Maxheaderaddrs",
     ),
+    valued(
+        "headerlinelength",
+        Kind.INTEGER,
+        "Longer lines of the header are folded on their way out.",
+        field="headerlinelength",
+        low=1,
+    ),
+    valued(
+        "maxprocchars",
+        Kind.INTEGER,
+        "Fields of more octets are neither divided nor folded.",
+        field="maxprocchars",
+        low=1,
+        source="W:Maxprocchars",
+    ),
+    valued("headerread", Kind.TABLE, "Header options that act on arrival, by the field's name."),
+    valued("headertrim", Kind.TABLE, "Header options that act on delivery, by the field's name."),
     flag(
         "receivedfor",
         "Received: names the recipient when there is one only.",

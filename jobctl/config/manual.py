@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from jobctl.config.header_options import HEADER_OPTIONS
 from jobctl.config.keys import Key, Kind, Status
 from jobctl.config.keywords import CHAPTERS as KEYWORD_CHAPTERS
 from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, RETRY, SERVICE, SHARE
@@ -43,6 +44,7 @@ def options_page() -> str:
     parts += [f"\n### {title}\n\n{_table(keys)}" for title, keys in KEYWORD_CHAPTERS.items()]
     parts.append("\n## TCP/IP-channel-specific options: `options` of a channel, option files\n")
     parts += [f"\n### {title}\n\n{_table(keys)}" for title, keys in OPTION_CHAPTERS.items()]
+    parts.append(f"\n## Header options: `headerread`, `headertrim` of a channel\n\n{_table(HEADER_OPTIONS)}")
     parts += [f"\n## `{title}`\n\n{_table(keys)}" for title, keys in _SECTIONS]
     return "".join(parts)
 

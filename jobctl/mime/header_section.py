@@ -36,15 +36,14 @@ class HeaderSection:
         if self._over:
             return piece
         self._held += piece
-        if self._held.startswith(b"\r\n"):
-            end = 0
-        elif (end := self._held.find(b"\r\n\r\n")) >= 0:
-            end += 2
-        elif len(self._held) <= MOST_HEADER:
-            return b""
-        else:
+        held = self._held
+        end = 0 if held.startswith(b"\r\n") else held.find(b"\r\n\r\n") + 2
+        complete = end != 1
+        if (end if complete else len(held)) > MOST_HEADER:
             raise Unsendable("5.6.0", f"header section of more than {MOST_HEADER} octets")
-        header, body = self._held[:end], self._held[end:]
+        if not complete:
+            return b""
+        header, body = held[:end], held[end:]
         self._held = b""
         self._over = True
         return changed(header, self._change) + body

@@ -1,9 +1,15 @@
 """Content coming in: unstuffed, checked, bounded and cut into pieces."""
 
+from typing import TYPE_CHECKING
+
 from jobctl.mail.reply import Reply
+from jobctl.mime.unsendable import Unsendable
 from jobctl.smtp.content import ChunkLines, DotUnstuffer
 from jobctl.smtp.long_lines import LongLines
 from jobctl.smtp.replies import BAD_CONTENT_LINE_END, LONG_LINES, TOO_BIG, UNDECLARED_8BIT
+
+if TYPE_CHECKING:
+    from jobctl.mime.header_section import HeaderSection
 
 PIECE = 256 * 1024
 
@@ -19,6 +25,7 @@ class ContentIntake:
     :param limit: Octets at most, 0 for no limit.
     :param long_lines: A rule of :class:`LongLines`, ``""`` to leave lines alone.
     :param only_ascii: Refuse octets above 127.
+    :param header: What changes the header on the way (``headerread``).
     :ivar octets: Of content so far, as received.
     :ivar refusal: The reply to give at the end instead of asking anybody.
     :ivar given: A piece has been given out.
@@ -26,17 +33,23 @@ class ContentIntake:
     """
 
     __slots__ = (
-        *("_buffer", "_codec", "_limit", "_lines", "_only_ascii"),
+        *("_buffer", "_codec", "_header", "_limit", "_lines", "_only_ascii"),
         *("ended", "given", "octets", "refusal", "rest"),
     )
 
     def __init__(
-        self, codec: DotUnstuffer | ChunkLines, limit: int, long_lines: str, only_ascii: bool
+        self,
+        codec: DotUnstuffer | ChunkLines,
+        limit: int,
+        long_lines: str,
+        only_ascii: bool,
+        header: "HeaderSection | None" = None,
     ) -> None:
         self._codec = codec
         self._limit = limit
         self._lines = LongLines(long_lines) if long_lines else None
         self._only_ascii = only_ascii
+        self._header = header
         self._buffer: bytes | bytearray = b""
         self.octets = 0
         self.refusal: Reply | None = None
@@ -65,6 +78,9 @@ class ContentIntake:
         self.ended = True
         if self._lines is not None and self.refusal is None:
             self._append(self._lines.finish())
+        if self._header is not None and self.refusal is None:
+            rest, self._header = self._header.finish(), None
+            self._append(rest)
 
     def piece(self) -> bytes | None:
         """Take 256 KiB, ``None`` while no more than that is there."""
@@ -100,6 +116,12 @@ class ContentIntake:
                 self._refuse(LONG_LINES)
 
     def _append(self, content: bytes) -> None:
+        if self._header is not None:
+            try:
+                content = self._header.feed(content)
+            except Unsendable as why:
+                self._refuse(Reply(554, f"{why.status} {why}"))
+                return
         if not self._buffer:
             self._buffer = content
         elif isinstance(self._buffer, bytearray):

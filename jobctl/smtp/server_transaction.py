@@ -71,7 +71,12 @@ class Transaction:
             by=given.by,
         )
         only_ascii = config.channel.eight == "eightstrict" and given.body != "8BITMIME"
-        self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii)
+        header = None
+        if config.channel.headerread:
+            from jobctl.mime.header_section import HeaderSection, on_arrival
+
+            header = HeaderSection(on_arrival(config.channel))
+        self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii, header)
 
     def replies(self, reply: Reply, lmtp: bool) -> list[tuple[str, Reply]]:
         """The replies to the content, and whom each concerns: ``""`` for all (RFC 2033 section 4.2)."""
