@@ -71,6 +71,20 @@ def test_content_in_pieces_arrives_whole(world):
     assert job.contents[answer.ids[0]] == b"".join(pieces)
 
 
+@pytest.mark.parametrize("declared", [None, "7BIT", "8BITMIME"])
+def test_eight_bits_are_seen_whatever_was_declared(world, declared):
+    """The program that sends it on must know beforehand, also of content that it gets piece by piece."""
+    slave = world.slave()
+    envelope = msgspec.structs.replace(ANN, body=declared)
+    slave.says(Submit(id="s1", envelope=envelope), CONTENT)
+    slave.says(Submit(id="s2", envelope=envelope), CONTENT + b"\xe9\r\n")
+    slave.says(Submit(id="s3", envelope=envelope, more=True), CONTENT)
+    slave.says(Submit(id="s3", more=True), b"\xe9\r\n")
+    slave.says(Submit(id="s3"), b"x\r\n")
+    ids = [answer.ids[0] for answer in world.answers(slave)]
+    assert [world.stored(id).envelope.body for id in ids] == [declared, "8BITMIME", "8BITMIME"]
+
+
 def test_a_submission_given_up_leaves_nothing(world):
     """Aborted half way, or at once: nothing is queued and nobody is answered."""
     slave = world.slave()

@@ -34,6 +34,7 @@ class _Arriving:
         self.hints = NO_HINTS
         self.staged: Any = None
         self.beginning = b""
+        self.eight = False
         self.refusal: Refusal | None = None
         self._intake = intake
         self._store = store
@@ -51,6 +52,7 @@ class _Arriving:
             if self._limit and self.staged.size + len(data) > self._limit:
                 raise too_large()
             self.staged.write(data)
+            self.eight = self.eight or not data.isascii()
         except Exception as why:
             self.discard()
             self.refusal = refusal_for(why)
@@ -101,7 +103,8 @@ class Arrivals:
                 return
             if not frame.more:
                 hints = hints_of(content)
-                self._accept(frame, self._source(frame), content, len(content), priority, hints)
+                eight = not content.isascii()
+                self._accept(frame, self._source(frame), content, len(content), priority, hints, eight)
                 return
             if len(self._open) >= MOST_OPEN:
                 raise ChannelViolation(f"more than {MOST_OPEN} submissions are open")
@@ -126,6 +129,7 @@ class Arrivals:
                 staged.size,
                 arriving.priority,
                 arriving.hints,
+                arriving.eight,
                 arriving.beginning,
             )
 
@@ -152,10 +156,13 @@ class Arrivals:
         size: int,
         priority: Priority | None,
         hints: Hints,
+        eight: bool,
         beginning: bytes = b"",
     ) -> None:
         envelope = frame.envelope
         assert envelope is not None
+        if eight:
+            envelope = envelope.with_eight_bits()
         done: Deferred[list[str]] = self._intake.accept(
             envelope,
             source,

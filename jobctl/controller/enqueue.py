@@ -97,8 +97,8 @@ class Receiver:
 
     def finish(self) -> Deferred[list[str]]:
         envelope = self._envelope
-        if envelope.body is None and self._eight:
-            envelope = msgspec.structs.replace(envelope, body="8BITMIME")
+        if self._eight:
+            envelope = envelope.with_eight_bits()
         content = self._staged
         if content is None:
             content = b"".join(self._pieces)

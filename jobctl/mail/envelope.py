@@ -99,7 +99,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :ivar sender: Reverse-path without brackets; ``""`` is the null sender ``<>``.
     :ivar ret: ``FULL`` or ``HDRS`` (RFC 3461 4.3), ``envid`` still in xtext (4.4).
-    :ivar body: ``7BIT`` or ``8BITMIME`` when declared (RFC 6152).
+    :ivar body: ``7BIT`` or ``8BITMIME`` when declared (RFC 6152); the latter also of what was found to be so.
     :ivar smtputf8: SMTPUTF8 was given (RFC 6531).
     :ivar auth: The AUTH= parameter of MAIL, xtext (RFC 4954 5).
     :ivar mt_priority: -9 to 9 (RFC 6710), ``None`` when not given.
@@ -119,6 +119,10 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_for: int | None = None
     hold_until: str | None = None
     by: DeliverBy | None = None
+
+    def with_eight_bits(self) -> "Envelope":
+        """Of content with octets above 127, whatever was declared: the next hop is told, or they are encoded."""
+        return self if self.body == "8BITMIME" else msgspec.structs.replace(self, body="8BITMIME")
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
