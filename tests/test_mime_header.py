@@ -201,6 +201,24 @@ def test_on_arrival() -> None:
         assert server.asked[-1].data == b"B: 2\r\nX-New: a\r\n\r\nX-Old: body\r\n"
 
 
+@pytest.mark.parametrize(
+    ("keyword", "parameter", "reply"),
+    [
+        ("utf8strict", "", "554 5.6.9 header in UTF-8 without SMTPUTF8"),
+        ("utf8strict", " SMTPUTF8", "250 2.5.0 Ok."),
+        ("utf8negotiate", "", "250 2.5.0 Ok."),
+    ],
+)
+@pytest.mark.parametrize("rest", [b"", b"\r\nbody\r\n"])
+def test_utf8_has_to_be_declared(keyword: str, parameter: str, reply: str, rest: bytes) -> None:
+    """``utf8strict`` takes no header in UTF-8 of a client that did not say so; a body in UTF-8 is another matter."""
+    server = Server(keywords={keyword: True})
+    server.say(f"MAIL FROM:<a@b>{parameter}", "RCPT TO:<c@d>", "DATA")
+    assert server.send("Subject: ü\r\n".encode() + rest + b".\r\n") == reply
+    server.say(f"MAIL FROM:<a@b>{parameter}", "RCPT TO:<c@d>", "DATA")
+    assert server.send("Subject: u\r\n\r\nü\r\n.\r\n".encode()) == "250 2.5.0 Ok."
+
+
 def test_a_header_too_long_for_its_options_is_refused() -> None:
     """Where options have to act and cannot, the client hears it."""
     server = Server(headerread=(rule("X-Old", maximum=0),))

@@ -122,3 +122,18 @@ def test_line_ends_are_those_the_peer_sees() -> None:
     """What is encoded is what would have been sent: a bare LF is a line end there, and the last line has one."""
     content = EIGHT.replace(b"\r\n", b"\n").removesuffix(b"\n")
     assert sent(Client(LACKS), content)[1] == ENCODED
+
+
+def test_utf8_headers() -> None:
+    """Where SMTPUTF8 is not offered such mail fails clearly, or goes without it where ``utf8header`` says so."""
+    content = "Subject: Grüße\r\n\r\nHello\r\n".encode()
+    client = Client(SPEAKS, keywords={"utf8negotiate": True})
+    assert client.begin(whole=content, smtputf8=True) == ""
+    (each,) = client.last(Done).dispositions
+    assert (each.verdict, each.status) == (Verdict.FAILED, "5.6.7") and "SMTPUTF8" in each.reply
+    mail, went = sent(Client(SPEAKS, keywords={"utf8header": True}), content, smtputf8=True, body="8BITMIME")
+    assert "SMTPUTF8" not in mail and went == content
+    mail, went = sent(Client(LACKS, keywords={"utf8header": True}), content, smtputf8=True, body="8BITMIME")
+    assert went == content, "no option asks for the header to be changed"
+    mail, went = sent(Client(SPEAKS + "\nSMTPUTF8"), content, smtputf8=True, body="8BITMIME")
+    assert mail.endswith(" SMTPUTF8") and went == content

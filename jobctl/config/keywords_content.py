@@ -42,7 +42,11 @@ CONTENT: tuple[Key, ...] = (
         "SMTPUTF8 is offered, and used where offered: addresses and headers in UTF-8.",
         groups=("utf8",),
     ),
-    flag("utf8strict", "As utf8negotiate.", groups=("utf8",)),
+    flag(
+        "utf8strict",
+        "As utf8negotiate; a header in UTF-8 that comes in without SMTPUTF8 is refused.",
+        groups=("utf8",),
+    ),
     flag("mtpriority", "MT-PRIORITY is offered; who may relay chooses the priority by it (RFC 6710)."),
     valued(
         "futurerelease",

@@ -65,9 +65,19 @@ def _belongs(line: bytes, at: int) -> bool:
     return bool(name_of(line)) or (at > 0 and line[:1] in (b" ", b"\t"))
 
 
-def on_arrival(channel: ChannelSettings) -> Change:
-    """What the channel's options do to the header of what comes in."""
-    return lambda fields: trimmed(fields, channel.headerread)
+def on_arrival(channel: ChannelSettings, strict: bool = False) -> Change:
+    """
+    What the channel's options do to the header of what comes in.
+
+    :param strict: UTF-8 was not declared, and must not be there then (``utf8strict``).
+    """
+
+    def change(fields: Sequence[bytes]) -> Sequence[bytes]:
+        if strict and not all(field.isascii() for field in fields):
+            raise Unsendable("5.6.9", "header in UTF-8 without SMTPUTF8")
+        return trimmed(fields, channel.headerread)
+
+    return change
 
 
 def on_delivery(channel: ChannelSettings) -> Change:

@@ -79,8 +79,7 @@ class ContentIntake:
         if self._lines is not None and self.refusal is None:
             self._append(self._lines.finish())
         if self._header is not None and self.refusal is None:
-            rest, self._header = self._header.finish(), None
-            self._append(rest)
+            self._append(b"", last=True)
 
     def piece(self) -> bytes | None:
         """Take 256 KiB, ``None`` while no more than that is there."""
@@ -115,10 +114,10 @@ class ContentIntake:
             if self._lines.found and not self._lines.warning:
                 self._refuse(LONG_LINES)
 
-    def _append(self, content: bytes) -> None:
+    def _append(self, content: bytes, last: bool = False) -> None:
         if self._header is not None:
             try:
-                content = self._header.feed(content)
+                content = self._header.finish() if last else self._header.feed(content)
             except Unsendable as why:
                 self._refuse(Reply(554, f"{why.status} {why}"))
                 return

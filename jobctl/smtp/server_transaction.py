@@ -72,10 +72,11 @@ class Transaction:
         )
         only_ascii = config.channel.eight == "eightstrict" and given.body != "8BITMIME"
         header = None
-        if config.channel.headerread:
+        strict = "utf8strict" in config.channel.keywords and not given.smtputf8
+        if strict or config.channel.headerread:
             from jobctl.mime.header_section import HeaderSection, on_arrival
 
-            header = HeaderSection(on_arrival(config.channel))
+            header = HeaderSection(on_arrival(config.channel, strict))
         self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii, header)
 
     def replies(self, reply: Reply, lmtp: bool) -> list[tuple[str, Reply]]:
