@@ -87,3 +87,9 @@ def test_mistakes(text: str, key: str, words: str) -> None:
     (found,) = caught.value.problems
     line = 3 + len(text.splitlines())
     assert found.startswith(f"/etc/jobctl.toml:{line}: channel.tcp_x.{key}: ") and words in found
+
+
+def test_mailboxes_get_content_as_it_came() -> None:
+    """What would act on the way out by SMTP is pointed out where nothing goes out that way."""
+    (note,) = load('[channel.maildir]\nmaildir = "var"\nmaxheaderaddrs = 3\n').notes
+    assert (note.line, note.key) == (6, "channel.maildir.maxheaderaddrs") and "mailboxes" in note.text

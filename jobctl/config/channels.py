@@ -95,6 +95,7 @@ def read_channels(
     }
     _share_notices(channels, sections, defaults)
     _check_programs(channels, sections, findings)
+    _check_mailboxes(sections, findings)
     _check_notifications(channels, sections, findings)
     return channels
 
@@ -328,6 +329,20 @@ def _check_programs(
 
 
 _FORWARD_CHECKS = {"forwardchecktag", "forwardcheckdelete"}
+
+# What acts where content goes out by SMTP.
+_ON_THE_WAY_OUT = (
+    *("headertrim", "maxheaderaddrs", "maxheaderchars", "headerlinelength", "maxprocchars"),
+    *("linelength", "sevenbit"),
+)
+
+
+def _check_mailboxes(sections: list[_Section], findings: Findings) -> None:
+    for section in sections:
+        if "maildir" in section.merged:
+            for word in section.own.keys() & set(_ON_THE_WAY_OUT):
+                findings.note(section.own[word].where, "does not act: mailboxes get content as it came")
+
 
 # Notifications come from it where no channel is named; it need not be there, since rules alone ask for it.
 _PROCESS = "process"
