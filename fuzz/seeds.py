@@ -52,6 +52,17 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     ),
     "content": (b"\x01.\r\n..\r\n.a\rb\nc\r\n", b"\x04" + b"y" * 1100 + b"\r\n.\r\n"),
     "received": (b"\x01a\r\n.\n.\r\n..\r.\r\n", b"\x02\n.\n\r.\r\r\n\x00.\r\n"),
+    "conversion": (
+        b"\x05A: b\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\np\r\n--m\r\nContent-Type: text/plain\r\n"
+        b"Content-Transfer-Encoding: 8bit\r\n\r\n\xe9 =\r\n--m\r\nContent-Type: message/rfc822\r\n\r\nB: c\r\n\r\n"
+        b"\xe9\r\n--m--\r\ne\r\n",
+        b"\x01Subject: x\r\n\r\n" + b"- \xe9" * 60 + b"\r\n",
+        b'\x02Content-Type: multipart/signed; boundary="s\\s"\r\n\r\n--ss\r\n\r\n\xe9\r\n--ss--\r\n',
+    ),
+    "header_fields": (
+        b'\x03To: "a, b" <c@d>, e: f@g, h@i;\r\n , j@[::1] (k (l)\r\nX: y\r\n\r\nTo: z\r\n',
+        b"\x00\r\nTo: x\r\n",
+    ),
     "job_frames": (
         b"\x09" + encode(Ask(n=3)) + encode(Submit(id="S1", envelope=_ENVELOPE), b"content"),
         b"\x03" + encode(Report(id="E1", verdict=Verdict.DEFERRED, status="4.0.0", reply="451 x")),

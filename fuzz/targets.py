@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.names import dns
 
+from jobctl.config.header_settings import HeaderRule
 from jobctl.config.loader import load_text
 from jobctl.config.options import read_option_text
 from jobctl.errors import ConfigError, ProtocolViolation
@@ -18,6 +19,12 @@ from jobctl.mail.address import normal_domain, parse_path, split_address
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import received_count
 from jobctl.mapping.tables import Tables, read_table
+from jobctl.mime.address_fields import divided
+from jobctl.mime.conversion import Conversion
+from jobctl.mime.fields import folded
+from jobctl.mime.header_section import HeaderSection
+from jobctl.mime.trimming import trimmed
+from jobctl.mime.unsendable import Unsendable
 from jobctl.net import dns_lookup
 from jobctl.net.dns_errors import DnsTrouble, NoSuchHost
 from jobctl.net.proxy_header import read_header
@@ -168,6 +175,39 @@ def received(data: bytes) -> None:
                 left += part
         assert (got, after, first.bare) == (parts, left, second.bare)
         assert after is not None and after == (b"\r\n" + rest + b"\r\n.\r\nQUIT").split(b"\r\n.\r\n", 1)[1]
+
+
+def conversion(data: bytes) -> None:
+    """What is made fit for seven bits is the same wherever it is cut, and needs no further conversion."""
+    rest, cut = pieces(data)
+    closing = DotStuffer(dots=False)
+    proper = closing.feed(rest) + closing.finish()
+    size = len(cut[0]) if cut else 1
+    out = _converted([proper])
+    assert out == _converted([proper[at : at + size] for at in range(0, len(proper), size)])
+    assert out is None or _converted([out]) == out
+
+
+def _converted(parts: list[bytes]) -> bytes | None:
+    passing = Conversion(eight=True, longest=100)
+    try:
+        return b"".join(map(passing.feed, parts)) + passing.finish()
+    except Unsendable:
+        return None
+
+
+def header_fields(data: bytes) -> None:
+    """Header options act the same wherever the header is cut; what is folded is the same unfolded."""
+    rest, cut = pieces(data)
+    rules = [HeaderRule(field="to", name="To", maxchars=40, linelength=20, precedence=-1)]
+    some, whole = (HeaderSection(lambda fields: trimmed(fields, rules)) for _ in range(2))
+    out = whole.feed(rest) + whole.finish()
+    assert out == b"".join(map(some.feed, cut)) + some.finish()
+    for line in rest.split(b"\r\n"):
+        field = b"To: " + line.replace(b"\n", b" ") + b"\r\n"
+        assert folded(field, 20).replace(b"\r\n", b"") == field.replace(b"\r\n", b"")
+        for part in divided(field, 2, 60):
+            assert part.startswith(b"To: ") and part.endswith(b"\r\n")
 
 
 def job_frames(data: bytes) -> None:
@@ -327,6 +367,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for target in (
         *(command_lines, parameters, address, replies, content, received, job_frames, proxy_header),
         *(mapping, selection, configuration, option_file, sasl_exchanges, sasl_answers, password_file),
-        *(dns_answers, server_dialogue, client_dialogue),
+        *(dns_answers, server_dialogue, client_dialogue, conversion, header_fields),
     )
 }

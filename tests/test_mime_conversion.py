@@ -41,8 +41,15 @@ def test_two_readers_find_the_same(content: bytes) -> None:
 @given(HOSTILE, CUTS)
 def test_cuts_do_not_matter(content: bytes, cuts: list[int]) -> None:
     """However it was cut, and whatever in it looks like a boundary, the same goes out and reads the same."""
-    out = converted(content)
-    assert converted(content, cuts=[min(cut, len(content)) for cut in cuts]) == out
+    edges = [min(cut, len(content)) for cut in cuts]
+    try:
+        out = converted(content)
+    except Unsendable:
+        # A line that looked like a boundary had behind it what is no header.
+        with pytest.raises(Unsendable):
+            converted(content, cuts=edges)
+        return
+    assert converted(content, cuts=edges) == out
     assert leaves(out) == leaves(content)
 
 
@@ -50,7 +57,11 @@ def test_cuts_do_not_matter(content: bytes, cuts: list[int]) -> None:
 def test_what_is_seven_bits_already_stays_octet_for_octet(content: bytes) -> None:
     """Seven-bit content is left alone, but for a label that says 8bit."""
     content = bytes(octet & 127 for octet in content)
-    assert converted(content) == re.sub(rb"(Encoding): (8bit|8BIT)\r", rb"\1: 7bit\r", content)
+    assert relabelled(converted(content)) == relabelled(content)
+
+
+def relabelled(content: bytes) -> bytes:
+    return re.sub(rb"(Encoding): (8bit|8BIT)\r", rb"\1: 7bit\r", content)
 
 
 @given(HONEST, st.integers(76, 1000))
