@@ -38,7 +38,7 @@ class CollectingServer:
 
     :param refuse: Gives a reply for (recipient), or ``b""`` to accept.
     :param address: Where it listens; port 0 is any that is free.
-    :param dsn: It offers DSN.
+    :param dsn: It offers DSN; ``eight``: 8BITMIME.
     :param offers: Another line of its EHLO reply.
     """
 
@@ -48,8 +48,10 @@ class CollectingServer:
         address: tuple[str, int] = ("127.0.0.1", 0),
         dsn: bool = False,
         offers: bytes = b"",
+        eight: bool = True,
     ) -> None:
         self._dsn = (b"250-DSN\r\n" if dsn else b"") + (b"250-%b\r\n" % offers if offers else b"")
+        self._eight = b"250-8BITMIME\r\n" if eight else b""
         self.taken: list[Taken] = []
         self._address = address
         self._refuse = refuse or (lambda recipient: b"")
@@ -84,7 +86,7 @@ class CollectingServer:
                 verb = line[:4].upper()
                 if verb == b"EHLO":
                     writer.write(b"250-sink.example\r\n250-PIPELINING\r\n" + self._dsn)
-                    writer.write(b"250-8BITMIME\r\n250 SIZE\r\n")
+                    writer.write(self._eight + b"250 SIZE\r\n")
                 elif verb == b"MAIL":
                     sender, recipients = line, []
                     writer.write(b"250 2.1.0 ok\r\n")

@@ -233,9 +233,7 @@ class Connection:
         self._touched = self.pool.now
         assert self.dialogue is not None
         envelope = assignment.envelope
-        self.dialogue.begin(
-            assignment.id, envelope, assignment.octets, time_left(envelope), assignment.whole
-        )
+        self.dialogue.begin(assignment.id, envelope, assignment.octets, time_left(envelope), assignment.whole)
         return True
 
     def _take(self, event: object) -> None:

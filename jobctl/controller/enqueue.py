@@ -4,7 +4,6 @@ import os
 from email.utils import formatdate
 from typing import Any
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer

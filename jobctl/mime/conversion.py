@@ -25,7 +25,7 @@ class Conversion:
 
     Pieces come cut anywhere, with CRLF behind each line and no other CR or LF; what is kept of them is bounded.
     Header fields, and what stands around the parts of a multipart, are never changed: there is nothing to
-    make it readable again. Signed and encrypted parts aren't either: a changed octet breaks them.
+    make it readable again. Nor are signed and encrypted parts: a changed octet breaks them.
 
     :param eight: Octets above 127 must not go out.
     :param longest: Nor lines longer than this; a line that may not be changed goes as it is.
@@ -37,7 +37,7 @@ class Conversion:
         self._buffer = b""
         self._out: list[bytes] = []
         self._boundaries: list[tuple[bytes, bytes]] = []  # --boundary, type of parts that give none
-        self._opened = 0  # multiparts and messages around, also those whose end was seen
+        self._opened = 0  # multiparts and messages around
         self._lines: list[bytes] | None = []  # of a header that is not complete; None in a body
         self._size = 0
         self._message, self._usual = True, b"text/plain"
@@ -77,8 +77,6 @@ class Conversion:
     def _taken(self) -> bytes:
         out, self._out = self._out, []
         return b"".join(out)
-
-    # Headers.
 
     def _header(self) -> bool:
         """Take lines of a header; ``False``: nothing more can be done with what is here."""
@@ -158,8 +156,6 @@ class Conversion:
         self._size = 0
         self._message, self._usual = message, usual
 
-    # Bodies.
-
     def _body(self) -> bool:
         """
         Pass on body up to the next boundary. The CRLF before a boundary belongs to it, so the last one stays
@@ -209,7 +205,9 @@ class Conversion:
         if self._leaf is not None:
             content = self._leaf.feed(content)
         elif self._sealed and self._eight and not content.isascii():
-            raise Unsendable("5.6.3", f"8-bit content in {self._sealed} cannot be converted")
+            raise Unsendable(
+                "5.6.3", f"8-bit content in {self._sealed} cannot be made 7-bit, as the next hop needs it"
+            )
         self._out.append(content)
 
     def _end_body(self) -> None:
