@@ -218,16 +218,16 @@ def test_in_the_hands_of_a_job(world):
 
 def test_progress_background_and_cancel(world):
     """A long change tells how far it is, goes on without its caller, and can be ended; what is done stays done."""
-    many(world, 220)
+    many(world, 420)
     world.store.slow = frozenset({"settle"})
     stream = Watcher()
-    doing = ensureDeferred(world.operate("qm_delete", QmDelete(where="sender=ann@*", expected=220), stream))
+    doing = ensureDeferred(world.operate("qm_delete", QmDelete(where="sender=ann@*", expected=420), stream))
     world.store.commit()
     assert stream.steps[-1] == {
-        "operation": 1, "expected": 220, "found": 50, "done": 50, "unchanged": 0, "failed": 0
+        "operation": 1, "expected": 420, "found": 100, "done": 100, "unchanged": 0, "failed": 0
     }  # fmt: skip
     (running,) = do(world, "qm_operations", QmOperations())
-    assert (running.stage, running.done, running.who) == (Stage.RUNNING, 50, "ann")
+    assert (running.stage, running.done, running.who) == (Stage.RUNNING, 100, "ann")
     stream.cancel()
     world.store.commit()
     other = Watcher()
@@ -237,29 +237,58 @@ def test_progress_background_and_cancel(world):
     while world.store.commit():
         pass
     assert world.do(cancelling) == {"operation": 1, "cancelled": True}
-    assert world.do(watching)["stage"] == "cancelled" and world.do(doing)["count"] == 150
-    assert sum(stored.state is Lasting.QUEUED for stored in world.queued()) == 70
+    assert world.do(watching)["stage"] == "cancelled" and world.do(doing)["count"] == 300
+    assert sum(stored.state is Lasting.QUEUED for stored in world.queued()) == 120
     # The caller's terminal was told nothing after it had gone.
     assert len(stream.steps) < 3 <= len(stream.steps) + len(other.steps)
     assert [act.what for act in acts(world)] == ["cancel", "delete"]
-    assert acts(world, what="delete")[0].done == 150
+    assert acts(world, what="delete")[0].done == 300
+
+
+def resting(world, took, arrived):
+    """How long a change of 220 messages rests after its first commit, which took so long."""
+    many(world, 220)
+    world.store.slow = frozenset({"settle"})
+    doing = ensureDeferred(world.operate("qm_hold", QmHold(where="sender=ann@*"), Watcher()))
+    world.clock.advance(took)
+    many(world, arrived)
+    world.store.commit()
+    assert not world.store.waiting
+    since = world.clock.seconds()
+    while not world.store.waiting:
+        world.clock.advance(0.01)
+    rested = world.clock.seconds() - since
+    assert len(world.store.waiting) == 100
+    while world.store.commit():
+        world.turn(took)
+    assert world.do(doing)["count"] == 220
+    return rested
 
 
 def test_mail_comes_first(world):
-    """After some messages a change rests for as long as they took, however many are left."""
-    many(world, 120)
-    world.store.slow = frozenset({"settle"})
-    doing = ensureDeferred(world.operate("qm_hold", QmHold(where="sender=ann@*"), Watcher()))
-    world.clock.advance(0.4)
-    world.store.commit()
-    assert not world.store.waiting
-    world.clock.advance(0.39)
-    assert not world.store.waiting
-    world.clock.advance(0.02)
-    assert len(world.store.waiting) == 50
-    while world.store.commit():
-        pass
-    assert world.do(doing)["count"] == 120
+    """A change rests after each commit: little while there is no mail, as long as it took while there is much."""
+    assert resting(world, 0.4, 0) == pytest.approx(0.08, abs=0.011)
+    assert resting(World(), 0.4, 100) == pytest.approx(0.18, abs=0.011)
+    assert resting(World(), 0.4, 2000) == pytest.approx(0.4, abs=0.011)
+    # A clock that stood still for it, or a machine that slept, does not make it sleep as long.
+    assert resting(World(), 3600, 10) == pytest.approx(0.21, abs=0.011)
+
+
+def test_a_preview_rests_too(world):
+    """To count is work as well: between two pages it gives way to mail."""
+    many(world, 600)
+    pages = world.store.memory.directory
+
+    def slow(**keys):
+        world.clock.rightNow += 0.5
+        return pages(**keys)
+
+    world.store.memory.directory = slow
+    looking = ensureDeferred(world.operate("qm_preview", QmPreview(where="sender=ann@*")))
+    assert not looking.called
+    world.turn(1)
+    world.turn(1)
+    assert world.do(looking)["count"] == 600
 
 
 def test_in_the_background_the_answer_comes_at_once(world):
@@ -318,9 +347,9 @@ def test_a_stop_interrupts(world):
     world.do(stopping)
     after = World(disk=world.store.memory.disk, clock=world.clock)
     (act,) = do(after, "qm_operations", QmOperations())
-    assert (act.stage, act.done) == (Stage.INTERRUPTED, 50)
+    assert (act.stage, act.done) == (Stage.INTERRUPTED, 100)
     assert do(after, "qm_hold", QmHold(where="sender=ann@*"))["operation"] == 2
-    assert do(after, "undo", Undo(operation=1))["count"] == 50
+    assert do(after, "undo", Undo(operation=1))["count"] == 100
     assert len(after.queued()) == 220
 
 
@@ -647,7 +676,7 @@ def test_undo_ends_what_is_under_way(world):
     world.store.slow = frozenset()
     while world.store.commit():
         pass
-    assert world.do(undoing)["count"] == 50
+    assert world.do(undoing)["count"] == 100
     assert snapshot(world) == before
 
 

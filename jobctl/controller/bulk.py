@@ -12,13 +12,14 @@ from twisted.python.failure import Failure
 from jobctl.control.change_requests import QmPreview
 from jobctl.control.operations import Caller
 from jobctl.controller.acts import Acts, Course
-from jobctl.controller.looks import Looks
+from jobctl.controller.breaks import Breaks
+from jobctl.controller.looks import PAGE, Looks
 from jobctl.controller.piecemeal import Piecemeal
-from jobctl.controller.steering import Change, End, Steering
+from jobctl.controller.steering import Change, End, Steering, Wanted
 from jobctl.controller.verbs import Verb
 from jobctl.errors import StoreError, UsageError
 from jobctl.mail.acts import Stage
-from jobctl.mail.entry import Lasting, QueueEntry, Settlement, StoredEntry
+from jobctl.mail.entry import StoredEntry
 from jobctl.selection.candidate import queued
 from jobctl.selection.narrowing import ANYTHING
 from jobctl.selection.selector import Selector, selector
@@ -26,8 +27,6 @@ from jobctl.selection.selector import Selector, selector
 log = Logger()
 
 EXITS = {End.BUSY: os.EX_TEMPFAIL, End.GONE: os.EX_NOINPUT, End.REFUSED: os.EX_TEMPFAIL}
-# Longest pause between two pages, seconds.
-LONGEST_REST = 1.0
 # Ids named in the record of an act.
 _NAMED = 20
 
@@ -64,8 +63,8 @@ class Bulk:
     Does acts, and tells how far they are.
 
     Pages are read and changed one after the other, so memory stays what it is for
-    any number of messages.  Some messages at a time are one commit, shared with mail;
-    after it comes a rest as long as it took, so that mail goes on.
+    any number of messages.  Some hundred messages at a time are one commit, shared with
+    mail; after it comes a pause (:mod:`jobctl.controller.breaks`), so that mail goes on.
     """
 
     def __init__(self, controller: Any, looks: Looks, steering: Steering, acts: Acts) -> None:
@@ -83,11 +82,14 @@ class Bulk:
             raise UsageError("say which messages are meant: a selector, or a channel and all of it")
         count = octets = 0
         sample: list[dict[str, Any]] = []
+        breaks = Breaks(self._at)
         async for page in self.pages(scope):
-            count += len(page)
-            octets += sum(stored.entry.size for stored in page)
+            await breaks.rest()
+            meant = [stored for stored, _ in self.meant(scope, page)]
+            count += len(meant)
+            octets += sum(stored.entry.size for stored in meant)
             if len(sample) < request.sample:
-                some = page[: request.sample - len(sample)]
+                some = meant[: request.sample - len(sample)]
                 sample += [self._looks.row(stored, scope.now, with_reason=True) for stored in some]
         return {
             "count": count,
@@ -181,48 +183,50 @@ class Bulk:
         now = request.at or self._at.reactor.seconds()
         return Scope(request.channel, where, held, newest, now)
 
-    async def pages(self, scope: Scope) -> AsyncIterator[list[StoredEntry]]:
+    async def pages(self, scope: Scope, size: int = PAGE) -> AsyncIterator[list[StoredEntry]]:
         """All that is meant, page by page."""
         narrowed = ANYTHING if scope.where is None else scope.where.narrowed
-        async for page in self._looks.pages(scope.channel, scope.held, narrowed):
-            there = [stored for stored in page if scope.reaches(stored.entry.id)]
-            where = scope.where
-            if where is not None:
-                there = [s for s in there if where.matches(self._looks.candidate(s, scope.now), scope.now)]
-            yield there
+        async for page in self._looks.pages(scope.channel, scope.held, narrowed, size):
+            yield [stored for stored in page if scope.reaches(stored.entry.id)]
+
+    def meant(self, scope: Scope, page: list[StoredEntry]) -> list[tuple[StoredEntry, str | None]]:
+        """Those of a page that are meant, each with its state as of now (``None``: nobody asked for it)."""
+        where = scope.where
+        if where is None:
+            return [(stored, None) for stored in page]
+        candidates = [(stored, self._looks.candidate(stored, scope.now)) for stored in page]
+        return [(stored, one.state) for stored, one in candidates if where.matches(one, scope.now)]
 
     async def _all(self, course: Course, scope: Scope, verb: Verb) -> Stage:
-        start = self._at.reactor.seconds()
-        async for page in self.pages(scope):
+        breaks = Breaks(self._at)
+        change = verb.change_for(course.act.number)
+        async for page in self.pages(scope, verb.together):
             for at in range(0, len(page) or 1, verb.together):
-                start = await self.rest(start)
+                await breaks.rest()
                 if course.cancelled:
                     return course.cut_short
-                chosen = page[at : at + verb.together]
-                change = self._still_meant(verb.change_for(course.act.number), scope, chosen)
-                pairs = [(stored.entry, stored.state is Lasting.HELD) for stored in chosen]
-                course.count(await self._steering.change(pairs, change), EXITS)
+                # From here until they are taken from the schedule nothing else happens.
+                chosen = self.meant(scope, page[at : at + verb.together])
+                if chosen:
+                    still_meant = self._still_meant(change, scope, chosen)
+                    changed = await self._steering.change([stored for stored, _ in chosen], still_meant)
+                    course.count(changed, EXITS)
         return course.cut_short if course.cancelled else Stage.DONE
 
-    async def rest(self, since: float) -> float:
-        """Do nothing for as long as something was done: mail comes first.  Gives the time after it."""
-        took = min(self._at.reactor.seconds() - since, LONGEST_REST)
-        if took > 0:
-            pause: Deferred[None] = Deferred()
-            self._at.reactor.callLater(took, pause.callback, None)
-            await pause
-        return float(self._at.reactor.seconds())
-
-    def _still_meant(self, change: Change, scope: Scope, chosen: list[StoredEntry]) -> Change:
-        """What an attempt has changed since it was chosen may make it another message than was meant."""
+    def _still_meant(
+        self, change: Change, scope: Scope, chosen: list[tuple[StoredEntry, str | None]]
+    ) -> Change:
+        """What an attempt has changed since it was read may make it another message than was meant."""
         where = scope.where
         if where is None:
             return change
-        states = {s.entry.id: self._looks.candidate(s, scope.now).state for s in chosen}
+        as_read = {stored.entry.id: (stored, state) for stored, state in chosen}
 
-        async def checked(stored: StoredEntry) -> Settlement | str | None:
-            candidate = queued(stored, scope.now, states.get(stored.entry.id))
-            return await change(stored) if where.matches(candidate, scope.now) else None
+        def checked(stored: StoredEntry) -> Wanted:
+            before, state = as_read[stored.entry.id]
+            if stored != before and not where.matches(queued(stored, scope.now, state), scope.now):
+                return None
+            return change(stored)
 
         return checked
 
@@ -234,31 +238,31 @@ class Bulk:
         verb = self._as_room_allows(verb)
         stage = Stage.FAILED
         try:
-            pairs = await self._found(ids, request, course)
+            found = await self._found(ids, request, course)
             change = verb.change_for(course.act.number)
-            for at in range(0, len(pairs), verb.together):
-                chosen = pairs[at : at + verb.together]
+            for at in range(0, len(found), verb.together):
+                chosen = found[at : at + verb.together]
                 course.count(await self._steering.change(chosen, change, verb.first), EXITS)
             stage = Stage.DONE
         finally:
             await self._end(course, stage, verb.window)
         return answer(course)
 
-    async def _found(self, ids: list[str], request: Any, course: Course) -> list[tuple[QueueEntry, bool]]:
-        """Entries, and whether each is held; those that cannot be meant are failures."""
-        found = {stored.entry.id: stored for stored in await self._at.store.fetch(ids)}
+    async def _found(self, ids: list[str], request: Any, course: Course) -> list[StoredEntry]:
+        """Entries by id; those that cannot be meant are failures."""
+        there = {stored.entry.id: stored for stored in await self._at.store.fetch(ids)}
         names = None if request.channel is None else self._looks.channels(request.channel)
-        pairs = []
+        found = []
         for entry_id in ids:
-            stored = found.get(entry_id)
+            stored = there.get(entry_id)
             if stored is None:
                 course.fail(entry_id, str(await self._acts.absent(entry_id)), os.EX_NOINPUT)
             elif names is not None and stored.entry.channel not in names:
                 why = f"it is queued to {stored.entry.channel}, not to {request.channel}"
                 course.fail(entry_id, why, os.EX_NOINPUT)
             else:
-                pairs.append((stored.entry, stored.state is Lasting.HELD))
-        return pairs
+                found.append(stored)
+        return found
 
 
 def answer(course: Course) -> dict[str, Any]:

@@ -66,13 +66,18 @@ class Looks:
         return ledger_rows(await self._at.audit.look())
 
     async def pages(
-        self, channel: str | None, held: bool | None, narrowed: Narrowing = ANYTHING
+        self,
+        channel: str | None,
+        held: bool | None,
+        narrowed: Narrowing = ANYTHING,
+        size: int = PAGE,
     ) -> AsyncIterator[list[StoredEntry]]:
         """
         The entries of the store in order of arrival, a page at a time, channel by channel where some are meant.
 
         :param channel: May have wildcards.
         :param narrowed: Where else there is no need to look.
+        :param size: Entries of a page; those named by id are one.
         """
         if held is None:
             held = narrowed.held
@@ -91,7 +96,7 @@ class Looks:
         for name in [None] if names is None else names:
             after = None
             while page := await self._at.store.directory(
-                channel=name, held=held, limit=PAGE, after=after, hosts=narrowed.hosts
+                channel=name, held=held, limit=size, after=after, hosts=narrowed.hosts
             ):
                 yield page
                 after = page[-1].entry.id

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import bad_address, unknown_channel
-from jobctl.controller.verbs import Grace, Verb
+from jobctl.controller.verbs import WITH_CONTENT, Grace, Verb
 from jobctl.errors import UsageError
 from jobctl.interfaces import IContent
 from jobctl.mail.address import normal_domain, parse_path
@@ -46,7 +46,7 @@ class Moving:
                 stored, lambda some: self._at.router.group_into(channel, some), "move", grace, caller
             )
 
-        return Verb("move", "moved", change, f"to {channel}", window=window)
+        return Verb("move", "moved", change, f"to {channel}", window=window, together=WITH_CONTENT)
 
     def reroute(self, window: float, caller: Caller) -> Verb:
         """Ask the rewrite rules again."""
@@ -60,7 +60,7 @@ class Moving:
             except NoRoute as why:
                 return f"the rules lead nowhere: {why.text}"
 
-        return Verb("reroute", "rerouted", change, window=window)
+        return Verb("reroute", "rerouted", change, window=window, together=WITH_CONTENT)
 
     def redirect(self, address: str | None, host: str | None, window: float, caller: Caller) -> Verb:
         """
@@ -76,7 +76,7 @@ class Moving:
         return self._to_host(_host(host), window, caller)
 
     def _to_recipient(self, address: str, window: float, caller: Caller) -> Verb:
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement | str | None:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | str | None:
             old = stored.envelope.recipients
             # Of several the first decides what its sender is told: one copy is delivered, not many.
             new = readdressed(old[0], address)
@@ -93,7 +93,7 @@ class Moving:
         return Verb("redirect", "redirected", change, f"to {address}", window=window)
 
     def _to_host(self, host: str, window: float, caller: Caller) -> Verb:
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement | str | None:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | str | None:
             entry = stored.entry
             if entry.host == host:
                 return None

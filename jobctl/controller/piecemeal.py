@@ -7,7 +7,7 @@ from jobctl.controller.acts import Course
 from jobctl.controller.steering import End, Steering
 from jobctl.controller.verbs import Verb
 from jobctl.mail.acts import Stage
-from jobctl.mail.entry import Lasting, StoredEntry
+from jobctl.mail.entry import StoredEntry
 
 
 class Piecemeal:
@@ -39,8 +39,7 @@ class Piecemeal:
         :return: Why not, by id, of those that could not be.
         :raises StoreError: They cannot be read; none of them was changed.
         """
-        pairs = [(stored.entry, stored.state is Lasting.HELD) for stored in found]
-        outcomes = await self._steering.change(pairs, self._verb.change_for(self.course.act.number))
+        outcomes = await self._steering.change(found, self._verb.change_for(self.course.act.number))
         self.course.count(outcomes, self._exits)
         return {
             entry_id: outcome.text

@@ -5,11 +5,12 @@ from enum import Enum
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import ensureDeferred, gatherResults
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from jobctl.errors import StoreError
-from jobctl.mail.entry import Lasting, QueueEntry, Settlement, StoredEntry, paused
+from jobctl.mail.entry import Lasting, Settlement, StoredEntry, paused
 
 log = Logger()
 
@@ -38,7 +39,10 @@ class Outcome(msgspec.Struct, frozen=True):
 DONE, UNCHANGED = Outcome(End.DONE), Outcome(End.UNCHANGED)
 
 # What is to be recorded of an entry; why it cannot be done; ``None``: it is so already.
-Change = Callable[[StoredEntry], Awaitable[Settlement | str | None]]
+Meant = Settlement | str | None
+# The same, at once or (where content must be read for it) later.
+Wanted = Meant | Awaitable[Meant]
+Change = Callable[[StoredEntry], Wanted]
 
 
 class Steering:
@@ -55,65 +59,72 @@ class Steering:
         self._changing: set[str] = set()
 
     async def change(
-        self, chosen: Iterable[tuple[QueueEntry, bool]], change: Change, first: bool = False
+        self, chosen: Iterable[StoredEntry], change: Change, first: bool = False
     ) -> dict[str, Outcome]:
         """
         Change some entries, all in few commits.
 
-        :param chosen: Entries, and whether each is held; not more than may be in memory at a time.
+        :param chosen: Not more than may be in memory at a time; taken from the schedule before this waits.
         :param first: What is queued afterwards goes before all others.
         :return: By id.
         :raises StoreError: They cannot be read; nothing was changed.
         """
         free, outcome = self._taken(chosen)
         try:
-            found: list[StoredEntry] = await self._at.store.fetch([entry.id for entry, _ in free])
-            ends = await gatherResults([ensureDeferred(self._one(stored, change, first)) for stored in found])
+            found: list[StoredEntry] = await self._at.store.fetch([stored.entry.id for stored in free])
+            ends = await gatherResults([self._one(stored, change, first) for stored in found])
             outcome.update(zip((stored.entry.id for stored in found), ends, strict=True))
         except StoreError:
-            for entry, held in free:
-                self._put_back(entry, held)
+            for stored in free:
+                self._put_back(stored)
             raise
         finally:
-            self._changing.difference_update(entry.id for entry, _ in free)
+            self._changing.difference_update(stored.entry.id for stored in free)
         self._at.dispatch.kick()
         return outcome
 
-    def _taken(
-        self, chosen: Iterable[tuple[QueueEntry, bool]]
-    ) -> tuple[list[tuple[QueueEntry, bool]], dict[str, Outcome]]:
+    def _taken(self, chosen: Iterable[StoredEntry]) -> tuple[list[StoredEntry], dict[str, Outcome]]:
         """Those that the schedule could give up, and what is known of each so far."""
         now = self._at.reactor.seconds()
         outcome, free = {}, []
-        for entry, held in chosen:
-            if entry.id in self._changing:
-                outcome[entry.id] = Outcome(End.BUSY, _OTHER)
-            elif self._at.scheduler.state(entry.id, now) == "active":
-                outcome[entry.id] = Outcome(End.BUSY, _BUSY)
+        for stored in chosen:
+            entry_id = stored.entry.id
+            if entry_id in self._changing:
+                outcome[entry_id] = Outcome(End.BUSY, _OTHER)
+            elif self._at.scheduler.state(entry_id, now) == "active":
+                outcome[entry_id] = Outcome(End.BUSY, _BUSY)
             else:
-                outcome[entry.id] = Outcome(End.GONE, _GONE)
-                self._at.scheduler.remove(entry.id)
-                self._at.hot.drop(entry.id)
-                self._changing.add(entry.id)
-                free.append((entry, held))
+                outcome[entry_id] = Outcome(End.GONE, _GONE)
+                self._at.scheduler.remove(entry_id)
+                self._at.hot.drop(entry_id)
+                self._changing.add(entry_id)
+                free.append(stored)
         return free, outcome
 
-    async def _one(self, stored: StoredEntry, change: Change, first: bool) -> Outcome:
-        held = stored.state is Lasting.HELD
-        settlement: Settlement | str | None = None
+    def _one(self, stored: StoredEntry, change: Change, first: bool) -> "Deferred[Outcome]":
+        """A coroutine for each of very many would cost more than what is done in it."""
+        wanted: Wanted
         try:
-            settlement = await change(stored)
-            if isinstance(settlement, Settlement):
-                notice_ids = await self._at.store.settle(settlement)
+            wanted = change(stored)
         except Exception as why:
-            if not isinstance(why, StoreError):
-                log.failure("{entry}: bug while an operator changes it", entry=stored.entry.id)
-            if isinstance(settlement, Settlement):
-                _forget_copies(settlement)
-            settlement = str(why) or repr(why)
-        if not isinstance(settlement, Settlement):
-            self._put_back(stored.entry, held)
-            return UNCHANGED if settlement is None else Outcome(End.REFUSED, settlement)
+            wanted = self._refused(why, stored)
+        if isinstance(wanted, Settlement | str | None):
+            return self._settled(wanted, stored, first)
+        waiting: Deferred[Any] = ensureDeferred(wanted)  # type: ignore[arg-type]
+        waiting.addErrback(lambda why: self._refused(why.value, stored))
+        return waiting.addCallback(self._settled, stored, first)
+
+    def _settled(self, wanted: Meant, stored: StoredEntry, first: bool) -> "Deferred[Outcome]":
+        if not isinstance(wanted, Settlement):
+            self._put_back(stored)
+            return succeed(UNCHANGED if wanted is None else Outcome(End.REFUSED, wanted))
+        done: Deferred[Any] = self._at.store.settle(wanted)
+        given = (wanted, stored)
+        return done.addCallbacks(self._committed, self._failed, (*given, first), {}, given)
+
+    def _committed(
+        self, notice_ids: list[list[str]], settlement: Settlement, stored: StoredEntry, first: bool
+    ) -> Outcome:
         if settlement.notifications and not notice_ids:
             return Outcome(End.GONE, _GONE)
         self._at.books.settled(stored, settlement)
@@ -121,6 +132,17 @@ class Steering:
             self._at.intake.remember(ids, notice)
         self.scheduled(stored, settlement, first)
         return DONE
+
+    def _failed(self, why: Failure, settlement: Settlement, stored: StoredEntry) -> Outcome:
+        _forget_copies(settlement)
+        text = self._refused(why.value, stored)
+        self._put_back(stored)
+        return Outcome(End.REFUSED, text)
+
+    def _refused(self, why: BaseException | None, stored: StoredEntry) -> str:
+        if not isinstance(why, StoreError):
+            log.failure("{entry}: bug while an operator changes it", Failure(why), entry=stored.entry.id)
+        return str(why) or repr(why)
 
     def scheduled(self, stored: StoredEntry, settlement: Settlement, first: bool = False) -> None:
         """Tell the schedule of a committed change: whoever is queued now is added, as it is now."""
@@ -146,9 +168,9 @@ class Steering:
         if first:
             self._at.scheduler.promote(fresh.id, now, fresh)
 
-    def _put_back(self, entry: QueueEntry, held: bool) -> None:
-        if not held:
-            self._at.scheduler.add(entry, self._at.reactor.seconds())
+    def _put_back(self, stored: StoredEntry) -> None:
+        if stored.state is not Lasting.HELD:
+            self._at.scheduler.add(stored.entry, self._at.reactor.seconds())
 
 
 def _forget_copies(settlement: Settlement) -> None:

@@ -27,9 +27,14 @@ class Flow(msgspec.Struct):
 
 
 class Tally:
-    """Counts attempts by job, forgotten when the job ends, and what goes through each channel."""
+    """
+    Counts attempts by job, forgotten when the job ends, and what goes through each channel.
+
+    :ivar messages: Entries queued and attempts ended, of all channels.
+    """
 
     def __init__(self) -> None:
+        self.messages = 0
         self._jobs: dict[str, JobTally] = {}
         self._flows: dict[str, Flow] = {}
 
@@ -42,6 +47,7 @@ class Tally:
 
     def accepted(self, channel: str) -> None:
         """An entry was queued."""
+        self.messages += 1
         self.flow(channel).accepted += 1
 
     def of(self, job: str) -> JobTally:
@@ -50,6 +56,7 @@ class Tally:
 
     def attempted(self, job: str, stored: StoredEntry, dispositions: list[Disposition]) -> None:
         """One attempt is over."""
+        self.messages += 1
         flow = self.flow(stored.entry.channel)
         open = len(stored.envelope.recipients)
         for disposition in dispositions:

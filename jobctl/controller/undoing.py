@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_operation
 from jobctl.controller.acts import Acts, Course
+from jobctl.controller.breaks import Breaks
 from jobctl.controller.bulk import EXITS, Bulk
 from jobctl.controller.moving import taken_back
 from jobctl.controller.steering import DONE, End, Outcome, Steering
@@ -22,8 +23,9 @@ from jobctl.mail.entry import Lasting, Settlement, StoredEntry, Undo
 
 log = Logger()
 
-# Entries at a time.
-PAGE = 50
+# Entries at a time; of those that become final some may have to be told of, with their content.
+PAGE = 100
+_FINAL = 50
 # Seconds until what could not be recorded is tried again; never sleep longer, since the clock can step.
 PAUSE = 60.0
 
@@ -86,10 +88,10 @@ class Undoing:
     async def _lapse(self) -> None:
         """Everything whose time is over."""
         finished = 0
-        start = self._at.reactor.seconds()
+        breaks = Breaks(self._at)
         while not self._stopped and (count := await self._lock.run(ensured, self._page)):
             finished += count
-            start = await self._bulk.rest(start)
+            await breaks.rest()
         if finished:
             log.info("{count} changes of operators are final", count=finished)
         self._working = False
@@ -101,7 +103,7 @@ class Undoing:
 
         :raises StoreError: Not all of it can be recorded.
         """
-        rows = await self._at.store.lapsed(self._at.reactor.seconds(), PAGE)
+        rows = await self._at.store.lapsed(self._at.reactor.seconds(), _FINAL)
         ends = await DeferredList([ensureDeferred(self._finish(*row)) for row in rows], consumeErrors=True)
         for _, why in ends:
             if isinstance(why, Failure):
@@ -156,9 +158,9 @@ class Undoing:
 
     async def _all(self, course: Course, act: Act, caller: Caller) -> Stage:
         after: str | None = ""
-        start = self._at.reactor.seconds()
+        breaks = Breaks(self._at)
         while after is not None:
-            start = await self._bulk.rest(start)
+            await breaks.rest()
             if course.cancelled:
                 return course.cut_short
             after = await self._lock.run(ensured, self._some, course, act, after or None, caller)
@@ -182,19 +184,24 @@ class Undoing:
     ) -> dict[str, Outcome]:
         """Nobody else has these."""
         in_grace = [row for row in rows if row[0].state is Lasting.GRACE]
-        ends = await gatherResults([ensureDeferred(self._restore(*row, caller)) for row in in_grace])
+        ends = await gatherResults([self._restore(*row, caller) for row in in_grace])
         return {stored.entry.id: end for (stored, _), end in zip(in_grace, ends, strict=True)}
 
-    async def _restore(self, stored: StoredEntry, undo: Undo, caller: Caller) -> Outcome:
+    def _restore(self, stored: StoredEntry, undo: Undo, caller: Caller) -> "Deferred[Outcome]":
         settlement = taken_back(undo, stored, self._at.reactor.seconds(), caller.name)
-        try:
-            await self._at.store.settle(settlement)
-        except StoreError as why:
-            return Outcome(End.REFUSED, str(why))
-        self._at.books.settled(stored, settlement)
-        self._steering.scheduled(stored, settlement)
-        self._at.dispatch.kick()
-        return DONE
+
+        def committed(_: object) -> Outcome:
+            self._at.books.settled(stored, settlement)
+            self._steering.scheduled(stored, settlement)
+            self._at.dispatch.kick()
+            return DONE
+
+        def failed(why: Failure) -> Outcome:
+            why.trap(StoreError)
+            return Outcome(End.REFUSED, why.getErrorMessage())
+
+        done: Deferred[Any] = self._at.store.settle(settlement)
+        return done.addCallbacks(committed, failed)
 
     async def _moved_back(self, rows: list[tuple[StoredEntry, Undo]], caller: Caller) -> dict[str, Outcome]:
         by_id = {
@@ -203,11 +210,10 @@ class Undoing:
         if not by_id:
             return {}
 
-        async def change(stored: StoredEntry) -> Settlement:
+        def change(stored: StoredEntry) -> Settlement:
             return taken_back(by_id[stored.entry.id][1], stored, self._at.reactor.seconds(), caller.name)
 
-        pairs = [(stored.entry, stored.state is Lasting.HELD) for stored, _ in by_id.values()]
-        return await self._steering.change(pairs, change)
+        return await self._steering.change([stored for stored, _ in by_id.values()], change)
 
 
 def ensured(work: Callable[..., Any], *arguments: Any) -> "Deferred[Any]":

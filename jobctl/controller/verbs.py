@@ -1,5 +1,6 @@
 """What each verb of an operator means for one entry."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,11 @@ from jobctl.controller.steering import Change
 from jobctl.errors import UsageError
 from jobctl.mail.entry import Attempt, Lasting, Loss, Settlement, StoredEntry, Undo
 from jobctl.mail.envelope import Priority
+
+# Entries changed at a time.  More would be done sooner; mail that comes in meanwhile would wait longer for its own
+# commit.  Fewer where content may be read for each.
+TOGETHER = 100
+WITH_CONTENT = 50
 
 
 class Grace(msgspec.Struct, frozen=True):
@@ -44,7 +50,7 @@ class Verb(msgspec.Struct, frozen=True):
     held: bool | None = None
     first: bool = False
     window: float = 0.0
-    together: int = 50
+    together: int = TOGETHER
 
     def change_for(self, operation: int) -> Change:
         """:param operation: The act's number."""
@@ -65,7 +71,7 @@ class Verbs:
         """Set aside until released."""
         reason = reason or f"by {caller.name}"
 
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement | str:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | str:
             if stored.state is Lasting.HELD:
                 return "it is held already"
             line = Attempt(when=self._now(), what="held", text=reason)
@@ -76,7 +82,7 @@ class Verbs:
     def release(self, caller: Caller) -> Verb:
         """Undo a hold."""
 
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement | str:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | str:
             if stored.state is not Lasting.HELD:
                 return "it is not held"
             now = self._now()
@@ -90,7 +96,7 @@ class Verbs:
     def retry(self, caller: Caller) -> Verb:
         """Try now what waits for its next attempt."""
 
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement | str:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | str:
             if stored.state is Lasting.HELD:
                 return "it is held; release it instead"
             now = self._now()
@@ -107,7 +113,7 @@ class Verbs:
             words = ", ".join(priority.word for priority in Priority)
             raise UsageError(f"there is no priority {name}; there are {words}") from None
 
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement | None:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | None:
             if stored.entry.priority is priority:
                 return None
             old = stored.entry.priority.word
@@ -119,7 +125,7 @@ class Verbs:
     def delete(self, window: float, caller: Caller) -> Verb:
         """Remove it; nobody is told."""
 
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement:
             if grace.window:
                 return self._into_grace(stored, grace, "delete", f"by {caller.name}", caller)
             return self.deleted(stored, f"by {caller.name}")
@@ -130,12 +136,13 @@ class Verbs:
         """Give it back to its sender as undeliverable."""
         reason = reason or "returned by the postmaster"
 
-        async def change(stored: StoredEntry, grace: Grace) -> Settlement:
+        def change(stored: StoredEntry, grace: Grace) -> Settlement | Awaitable[Settlement]:
             if grace.window:
                 return self._into_grace(stored, grace, "return", reason, caller)
-            return await self.returned(stored, reason)
+            return self.returned(stored, reason)
 
-        return Verb("return", "returned", change, reason, window=window)
+        together = TOGETHER if window else WITH_CONTENT
+        return Verb("return", "returned", change, reason, window=window, together=together)
 
     def deleted(self, stored: StoredEntry, reason: str, ended: int | None = None) -> Settlement:
         """The end of a deletion."""

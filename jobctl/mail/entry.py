@@ -60,10 +60,10 @@ class NewEntry(msgspec.Struct, frozen=True):
     returns: bool = False
 
 
-class QueueEntry(msgspec.Struct):
+class QueueEntry(msgspec.Struct, gc=False):
     """
-    What the schedule must know of an entry; small, because up to
-    ``max_cache_messages`` of them are in memory.
+    What the schedule must know of an entry; small, and nothing to the garbage collector, because
+    up to ``max_cache_messages`` of them are in memory.
 
     :ivar id: Unique for ever, ``[0-9A-Za-z]+``, begins with a letter.
     :ivar host: Destination host, lower case; ``""`` behind a gateway (host is irrelevant).

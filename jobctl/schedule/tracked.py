@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from jobctl.mail.entry import QueueEntry
 
 if TYPE_CHECKING:
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
 READY, DELAYED, ACTIVE, RUN, EXPIRED, GONE, ALONE = range(7)
 
 
-class Item:
+class Item(msgspec.Struct, gc=False, eq=False):
     """
     An entry and where it is.
 
     Queues delete lazily: what leaves one out of turn is marked GONE and continues as a new
     Item, so each Item is live in one queue at most and never comes back to one.
+
+    There are a hundred thousand of them.  The garbage collector knows of none, or it would stop everything for a
+    tenth of a second whenever it looks at all objects; so a host is only forgotten when no queue of its has an Item.
 
     :ivar entry: ``entry.due`` is what the store has, also while it is to be tried earlier or later.
     :ivar due: While it is delayed: until when; while it is ready: since when (epoch seconds).
@@ -30,13 +35,11 @@ class Item:
     :ivar removed: Taken away by an operator while active; forgotten when it settles.
     """
 
-    __slots__ = ("due", "entry", "host", "job", "removed", "run", "shut", "state")
-
-    def __init__(self, entry: QueueEntry, host: HostQueue) -> None:
-        self.entry = entry
-        self.host = host
-        self.due = 0.0
-        self.state = GONE
-        self.job: Job | None = None
-        self.run: str | None = None
-        self.removed = self.shut = False
+    entry: QueueEntry
+    host: HostQueue
+    due: float = 0.0
+    state: int = GONE
+    job: Job | None = None
+    run: str | None = None
+    removed: bool = False
+    shut: bool = False

@@ -112,7 +112,7 @@ def name(text: str) -> str:
     return text
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     """
     One entry as the writer knows it.
 
