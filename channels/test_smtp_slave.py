@@ -15,7 +15,7 @@ import msgspec
 
 import jobctl
 from channels.kit.arrival import Reception
-from channels.kit.events import aborted
+from channels.kit.events import aborted, refused_port
 from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
@@ -58,6 +58,7 @@ class SmtpSlave:
         self._questions: SlaveQuestions
         self._channel: ChannelSettings
         self._begun = False
+        self._site = ""
         self._greeted = False
         self._ended = False
         self._exit = EX_OK
@@ -128,7 +129,9 @@ class SmtpSlave:
         transport = self._run.start.transport.text
         # Without transport information PORT_ACCESS is not asked.
         permission = port_access(self._tables, transport) if transport else ALLOWED
+        self._site = permission.site
         if permission.refusal is not None:
+            self._run.link.send(refused_port(permission, transport))
             self._stdio.write(encode(permission.refusal))
             self._dialogue.lost(f"PORT_ACCESS: {permission.refusal}")
             self._greeted = True
@@ -269,7 +272,7 @@ class SmtpSlave:
         while (question := dialogue.next_question()) is not None:
             if type(question) is not StartTls:
                 self._questions.take(question)
-        self._questions.tell("closed", text=dialogue.close_reason)
+        self._questions.tell("closed", text=dialogue.close_reason, site=self._site)
         if self._transcript is not None:
             self._transcript.note(f"closed {dialogue.close_reason}".strip())
         self._stdio.close_tls()

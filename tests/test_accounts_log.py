@@ -183,8 +183,9 @@ def test_what_happens_on_connections(tmp_path: Path) -> None:
         ("etrn", {"recipient": "@b.example", "text": "458 no"}),
         ("auth", {"user": "ann", "text": "235 2.7.0 welcome"}),
         ("rejected", {"text": "421 too many"}),
+        ("denied", {"text": "PORT_ACCESS: 554 5.7.1 no", "site": "not asked for"}),
         ("failed", {"text": "connection refused"}),
-        ("closed", {"text": "timed out"}),
+        ("closed", {"text": "timed out", "site": "not asked for"}),
         ("unheard_of", {}),
     ):
         job.says(Event(event=name, **here, **more))
@@ -196,6 +197,7 @@ def test_what_happens_on_connections(tmp_path: Path) -> None:
         ("co", "IE", None, "@b.example: 458 no"),
         ("co", "UE", None, "235 2.7.0 welcome"),
         ("co", "XE", None, "421 too many"),
+        ("co", "TE", None, "PORT_ACCESS: 554 5.7.1 no"),
         ("co", "YE", None, "connection refused"),
         ("co", "CE", None, "timed out"),
     ]
@@ -205,6 +207,14 @@ def test_what_happens_on_connections(tmp_path: Path) -> None:
         "rfc822;no@b.example",
         "ann",
     )
+
+
+@pytest.mark.parametrize(("bits", "end"), [(18, "timed out: a partner"), (2, "timed out")])
+def test_the_site_has_a_word(tmp_path: Path, bits: int, end: str) -> None:
+    """Bit 16: the end of a connection is told with what PORT_ACCESS says of it."""
+    world = Logged(tmp_path, f"log_format = 6\nlog_connection = {bits}")
+    world.slave().says(Event(event="closed", transport=CLIENT.transport, text="timed out", site="a partner"))
+    assert [json.loads(line)["di"] for line in world.lines()] == [end]
 
 
 def test_bits_of_a_channel(tmp_path: Path) -> None:

@@ -456,3 +456,15 @@ def test_needs_a_channel():
         assert program.ends() == 78
         assert program.peer.rest() == b""
         assert program.errors.count("\n") == 1 and "PMDF_CHANNEL" in program.errors
+
+
+def test_port_access_and_the_log(start):
+    """With $T a refused connection has a record of its own; what the site says of it goes with its end."""
+    table = "TCP|*|*|198.51.100.7|*  $N$T554$ 5.7.1$ no||list$ 7"
+    program = start(environment={"TRANSPORTINFO": TRANSPORT}, mta={"mappings": {"PORT_ACCESS": table}})
+    assert program.peer.line() == b"554 5.7.1 no\r\n"
+    denied = program.controller.expect(Event, event="denied")
+    assert (denied.transport, denied.text) == (TRANSPORT, "PORT_ACCESS: 554 5.7.1 no")
+    closed = program.controller.expect(Event, event="closed")
+    assert closed.site == "list 7"
+    assert program.ends() == 0

@@ -108,6 +108,24 @@ def test_port_access_may_ask_for_patience() -> None:
     assert port_access(tables(PORT_ACCESS="TCP|*  $D150"), TRANSPORT).delay == 150
 
 
+@pytest.mark.parametrize(
+    ("template", "reply", "recorded", "site", "delay"),
+    [
+        ("$N$T500$ 5.7.1$ no", "500 5.7.1 no", True, "", 0),
+        ("$N500$ 5.7.1$ no||blocked$ net", "500 5.7.1 no", False, "blocked net", 0),
+        ("$T$N||list$ 7", "421 4.7.1 Connection refused.", True, "list 7", 0),
+        ("$Y||partner", None, False, "partner", 0),
+        ("$D50||slow$ one", None, False, "slow one", 50),
+        ("$T", None, False, "", 0),
+    ],
+)
+def test_port_access_has_a_say_in_the_log(template, reply, recorded, site, delay) -> None:
+    """$T: a refusal has a record of its own; what stands behind || is for the log, never for the client."""
+    found = port_access(tables(PORT_ACCESS=f"TCP|*  {template}"), TRANSPORT)
+    assert (found.refusal and str(found.refusal)) == reply
+    assert (found.recorded, found.site, found.delay) == (recorded, site, delay)
+
+
 def test_probes_have_their_fields_in_place() -> None:
     """Each table is asked with the fields of the reference, in its order; what is not known is empty."""
     seen = tables(FROM_ACCESS=f"{TRANSPORT}|SMTP/client.example|MAIL|tcp_local|a@b.example|ann  $Nyes")

@@ -26,6 +26,22 @@ def test_port_access_closes_the_connection() -> None:
             assert client.reply().startswith("220")
 
 
+def test_what_port_access_has_the_log_say() -> None:
+    """With $T a refusal is told as one that has a record of its own; the site's text goes with the connection's end."""
+    table = "TCP|*|*|127.0.0.2|*  $N$T554$ 5.7.1$ no||list$ 7\nTCP|*  $Y||a$ partner"
+    with with_tables(PORT_ACCESS=table) as server:
+        with Client(server.address, "127.0.0.2") as client:
+            assert client.reply() == "554 5.7.1 no"
+        denied = server.program.expect(Event, where=lambda frame: frame.event == "denied")
+        assert denied.text == "PORT_ACCESS: 554 5.7.1 no"
+        closed = server.program.expect(Event, where=lambda frame: frame.event == "closed")
+        assert closed.site == "list 7"
+        with Client(server.address) as client:
+            client.reply()
+        closed = server.program.expect(Event, where=lambda frame: frame.event == "closed")
+        assert closed.site == "a partner"
+
+
 def test_from_access_refuses_a_sender() -> None:
     """A sender is refused at MAIL FROM by address, channel and greeting; the next is looked at anew."""
     with (

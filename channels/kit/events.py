@@ -1,6 +1,7 @@
 """What a server program tells of its sessions, for log and counters."""
 
 from jobctl.jobprotocol.frames import Event
+from jobctl.mapping.access import Permission
 from jobctl.smtp.questions import BadCommand, Refusal
 from jobctl.smtp.server import ServerDialogue
 
@@ -21,6 +22,12 @@ def told(dialogue: ServerDialogue, transport: str, event: str, **more: str) -> E
         modifiers=dialogue.modifiers,
         **more,  # type: ignore[arg-type]
     )
+
+
+def refused_port(permission: Permission, transport: str) -> Event:
+    """PORT_ACCESS does not want a connection."""
+    event = "denied" if permission.recorded else "rejected"
+    return Event(event=event, transport=transport, text=f"PORT_ACCESS: {permission.refusal}")
 
 
 def noted(dialogue: ServerDialogue, transport: str, what: BadCommand | Refusal) -> Event:

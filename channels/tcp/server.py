@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 import jobctl
-from channels.kit.events import aborted, noted, told
+from channels.kit.events import aborted, noted, refused_port, told
 from channels.kit.queries import asked
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
@@ -247,10 +247,11 @@ class Server:
     def may_connect(self, session: Session) -> Permission:
         """What PORT_ACCESS says of a connection; who may not is told and closed."""
         permission = self.admission.port(session.transport)
+        session.site = permission.site
         if permission.refusal is not None:
             if not self.security.implicit:
                 session.stream.write(encode(permission.refusal))
-            self.reject(session, f"PORT_ACCESS: {permission.refusal}")
+            self.link.send(refused_port(permission, session.transport))
             session.stream.close()
         return permission
 
@@ -305,7 +306,7 @@ class Server:
         self.held_back.discard(session)
         self.link.progress += 1
         if session.admitted:
-            self.tell(session, "closed", text=why)
+            self.tell(session, "closed", text=why, site=session.site)
         if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
 

@@ -55,6 +55,7 @@ class Session:
     :ivar transport: ``TCP|us|port|client|port``.
     :ivar admitted: It was let in, and the controller told of it.
     :ivar counted: The address whose connection it counts as.
+    :ivar site: What PORT_ACCESS has the log say of it.
     """
 
     def __init__(self, server: Server, skt: socket.socket, client: str, transport: str) -> None:
@@ -64,7 +65,7 @@ class Session:
         self.opened = self.touched = server.now
         self.closing_since: float | None = None
         self.submission: str | None = None
-        self.counted = ""
+        self.counted = self.site = ""
         self.admitted = False
         self._loop = False
         self._ahead = 0

@@ -9,6 +9,7 @@ from jobctl.accounts.records import (
     CLOSED,
     DEFERRED,
     DELIVERED,
+    DENIED,
     ENQUEUED,
     ETRN,
     FAILED,
@@ -34,6 +35,7 @@ _CONNECTION_ACTIONS = {
     "opened": OPENED,
     "closed": CLOSED,
     "rejected": REJECTED,
+    "denied": DENIED,
     "failed": FAILED,
     "etrn": ETRN,
     "auth": AUTHENTICATION,
@@ -203,9 +205,13 @@ def moved(
 
 
 def told(
-    channel: str, inbound: bool, job: str, event: Event, now: float
+    channel: str, inbound: bool, job: str, event: Event, now: float, site: bool = False
 ) -> MailRecord | ConnectionRecord | None:
-    """What a program told of a connection; ``None`` for what the log has no letter for."""
+    """
+    What a program told of a connection; ``None`` for what the log has no letter for.
+
+    :param site: With what the site has to say of it.
+    """
     if event.event in _MAIL_ACTIONS:
         action = _MAIL_ACTIONS[event.event]
         return MailRecord(
@@ -235,7 +241,7 @@ def told(
         transport=event.transport,
         application=event.application,
         user=event.user,
-        diagnostic=": ".join(text for text in (event.recipient, event.text) if text),
+        diagnostic=": ".join(filter(None, (event.recipient, event.text, event.site if site else ""))),
     )
 
 

@@ -96,8 +96,9 @@ LOG: tuple[Key, ...] = (
         name="log_connection",
         kind=Kind.INTEGER,
         sentence="Bits: 1 the remote system in records of messages; 2 connections opened, closed and refused; "
-        "4 ETRN; 32 transport and 64 application information in records of messages; 128 authentications. 8 and 16 "
-        "(texts of LOG_ACTION and PORT_ACCESS) do nothing.",
+        "4 ETRN; 16 what PORT_ACCESS says of a connection in the record of its end; 32 transport and 64 application "
+        "information in records of messages; 128 authentications. 8 does nothing: records of connections always "
+        "have the transport, and there is no LOG_ACTION table.",
         default="3",
         low=0,
         high=255,

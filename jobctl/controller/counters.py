@@ -96,7 +96,7 @@ class CounterBook:
             self._jobs[job.id] = (job.spec.channel.name, inbound)
         elif event.event == "closed":
             self._open[job.id] = max(0, self._open.get(job.id, 0) - 1)
-        elif event.event in ("rejected", "failed"):
+        elif event.event in ("rejected", "denied", "failed"):
             made.rejected += 1
         elif event.event == "refused":
             counts.rejected.add(1, 0)

@@ -136,7 +136,7 @@ class TransactionLog:
         bits = self._bits.get(channel)
         if bits is None:
             return
-        record = told(channel, inbound, job.id, event, now)
+        record = told(channel, inbound, job.id, event, now, bool(bits & log_options.SITE_TEXT))
         if isinstance(record, MailRecord):
             self._write([record], bits)
         elif record is not None and bits & _BITS.get(record.action, log_options.CONNECTIONS):

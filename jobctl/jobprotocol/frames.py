@@ -231,15 +231,16 @@ class Event(_Frame, tag="event"):
     """
     Program to controller, for log and counters.
 
-    :ivar event: A connection was ``opened``, ``closed``, ``rejected`` (before any mail), or ``failed`` to come about;
-        on one there was a ``bad_command``, mail was ``refused`` or ``aborted`` before a first ``submit``, ``etrn`` or
-        ``auth`` was tried.
+    :ivar event: A connection was ``opened``, ``closed``, ``rejected`` (before any mail), ``denied`` (the same, with a
+        record of its own as PORT_ACCESS wants it), or ``failed`` to come about; on one there was a ``bad_command``,
+        mail was ``refused`` or ``aborted`` before a first ``submit``, ``etrn`` or ``auth`` was tried.
     :ivar application: As :attr:`Source.application`; of a client the server's banner.
     :ivar text: What was said: why, or the reply that was given.
     :ivar modifiers: As :attr:`Source.modifiers`.
     :ivar sender: Of mail that was refused or aborted.
     :ivar recipient: Of it; or the bad command, ETRN's argument.
     :ivar user: Who was, or wanted to be, authenticated.
+    :ivar site: What PORT_ACCESS has the log say of a connection that was closed.
     """
 
     event: str
@@ -250,6 +251,7 @@ class Event(_Frame, tag="event"):
     sender: str = ""
     recipient: str = ""
     user: str = ""
+    site: str = ""
 
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,11 +21,15 @@ class Permission(msgspec.Struct, frozen=True):
     :ivar refusal: What the client is told, ``None``: it may.
     :ivar hold: The message is to be held (``$H``).
     :ivar delay: Hundredths of a second before the banner (``$D`` of PORT_ACCESS), 0: as the option says.
+    :ivar recorded: The refusal has a record of its own in the log (``$T`` of PORT_ACCESS).
+    :ivar site: What the site has the log say of the connection (after ``||``).
     """
 
     refusal: Reply | None = None
     hold: bool = False
     delay: int = 0
+    recorded: bool = False
+    site: str = ""
 
 
 ALLOWED = Permission()
@@ -40,12 +44,12 @@ def port_access(tables: Tables, transport: str) -> Permission:
     result = tables.probe(PORT_ACCESS, transport)
     if not result.matched:
         return ALLOWED
+    text, _, site = (part.strip() for part in result.text.partition("||"))
     if {"N", "F"} & result.flags:
-        text = result.text.strip() or "421 4.7.1 Connection refused."
-        return Permission(_reply(text.replace("~", "\n"), 421))
-    if "D" in result.flags and result.text.strip().isdigit():
-        return Permission(delay=min(int(result.text), 60_000))
-    return ALLOWED
+        reply = _reply((text or "421 4.7.1 Connection refused.").replace("~", "\n"), 421)
+        return Permission(reply, recorded="T" in result.flags, site=site)
+    delay = min(int(text), 60_000) if "D" in result.flags and text.isdigit() else 0
+    return Permission(delay=delay, site=site) if delay or site else ALLOWED
 
 
 def from_access(tables: Tables, source: Source, sender: str) -> Permission:
