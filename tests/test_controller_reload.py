@@ -461,6 +461,16 @@ def test_ports_are_opened_and_closed(world):
     assert new.stopped and not accepts(two)
 
 
+def test_a_port_moves_between_addresses(world):
+    """One reload is enough, there and back; the old programs keep their socket until the new ones have taken over."""
+    port = free()
+    service = '\n[dispatcher.service.A]\nlisten = ["tcp:{}{}"]\nchannel = "in"\n'
+    for where in (":interface=127.0.0.1", "", ":interface=127.0.0.1"):
+        assert world.reload(CONFIGURATION + service.format(port, where)).applied
+        (endpoint,) = server(world).spec.service.listen
+        assert endpoint == f"tcp:{port}{where}" and accepts(port)
+
+
 def test_a_port_that_cannot_be_had_refuses_the_whole(world):
     """With the line; nothing of it is in force, and no other port of it is open."""
     other = free()

@@ -10,7 +10,7 @@ from twisted.internet.endpoints import serverFromString
 _FIRST = {"tcp": "port", "tcp6": "port", "unix": "address"}
 
 
-def open_listener(endpoint: str, backlog: int = 1024) -> socket.socket:
+def open_listener(endpoint: str, backlog: int = 1024, shared: bool = False) -> socket.socket:
     """
     A bound, listening, non-blocking, close-on-exec socket.
 
@@ -19,6 +19,7 @@ def open_listener(endpoint: str, backlog: int = 1024) -> socket.socket:
     processes to accept on.
 
     :param backlog: Unless the string has one (``backlog=``); the kernel has a limit of its own.
+    :param shared: The port may be that of another socket of ours that says so too (SO_REUSEPORT).
     :raises ValueError: The string is none of those.
     :raises OSError: The address cannot be had; the text names the endpoint.
     """
@@ -30,7 +31,7 @@ def open_listener(endpoint: str, backlog: int = 1024) -> socket.socket:
         elif kind == "systemd":
             listener = _inherited(endpoint)
         elif kind in ("tcp", "tcp6"):
-            listener = _tcp(kind, options.get("interface", ""), int(options["port"]))
+            listener = _tcp(kind, options.get("interface", ""), int(options["port"]), shared)
         else:
             raise ValueError(f"{endpoint!r} is not tcp:PORT, tcp6:PORT, unix:PATH or systemd:...")
         listener.listen(length)
@@ -65,13 +66,15 @@ def parse_endpoint(endpoint: str) -> tuple[str, dict[str, str]]:
     return kind, {name or _FIRST.get(kind, ""): value for name, value in rest}
 
 
-def _tcp(kind: str, interface: str, port: int) -> socket.socket:
+def _tcp(kind: str, interface: str, port: int, shared: bool) -> socket.socket:
     six = kind == "tcp6" or ":" in interface
     listener = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections inherit it: without it a turn of the dialogue can take 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((interface, port))
     except (OSError, OverflowError) as why:
         listener.close()

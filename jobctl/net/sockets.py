@@ -1,6 +1,7 @@
 """The listening sockets of all services, and how they change while they are in use."""
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterable
@@ -39,15 +40,20 @@ class ListeningSockets:
         """
         Open what is not open yet, all of it or nothing; :meth:`keep` makes it count.
 
+        What is not wanted any more stays open until then, also where the new one has its port.
+
         :raises CannotListen: One cannot be had; nothing has changed.
         """
+        services = list(services)
+        wanted = {place(service.name, endpoint) for service in services for endpoint in service.listen}
+        leaving = {where: one for where, one in self.sockets.items() if where not in wanted}
         opened: Sockets = {}
         try:
             for service in services:
                 for endpoint in service.listen:
                     where = place(service.name, endpoint)
                     if where not in self.sockets and where not in opened:
-                        opened[where] = open_listener(endpoint, service.backlog)
+                        opened[where] = _open(endpoint, service.backlog, where, leaving)
         except OSError as why:
             close_all(opened)
             raise CannotListen(why, service.name) from None
@@ -72,6 +78,31 @@ class ListeningSockets:
         for one in self.sockets.values():
             one.close()
         self.sockets = {}
+
+
+def _open(endpoint: str, backlog: int, where: Place, leaving: Sockets) -> socket.socket:
+    """:param leaving: Those with whom a port may be shared: as on a move from one address to all of them."""
+    try:
+        return open_listener(endpoint, backlog)
+    except OSError as why:
+        same = [one for other, one in leaving.items() if _port(other) == _port(where)]
+        if why.errno != errno.EADDRINUSE or _port(where) is None or not same:
+            raise
+    # To close the old one first would not do: the programs that accept on it have it open as well.
+    try:
+        for one in same:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened = open_listener(endpoint, backlog, shared=True)
+        # A second daemon, started by mistake, is not to have a part of the port.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    finally:
+        for one in same:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    return opened
+
+
+def _port(where: Place) -> str | None:
+    return where[2] if where[0] in ("tcp", "tcp6") else None
 
 
 def place(service: str, endpoint: str) -> Place:
