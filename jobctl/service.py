@@ -3,7 +3,6 @@
 import atexit
 import gc
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +24,8 @@ from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
 from jobctl.controller.process_control import Again
 from jobctl.errors import ConfigError, JobctlError, StoreError
-from jobctl.net import systemd
+from jobctl.net import hang_up, systemd
+from jobctl.net.first_word import FirstWord
 from jobctl.net.steady_clock import SteadyClock
 from jobctl.store.lock import QueueLock
 from jobctl.welcome import Welcome
@@ -80,7 +80,7 @@ class JobctlService(Service):
 
     :param terminal: A descriptor of ours to complain to while starting, -1: standard error.
     :param json_log: File for events as JSON lines, before what the settings say.
-    :param background: Whoever started it waits for a word, and is told by an exception.
+    :param first_word: Where whoever started it in the background waits for one.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class JobctlService(Service):
         settings: Settings,
         first_message: bool = False,
         terminal: int = -1,
-        background: bool = False,
+        first_word: FirstWord | None = None,
         json_log: str = "",
     ) -> None:
         self.settings = settings
         self._first_message = first_message
         self._terminal = terminal
-        self._background = background
+        self._first_word = first_word
         self._json_log = json_log
         self._failed = False
         self.controller: Controller | None = None
@@ -121,6 +121,8 @@ class JobctlService(Service):
             # twistd tells whoever started it that all is well: nothing more is said there.
             terminal, self._terminal = self._terminal, -1
             os.close(terminal)
+        if self._first_word is not None:
+            self._first_word.say(os.EX_OK)
 
     def hang_up(self) -> None:
         """SIGHUP: read the configuration again."""
@@ -187,7 +189,7 @@ class JobctlService(Service):
             step(reactor)
         except Exception:
             self._cannot_start(Failure(), reactor)
-            if self._background:
+            if self._first_word is not None:
                 raise
 
     def _cannot_start(self, why: Failure, reactor: Any) -> None:
@@ -199,6 +201,8 @@ class JobctlService(Service):
             log.critical("the Job Controller cannot start: {why}", why=text)
         else:
             log.failure("the Job Controller cannot start", failure=why)
+        if self._first_word is not None:
+            self._first_word.say(os.EX_TEMPFAIL)
         # twistd knows no exit status; it removes its pidfile before this.
         atexit.register(os._exit, os.EX_TEMPFAIL)
         # We may be here before the reactor runs.
@@ -279,7 +283,7 @@ def makeService(options: Options) -> JobctlService:
         settings,
         options["first-message"],
         terminal,
-        background,
+        FirstWord() if background else None,
         os.path.abspath(json_log) if json_log else "",
     )
     watch_hang_up(service)
@@ -294,8 +298,5 @@ def watch_hang_up(service: JobctlService) -> None:
     """
     from twisted.internet import reactor
 
-    def came(number: int, frame: Any) -> None:
-        # Between two instructions of whatever runs: the reactor's thread does it when it comes round.
-        reactor.callFromThread(service.hang_up)  # type: ignore[attr-defined]
-
-    signal.signal(signal.SIGHUP, came)
+    # The reactor's thread does it when it comes round.
+    hang_up.hear(lambda: reactor.callFromThread(service.hang_up))  # type: ignore[attr-defined]

@@ -174,7 +174,7 @@ def test_a_controller_in_the_background_that_cannot_start_says_why(tmp_path, obs
             (tmp_path / "var").mkdir()
             (tmp_path / obstacle).write_text("in the way")
         done = in_background(daemon)
-    assert done.returncode == 1, done
+    assert done.returncode == 75, done
     assert done.stderr.startswith(complaint.format(port=daemon.port, directory=tmp_path)), done.stderr
     until(lambda: not (tmp_path / "it.pid").exists())
     assert "the Job Controller cannot start" in (tmp_path / "it.log").read_text()

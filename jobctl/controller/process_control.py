@@ -12,6 +12,7 @@ from jobctl.control.operations import Caller
 from jobctl.control.requests import Restart, Shutdown
 from jobctl.control.selection import matching_channels
 from jobctl.errors import StoreError, UsageError
+from jobctl.net import hang_up
 
 log = Logger()
 
@@ -118,4 +119,5 @@ class Again:
     def execute(self, command: list[str]) -> None:
         """The same process, so that whoever watches it goes on watching it."""
         os.chdir(self._directory)
+        hang_up.shut_out()
         os.execv(command[0], command)
