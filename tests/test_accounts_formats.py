@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,6 +167,24 @@ def test_what_is_shown_by_itself() -> None:
     assert "fi" not in json.loads(lines(WHOLE, log_format=6, log_filename=0))
     assert json.loads(lines(record, log_format=6, log_username=5))["us"] == ""
     assert "di" not in json.loads(lines(WHOLE, log_format=6, log_diagnostics=0))
+
+
+def test_addresses_without_a_domain() -> None:
+    """log_local gives them this host's name; what has one, is none, or is of another kind stays as it is."""
+
+    def seen(record: MailRecord, log_local: bool = True) -> list[str | None]:
+        made = json.loads(lines(record, log_format=6, log_local=log_local))
+        return [made.get(name) for name in ("so", "od", "de")]
+
+    bare = msgspec.structs.replace(WHOLE, sender="ann", original="rfc822;bob", recipient="bob")
+    here = ["ann@mail.example.org", "rfc822;bob@mail.example.org", "bob@mail.example.org"]
+    assert seen(bare) == here
+    assert seen(bare, log_local=False) == ["ann", "rfc822;bob", "bob"]
+    assert seen(WHOLE) == ["ann@a.example", "rfc822;bob@b.example", "bob@b.example"]
+    other = msgspec.structs.replace(bare, sender="", original="x400;/C=de")
+    assert seen(other) == ["", "x400;/C=de", "bob@mail.example.org"]
+    command = msgspec.structs.replace(bare, action="B", sender="", original="", recipient="FOO")
+    assert seen(command) == ["", "", "FOO"]
 
 
 def test_no_address() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from jobctl.accounts.escapes import MOST, field, one_line, text, xml
-from jobctl.accounts.records import ConnectionRecord, MailRecord, blocks
+from jobctl.accounts.records import BAD_COMMAND, ConnectionRecord, MailRecord, blocks
 from jobctl.config.log_options import APPLICATION, SYSTEM, TRANSPORT, LogSettings
 
 PLAIN, BRACKETED, COUNTED, XML, JSON, FLAT_JSON = range(1, 7)
@@ -76,6 +76,7 @@ class Formatter:
         self._mail: dict[int, list[tuple[str, bool]]] = {}
         self._connection = self._selected(CONNECTION_FIELDS, 0)
         self._write = _WRITERS[settings.log_format]
+        self._domain = f"@{node}" if settings.log_local else ""
 
     def mail(self, record: MailRecord, bits: int) -> str:
         """
@@ -114,7 +115,17 @@ class Formatter:
                 values.append(self._node)
             else:
                 values.append(readers[name](record))
+        if self._domain and readers is _MAIL and record.action != BAD_COMMAND:
+            self._complete(values, selected)
         return values
+
+    def _complete(self, values: list[str | int], selected: list[tuple[str, bool]]) -> None:
+        """Addresses without a domain are of this host."""
+        for place, (name, _) in enumerate(selected):
+            value = str(values[place])
+            foreign = name == "od" and not value.lower().startswith("rfc822;")
+            if name in _ADDRESSES and value and "@" not in value and not foreign:
+                values[place] = value + self._domain
 
 
 class Stamp:

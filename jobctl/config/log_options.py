@@ -41,6 +41,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_messages_syslog: int = 0
     log_connections_syslog: int = 0
     separate_connection_log: bool = False
+    log_local: bool = False
 
     def bits(self, option: str) -> int:
         """The value of an option with bits, its format's default applied."""
@@ -124,6 +125,13 @@ LOG: tuple[Key, ...] = (
         default="0",
         field="separate_connection_log",
     ),
+    Key(
+        name="log_local",
+        kind=Kind.SWITCH,
+        sentence="1: addresses without a domain are logged with the name of this host.",
+        default="0",
+        field="log_local",
+    ),
     _syslog("log_messages_syslog", "Records of messages"),
     _syslog("log_connections_syslog", "Records of connections"),
     _inert("log_sensitivity", "Sensitivity of the message.", "the Sensitivity field is not looked at"),
@@ -135,5 +143,4 @@ LOG: tuple[Key, ...] = (
     _inert("log_delivery_flags", "Delivery flags.", "there are none"),
     _inert("log_imap_flags", "IMAP flags.", "no mailboxes are kept here"),
     _inert("log_header", "Header fields.", "only the Message-ID is logged"),
-    _inert("log_local", "Domain added to bare addresses.", "addresses are logged as they are"),
 )
