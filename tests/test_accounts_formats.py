@@ -210,7 +210,7 @@ def test_nothing_can_be_forged(values: dict[str, str], log_format: int) -> None:
     """Whatever a peer says: one line, no terminal control, and each field reads back as what was said."""
     values["modifiers"] = ""
     record = MailRecord(when=WHEN, size=1, queued=1, action="D", **values)
-    line = lines(record, 255, log_format=log_format, **ALL)
+    line = lines(record, 255, log_format=log_format, log_sensitivity=1, **ALL)
     assert not LINE_ENDS.search(line)
     assert line.isprintable()
     line.encode("utf-8")

@@ -217,6 +217,15 @@ def test_the_site_has_a_word(tmp_path: Path, bits: int, end: str) -> None:
     assert [json.loads(line)["di"] for line in world.lines()] == [end]
 
 
+@pytest.mark.parametrize(("option", "seen"), [(1, "private"), (0, None)])
+def test_sensitivity(tmp_path: Path, option: int, seen: str | None) -> None:
+    """What a message says of its sensitivity stands in every record of it, where that is wanted; it is kept with it."""
+    world = Logged(tmp_path, f"log_format = 6\nlog_sensitivity = {option}")
+    send(world, content=b"Sensitivity: Private\r\n\r\nHi\r\n")
+    world.job().report("Q1", "relayed", "250 2.1.5 ok")
+    assert world.told("se") == [("EAES", seen), ("D", seen)]
+
+
 def test_bits_of_a_channel(tmp_path: Path) -> None:
     """LOG_CONNECTION of a channel goes before log_connection; LOG_BANNER and LOG_TRANSPORTINFO are its own."""
     options = "{ LOG_CONNECTION = 96, LOG_BANNER = 1, LOG_TRANSPORTINFO = 1 }"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobctl.mail.labels import MOST, labels
+from jobctl.mail.labels import MOST, labels, sensitivity
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,20 @@ from jobctl.mail.labels import MOST, labels
 def test_labels(content, expected):
     """The fields of the header, unfolded and decoded; nothing of the body."""
     assert labels(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"Subject: s\r\nSensitivity: Company-Confidential\r\n\r\n", "company-confidential"),
+        (b"SENSITIVITY:\r\n private\r\n\r\n", "private"),
+        (b"Sensitivity: very\r\n\r\n", ""),
+        (b"Subject: s\r\n\r\nSensitivity: personal\r\n", ""),
+    ],
+)
+def test_sensitivity(content, expected):
+    """One of the three that there are, from the header alone."""
+    assert sensitivity(content) == expected
 
 
 @given(

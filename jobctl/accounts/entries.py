@@ -84,6 +84,7 @@ def enqueued(entry_id: str, new: NewEntry, submission: Submission, now: float) -
             message_id=submission.message_id,
             user=source.user or "",
             system=client(source),
+            sensitivity=submission.sensitivity,
             priority=new.priority.word,
             reason=new.reason,
             transport=source.transport,
@@ -151,6 +152,7 @@ def _of(
         message_id=stored.message_id,
         user=stored.source.user or "",
         system=said.remote if said is not None else "",
+        sensitivity=stored.sensitivity,
         priority=entry.priority.word,
         reason=settlement.reason or _moved(settlement),
         diagnostic=words,
@@ -200,6 +202,7 @@ def moved(
             envelope_id=_envid(stored.envelope),
             message_id=stored.message_id,
             user=stored.source.user or "",
+            sensitivity=stored.sensitivity,
             priority=entry.priority.word,
         )
 

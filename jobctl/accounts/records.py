@@ -42,6 +42,7 @@ class MailRecord(msgspec.Struct, kw_only=True):
     message_id: str = ""
     user: str = ""
     system: str = ""
+    sensitivity: str = ""
     priority: str = ""
     reason: str = ""
     diagnostic: str = ""

@@ -33,6 +33,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_envelope_id: int = 0
     log_message_id: int | None = None
     log_username: int | None = None
+    log_sensitivity: int = 0
     log_priority: int | None = None
     log_reason: int | None = None
     log_diagnostics: int = 1
@@ -113,6 +114,11 @@ LOG: tuple[Key, ...] = (
     _field("log_envelope_id", "1: the envelope id (ENVID).", "0"),
     _field("log_message_id", "1: the Message-ID."),
     _field("log_username", "1: the authenticated user."),
+    _field(
+        "log_sensitivity",
+        "1: the sensitivity (personal, private, company-confidential).",
+        "0",
+    ),
     _field("log_priority", "1: the priority."),
     _field("log_reason", "1: why a message was held, deleted or returned."),
     _field("log_diagnostics", "1: what the other side, or we, had to say.", "1"),
@@ -134,7 +140,6 @@ LOG: tuple[Key, ...] = (
     ),
     _syslog("log_messages_syslog", "Records of messages"),
     _syslog("log_connections_syslog", "Records of connections"),
-    _inert("log_sensitivity", "Sensitivity of the message.", "the Sensitivity field is not looked at"),
     _inert(
         "log_intermediate", "Intermediate addresses.", "addresses have no form between original and current"
     ),
@@ -142,5 +147,9 @@ LOG: tuple[Key, ...] = (
     _inert("log_auth", "The authenticated sender address.", "log_username has the user"),
     _inert("log_delivery_flags", "Delivery flags.", "there are none"),
     _inert("log_imap_flags", "IMAP flags.", "no mailboxes are kept here"),
-    _inert("log_header", "Header fields.", "only the Message-ID is logged"),
+    _inert(
+        "log_header",
+        "Header fields.",
+        "only the Message-ID and the sensitivity are logged",
+    ),
 )

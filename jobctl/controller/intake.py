@@ -16,7 +16,7 @@ from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large,
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
-from jobctl.mail.labels import labels
+from jobctl.mail.labels import labels, sensitivity
 from jobctl.mail.share import share_of
 from jobctl.mapping.access import Permission, recipient_access
 from jobctl.mapping.tables import compiled
@@ -71,6 +71,7 @@ class Intake:
         # Only history and log want to know what messages call themselves.
         log_id = settings.log.bits("log_message_id") & 1
         self._labelling = bool(settings.controller.history_retention or log_id)
+        self._sensitive = bool(settings.log.bits("log_sensitivity") & 1)
         self._most_of_all = _smallest(settings.mta.block_limit)
         self._most = {
             channel.name: _smallest(settings.mta.block_limit, (channel.sourceblocklimit or 0) * BLOCK)
@@ -184,6 +185,9 @@ class Intake:
         message_id = subject = ""
         if self._labelling:
             message_id, subject = labels(content if type(content) is bytes else beginning)
+        sensitive = ""
+        if self._sensitive:
+            sensitive = sensitivity(content if type(content) is bytes else beginning)
         submission = Submission(
             envelope=envelope,
             source=source,
@@ -195,6 +199,7 @@ class Intake:
             arrived=now,
             message_id=message_id,
             subject=subject,
+            sensitivity=sensitive,
             job=job,
         )
         # Our own notifications go: who is to be told is told.
@@ -347,6 +352,7 @@ def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredE
         envelope_id=submission.envelope_id,
         message_id=submission.message_id,
         subject=submission.subject,
+        sensitivity=submission.sensitivity,
     )
 
 

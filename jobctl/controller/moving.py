@@ -199,6 +199,9 @@ class Moving:
             envelope_id=stored.envelope_id,
             origin=Origin.ACCEPTED,
             arrived=entry.enqueued,
+            message_id=stored.message_id,
+            subject=stored.subject,
+            sensitivity=stored.sensitivity,
         )
 
     async def _copy(self, stored: StoredEntry) -> Any:

@@ -125,6 +125,7 @@ class StoredEntry(msgspec.Struct):
     held_since: float = 0.0
     message_id: str = ""
     subject: str = ""
+    sensitivity: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -179,7 +180,7 @@ class Submission(msgspec.Struct, frozen=True):
     """
     A message to take responsibility for.
 
-    :ivar message_id: As its header has it, for log and history; ``subject`` too.
+    :ivar message_id: As its header has it, for log and history; ``subject`` and ``sensitivity`` too.
     :ivar job: The job that brought it, for the log.
 
     :ivar content: The whole content, or what :meth:`IMessageStore.stage` gave once it is complete.
@@ -197,6 +198,7 @@ class Submission(msgspec.Struct, frozen=True):
     arrived: float = 0.0
     message_id: str = ""
     subject: str = ""
+    sensitivity: str = ""
     job: str = ""
 
 

@@ -1,10 +1,11 @@
-"""What people call a message: its Message-ID and its subject, read from the beginning of its content."""
+"""What a message says of itself: Message-ID, subject and sensitivity, read from the beginning of its content."""
 
 # So much of the content is looked at, and so much of each field kept.
 HEADER = 32 * 1024
 MOST = 250
 
-_MESSAGE_ID, _SUBJECT = b"\nmessage-id:", b"\nsubject:"
+_MESSAGE_ID, _SUBJECT, _SENSITIVITY = b"\nmessage-id:", b"\nsubject:", b"\nsensitivity:"
+_SENSITIVITIES = frozenset({"personal", "private", "company-confidential"})
 
 
 def labels(content: bytes) -> tuple[str, str]:
@@ -15,12 +16,28 @@ def labels(content: bytes) -> tuple[str, str]:
 
     RFC 5322 sections 3.6.4 and 3.6.5; an encoded subject (RFC 2047) is decoded.
     """
-    end = content.find(b"\r\n\r\n", 0, HEADER)
-    header = content[: end if end >= 0 else HEADER]
-    # One search of lower-case octets is several times faster than a regular expression that ignores case.
-    lower = b"\n" + header.lower()
-    header = b"\n" + header
+    header, lower = _header(content)
     return _field(header, lower, _MESSAGE_ID), _decoded(_field(header, lower, _SUBJECT))
+
+
+def sensitivity(content: bytes) -> str:
+    """
+    The Sensitivity field: ``personal``, ``private`` or ``company-confidential``; ``""``: none, or none of these.
+
+    :param content: As for :func:`labels`.
+
+    RFC 2156 section 2.3.1.2 (values), RFC 4021 section 2.1.55.
+    """
+    value = _field(*_header(content), _SENSITIVITY).lower()
+    return value if value in _SENSITIVITIES else ""
+
+
+def _header(content: bytes) -> tuple[bytes, bytes]:
+    """As it is, and in lower case; with a line end before."""
+    end = content.find(b"\r\n\r\n", 0, HEADER)
+    header = b"\n" + content[: end if end >= 0 else HEADER]
+    # One search of lower-case octets is several times faster than a regular expression that ignores case.
+    return header, header.lower()
 
 
 def _field(header: bytes, lower: bytes, name: bytes) -> str:

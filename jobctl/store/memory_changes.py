@@ -98,6 +98,7 @@ class MemoryChanges:
                 envelope_id=submission.envelope_id,
                 message_id=submission.message_id,
                 subject=submission.subject,
+                sensitivity=submission.sensitivity,
                 reason=new.reason,
                 held_since=submission.arrived if new.state is Lasting.HELD else 0.0,
             )

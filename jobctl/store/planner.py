@@ -237,6 +237,7 @@ class Planner:
             submission.envelope_id,
             submission.message_id,
             submission.subject,
+            submission.sensitivity,
         )
         head = encode(shared)
         facts = shared.facts() if self._finishing.retention else b""

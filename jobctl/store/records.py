@@ -38,6 +38,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     envelope_id: str = ""
     message_id: str = ""
     subject: str = ""
+    sensitivity: str = ""
 
     def facts(self) -> bytes:
         """What is kept of it with its finished recipients."""
@@ -344,6 +345,7 @@ def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
         held_since=detail.held_since,
         message_id=shared.message_id,
         subject=shared.subject,
+        sensitivity=shared.sensitivity,
     )
 
 
