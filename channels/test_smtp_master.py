@@ -21,19 +21,18 @@ from channels.kit.log_stream import say
 from channels.kit.loop import FULL
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
-from channels.kit.reports import report
+from channels.kit.reports import of_failure, report
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
+from channels.kit.stdio_tls import StdioTls
 from jobctl.config.settings import ChannelSettings
-from jobctl.jobprotocol.frames import Event, HelloController, Report, Work
-from jobctl.mail.disposition import Verdict
+from jobctl.jobprotocol.frames import Event, HelloController, Work
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.events import Closed, Done, NeedContent, QueueCalled, Ready, SessionFailed, StartTls
 
 if TYPE_CHECKING:
     from channels.kit.debug import Transcript
-    from jobctl.net.tls_client import ClientTlsSession
 
 NAME = "test_smtp_master"
 
@@ -71,35 +70,51 @@ class SmtpMaster:
         self._written = 0
         self._remote = ""
         self._transport = run.start.transport.text
-        self._tls: ClientTlsSession | None = None
+        self._hello: HelloController
+        self._security: ClientSecurity
+        self._tls: StdioTls | None = None
+        self._homeless = False
 
     def begin(self, hello: HelloController, channel: ChannelSettings) -> None:
+        self._hello = hello
         self._channel = channel
         self._hand = InHand(self._run.link, channel, hello.host)
-        self._remote = channel.gateway or hello.host or self._run.start.transport.remote_ip
-        self._security = security = ClientSecurity(channel)
+        self._security = ClientSecurity(channel)
+        self._remote = channel.gateway or hello.host or ""
+        # Started by hand, it learns from the first message where the pipe leads: by that goes the TLS policy.
+        self._homeless = not self._remote and bool(channel.tls_rules)
+        if not self._homeless:
+            self._open(self._remote)
+        # One, so that there is somebody to tell if the peer does not even greet us.
+        self._hand.ask(1)
+
+    def _open(self, destination: str) -> None:
+        """Begin the dialogue."""
+        hello, channel = self._hello, self._channel
+        self._homeless = False
+        self._remote = destination or self._run.start.transport.remote_ip
+        tls = self._tls = StdioTls(self._stdio, self._security.towards(destination), self._remote)
+        in_clear = hello.in_clear == "now" and tls.policy == "may"
         self._dialogue = ClientDialogue(
             ClientConfig(
                 helo=channel.local_host,
                 channel=channel,
                 lmtp=channel.lmtp,
                 loop=str((hello.mta or {}).get("loop", "")),
-                tls="none" if channel.implicit_tls else security.policy,
-                credentials=security.credentials,
-                must_auth=security.must_auth,
+                tls="none" if channel.implicit_tls or in_clear else tls.policy,
+                credentials=self._security.credentials,
+                must_auth=self._security.must_auth,
             )
         )
         if channel.master_debug:
             from channels.kit.debug import Transcript
 
-            self._transcript = Transcript(True, say)
+            self._transcript = tls.transcript = Transcript(True, say)
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}")
         self._stdio.read(True)
         self._moved = True
         if channel.implicit_tls:
             self._start_tls()
-        # One, so that there is somebody to tell if the peer does not even greet us.
-        self._hand.ask(1)
 
     @property
     def busy(self) -> bool:
@@ -119,27 +134,14 @@ class SmtpMaster:
         self._dialogue.receive(data)
 
     def _start_tls(self, event: StartTls | None = None) -> None:
-        """Encrypt; on a pipe there is no second connection to fall back to, so with ``may`` mail waits too."""
-        self._tls = self._security.session(self._remote, self._remote, "", 0)
-        self._stdio.start_tls(self._tls, self._secured, self._tls_lost)
+        assert self._dialogue is not None and self._tls is not None
+        self._tls.start(self._dialogue, self._shaken)
 
-    def _secured(self) -> None:
-        dialogue, tls = self._dialogue, self._tls
-        assert dialogue is not None and tls is not None
+    def _shaken(self, lost: str) -> None:
+        """The handshake is over; ``lost``: so is the connection."""
         self._moved = True
-        if self._transcript is not None:
-            self._transcript.note(f"TLS: {tls.info}, {tls.problem or 'certificate verified'}")
-        if tls.problem and self._security.policy == "verify":
-            dialogue.tls_failed(f"{self._remote}: {tls.problem}")
-        else:
-            dialogue.secured(tls.binding)
-
-    def _tls_lost(self, why: str) -> None:
-        assert self._dialogue is not None
-        self._moved = True
-        if self._tls is not None and not self._tls.established:
-            self._dialogue.tls_failed(why)
-        self._lost(why)
+        if lost:
+            self._lost(lost)
 
     def _output_lost(self, why: str) -> None:
         if self._dialogue is not None:
@@ -176,6 +178,11 @@ class SmtpMaster:
     # Each turn.
 
     def turn(self) -> None:
+        if self._homeless:
+            if self._hand.waiting:
+                self._open(self._hand.waiting[0].message.host)
+            elif self._run.link.stopping:
+                self._over = True
         dialogue = self._dialogue
         if dialogue is None:
             return
@@ -350,7 +357,11 @@ class SmtpMaster:
         self._failure = event
         self._exit = EX_TEMPFAIL
         self._run.link.send(Event(event="rejected", transport=self._transport, text=event.reply))
-        say(f"no session with {self._remote or 'the peer'}: {event.reply}")
+        who = self._remote or "the peer"
+        if event.retry_in_clear and self._hello.in_clear == "offered":
+            say(f"{who}: {event.reply}; tls_policy may: the next connection is in the clear")
+        else:
+            say(f"no session with {who}: {event.reply}")
         self.deadline = time.monotonic() + _LAST_MESSAGE_PATIENCE
 
     def _report_failure(self, failure: SessionFailed) -> None:
@@ -361,18 +372,8 @@ class SmtpMaster:
         self._failure = None
         self._over = True
         if waiting:
-            self._run.link.report(
-                Report(
-                    id=waiting.popleft().message.id,
-                    verdict=Verdict.FAILED if failure.permanent else Verdict.DEFERRED,
-                    status=failure.status,
-                    reply=failure.reply,
-                    remote=self._remote,
-                    transport=self._transport,
-                    scope="recipient" if failure.permanent else "host",
-                    connection=False,
-                )
-            )
+            id, offered = waiting.popleft().message.id, self._hello.in_clear == "offered"
+            self._run.link.report(of_failure(id, failure, offered, self._remote, self._transport))
         self._hand.give_back()
 
     def _closed(self, event: Closed) -> None:

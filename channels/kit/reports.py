@@ -1,7 +1,8 @@
-"""What is reported of a message that was tried."""
+"""What is reported of a message: that it was tried, or that there was nobody to try it with."""
 
 from jobctl.jobprotocol.frames import Report
-from jobctl.mail.disposition import Disposition
+from jobctl.mail.disposition import Disposition, Verdict
+from jobctl.smtp.events import SessionFailed
 
 
 def report(
@@ -42,4 +43,32 @@ def report(
         timed=first.timed,
         scope=scope,
         connection=connection,
+    )
+
+
+def of_failure(id: str, failure: SessionFailed, offered: bool, remote: str, transport: str) -> Report:
+    """
+    What a message learns of a session that never began.
+
+    :param offered: Another connection can be had, in the clear, if TLS did not come about and need not.
+    """
+    reply, scope, in_clear = failure.reply, "host", False
+    if failure.permanent:
+        scope = "recipient"
+    elif failure.retry_in_clear and offered:
+        scope, in_clear = "local", True
+    elif failure.retry_in_clear:
+        reply += "; tls_policy may, but there is no second connection here to send in the clear"
+    return Report(
+        id=id,
+        verdict=Verdict.FAILED if failure.permanent else Verdict.DEFERRED,
+        status=failure.status,
+        reply=reply,
+        remote=remote,
+        transport=transport,
+        scope=scope,
+        connection=False,
+        # At once: whoever takes it next has the other connection.
+        retry=0.0 if in_clear else None,
+        in_clear=in_clear,
     )

@@ -91,6 +91,7 @@ class Connection:
         hop = self._search.hop
         assert hop is not None
         channel, security = self.pool.channel, self.pool.security
+        policy = self.destination.security.policy
         own: tuple[str, int] = ("", 0)
         with contextlib.suppress(OSError):
             own = skt.getsockname()[:2]
@@ -107,7 +108,7 @@ class Connection:
                 lmtp=channel.lmtp,
                 helo_only=helo_only,
                 loop=self.pool.loop,
-                tls="none" if in_clear or channel.implicit_tls else security.policy,
+                tls="none" if in_clear or channel.implicit_tls else policy,
                 credentials=security.credentials,
                 must_auth=security.must_auth,
             )
@@ -119,9 +120,7 @@ class Connection:
     def _start_tls(self) -> None:
         stream, hop = self._stream, self._search.hop
         assert stream is not None and hop is not None
-        self._tls = self.pool.security.session(
-            self.destination.name, hop.name, hop.address, hop.port, self._own_address
-        )
+        self._tls = self.destination.security.session(hop.name, hop.address, hop.port, self._own_address)
         stream.start_tls(self._tls)
 
     def stream_secured(self) -> None:
@@ -129,10 +128,9 @@ class Connection:
         self._touched = self.pool.now
         tls, dialogue, hop = self._tls, self.dialogue, self._search.hop
         assert tls is not None and dialogue is not None and hop is not None
-        problem = tls.problem
         if self._transcript is not None:
-            self._transcript.note(f"TLS: {tls.info}, {problem or 'certificate verified'}")
-        if problem and self.pool.security.policy == "verify":
+            self._transcript.note(f"TLS: {tls.info}, {tls.problem or 'certificate verified'}")
+        if problem := self.destination.security.problem(tls):
             dialogue.tls_failed(f"{hop.name} [{hop.address}]: {problem}")
         else:
             dialogue.secured(tls.binding)
@@ -361,7 +359,7 @@ class Connection:
     def _keep_tls(self) -> None:
         tls, self._tls = self._tls, None
         if tls is not None:
-            self.pool.security.keep(tls)
+            self.destination.security.keep(tls)
 
     def _tell(self, event: str, **more: str) -> None:
         """For log and counters."""

@@ -26,6 +26,7 @@ class Destination:
     of one channel for its whole life, and with it to one policy and one identity.
 
     :ivar name: What to resolve: the gateway, or the host.
+    :ivar security: TLS towards it: whom its exchangers also serve makes no difference.
     :ivar recipients_host: The host, if it is what to resolve: when it does not exist, nor do its recipients.
     """
 
@@ -33,6 +34,7 @@ class Destination:
         self.pool = pool
         self.key = key
         self.name = key[1] or key[0]
+        self.security = pool.security.towards(self.name)
         self.recipients_host = None if key[1] else key[0]
         self.queue = Line()
         self.connections: set[Connection] = set()

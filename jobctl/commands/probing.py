@@ -14,7 +14,8 @@ from jobctl.errors import UsageError
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from jobctl.config.settings import ChannelSettings
+    from jobctl.config.settings import ChannelSettings, Settings
+    from jobctl.config.towards import Towards
     from jobctl.mail.reply import Reply
     from jobctl.net.probe import Probe
     from jobctl.net.resolver import NextHop
@@ -100,8 +101,9 @@ def delivery(context: Context) -> int:
         steps.tell(f"delivered by {how}: that cannot be looked into from here")
         return steps.end(exits.OK)
     host = channel.gateway or route.host or route.address.rpartition("@")[2]
+    found = _tell_policy(steps, settings, channel, host)
     status = _through_hops(
-        steps, channel, host, lambda probe: _recipient(probe, steps, sender, route.address)
+        steps, channel, found, host, lambda probe: _recipient(probe, steps, sender, route.address)
     )
     return steps.end(status)
 
@@ -141,12 +143,25 @@ def tls(context: Context) -> int:
             ) from None
     if not _by_smtp(channel):
         raise UsageError(f"channel {channel.name} connects to nobody by SMTP; give another with --channel")
-    policy = channel.tls_client
-    steps.tell(f"channel {channel.name}, tls_policy {policy}")
-    # Looked at under may: what the others would say of it is told, and nothing is given up early.
-    open_minded = msgspec.structs.replace(channel, tls_policy="may", auth_username=None)
     host = channel.gateway or args.destination
-    return steps.end(_through_hops(steps, open_minded, host, lambda probe: _worth(probe, steps, policy)))
+    found = _tell_policy(steps, settings, channel, host)
+    # Looked at under may: what the others would say of it is told, and nothing is given up early.
+    anonymous = msgspec.structs.replace(channel, auth_username=None)
+    open_minded = msgspec.structs.replace(found, policy="must" if channel.implicit_tls else "may")
+    return steps.end(
+        _through_hops(steps, anonymous, open_minded, host, lambda probe: _worth(probe, steps, found.policy))
+    )
+
+
+def _tell_policy(steps: _Steps, settings: Settings, channel: ChannelSettings, host: str) -> Towards:
+    """What counts towards a destination, and who says so."""
+    from jobctl.config.places import of_tls_policy
+    from jobctl.config.towards import towards
+
+    found = towards(channel, host)
+    place = of_tls_policy(settings, channel, found)
+    steps.tell(f"channel {channel.name}, tls_policy {found.policy} towards {host}, by {place.text}")
+    return found
 
 
 def _worth(probe: Probe, steps: _Steps, policy: str) -> int:
@@ -184,7 +199,7 @@ def _by_smtp(channel: ChannelSettings) -> bool:
     return channel.maildir is None and bool(channel.master_command) and channel.transport in (None, "tcp")
 
 
-def _through_hops(steps: _Steps, channel: ChannelSettings, host: str, act: Any) -> int:
+def _through_hops(steps: _Steps, channel: ChannelSettings, security: Towards, host: str, act: Any) -> int:
     """Try the next hops in their order until one has something to say."""
     from jobctl.net.probe import Probe, ProbeFailed
 
@@ -193,7 +208,7 @@ def _through_hops(steps: _Steps, channel: ChannelSettings, host: str, act: Any) 
         return hops
     for hop in hops:
         try:
-            probe = Probe(channel, hop, steps.tell)
+            probe = Probe(channel, security, hop, steps.tell)
         except ProbeFailed as why:
             steps.tell(str(why))
             continue

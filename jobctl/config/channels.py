@@ -19,6 +19,7 @@ from jobctl.config.retries import after, backoff, delivery, demotion, notices
 from jobctl.config.settings import REPROCESS, ChannelSettings, PoolSettings
 from jobctl.config.tcp_options import OPTIONS
 from jobctl.config.tcp_settings import TcpOptions
+from jobctl.config.tls_rules import TlsRule
 from jobctl.config.values import is_host
 
 _NAME = re.compile(r"[a-z0-9_$-]{1,32}", re.ASCII)
@@ -32,6 +33,7 @@ class Surroundings(NamedTuple):
     What the channels are read against.
 
     :ivar demotion: What [mta] says of it, as :class:`ChannelSettings` has it.
+    :ivar tls_rules: What [tls_policy] says.
     :ivar directory: Paths in the file are as seen from here.
     :ivar exists: Whether a file is there.
     """
@@ -40,6 +42,7 @@ class Surroundings(NamedTuple):
     pools: dict[str, PoolSettings]
     return_units: int
     demotion: dict[str, int]
+    tls_rules: dict[str, TlsRule]
     directory: str
     exists: Callable[[str], bool]
 
@@ -188,6 +191,7 @@ def _channel(
                 merged["option_file"].where, f"there is no file {keywords['option_file']!r}"
             )
     fields["smtp"] = _line_ends(name, fields)
+    fields["tls_rules"] = around.tls_rules if fields["smtp"] != "nosmtp" else {}
     fields["gateway"] = _gateway(merged.get("daemon"), section, fields, findings)
     fields["copies"] = _copies(name, merged, fields, program, findings)
     _check_pool(merged.get("pool"), fields["pool"], around.pools, findings)

@@ -8,6 +8,7 @@ from jobctl.config.findings import dotted
 from jobctl.config.keywords import KEYWORDS
 from jobctl.config.linemap import KeyPath
 from jobctl.config.settings import RetryRule, Rule, Settings
+from jobctl.config.tls_rules import TlsRule
 
 # Where the file has what the settings have under another name.
 _SECTIONS: dict[str, tuple[str, ...]] = {
@@ -18,6 +19,8 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "rules": ("rewrite",),
     "log": ("mta",),
 }
+# Which channels have them says nothing more: they are one section of the file.
+_TLS_RULES = "tls_rules"
 _BY_PRIORITY = frozenset({"backoff", "notices", "after", "delivery", "demotion"})
 _NO_SETTINGS = frozenset({"path", "notes", "lines"})
 # What cannot change under a running daemon: its queue and its sockets' names are how others know it.
@@ -78,7 +81,10 @@ def with_fixed(old: Settings, new: Settings) -> Settings:
 
 
 def _shape(value: object) -> object:
-    """Rewrite and retry rules have no names; they are compared by pattern, and by place and selector."""
+    """
+    Rewrite and retry rules have no names; they are compared by pattern, and by place and selector. TLS rules
+    are as the file has them.
+    """
     if isinstance(value, tuple) and value and isinstance(value[0], Rule):
         rules: dict[str, tuple[str, ...]] = {}
         for rule in value:
@@ -93,6 +99,11 @@ def _shape(value: object) -> object:
             }
             for number, rule in enumerate(value, 1)
         }
+    if isinstance(value, dict) and any(isinstance(one, TlsRule) for one in value.values()):
+        return {rule.pattern: _shape(rule) for rule in value.values()}
+    if isinstance(value, TlsRule):
+        given = {"policy": value.policy, "server_name": value.server_name, "ca_file": value.ca_file}
+        return value.policy if value.bare else {name: one for name, one in given.items() if one is not None}
     return {} if value == () else value
 
 
@@ -106,7 +117,10 @@ def _compare(where: KeyPath, old: object, new: object) -> Iterator[Difference]:
         yield Difference(where, old, new)
         return
     for name in {**old, **new}:
-        if where[:1] == ("channel",) and len(where) == 2 and name == "keywords":
+        in_channel = where[:1] == ("channel",) and len(where) == 2
+        if in_channel and name == _TLS_RULES:
+            continue
+        if in_channel and name == "keywords":
             yield from _compare(where, old[name], new[name])
         elif where == ("mta",) and name == "mappings":
             yield from _compare(("mapping",), old[name], new[name])

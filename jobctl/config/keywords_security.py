@@ -3,7 +3,11 @@
 from jobctl.config.keys import Key, Kind
 from jobctl.config.keyword_forms import flag, inert, inert_flags, refused, valued
 
-_LATER = "mail would go out without what it promises, because it is not there yet; use verify"
+# What tls_policy can be, of a channel and of a destination; and what it cannot be yet.
+POLICIES = ("none", "may", "must", "verify")
+LATER = dict.fromkeys(
+    ("dane", "mta-sts"), "mail would go out without what it promises, because it is not there yet; use verify"
+)
 _SWITCH = "the source channel is always that of the service"
 
 SECURITY: tuple[Key, ...] = (
@@ -26,12 +30,12 @@ SECURITY: tuple[Key, ...] = (
         name="tls_policy",
         kind=Kind.CHOICE,
         sentence="TLS towards the next hop: not at all, where offered, always, or only to a host whose "
-        "certificate proves its name.",
+        "certificate proves its name. `[tls_policy]` can say otherwise of a destination.",
         default="none",
-        choices=("none", "may", "must", "verify", "dane", "mta-sts"),
+        choices=(*POLICIES, *LATER),
         groups=("tlsclient",),
         field="tls_policy",
-        refused=dict.fromkeys(("dane", "mta-sts"), _LATER),
+        refused=LATER,
     ),
     Key(
         name="implicit_tls",

@@ -24,6 +24,8 @@ from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
 from jobctl.config.settings import JobControllerSettings, MtaSettings, Settings
 from jobctl.config.shares import read_shares
+from jobctl.config.tls_policy import read_tls_policy
+from jobctl.config.tls_rules import TlsRule
 from jobctl.errors import ConfigError
 from jobctl.mapping.access import RECIPIENT_TABLES
 
@@ -40,6 +42,7 @@ _SECTIONS = (
     "rewrite",
     "notification",
     "mapping",
+    "tls_policy",
 )
 _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", re.DOTALL)
 
@@ -134,7 +137,8 @@ def _settings(
     sections = as_tables(document, (), findings, _SECTIONS, "section")
     mta = read_table(sections["mta"], ("mta",), MTA, findings)
     controller = read_table(sections["job_controller"], ("job_controller",), CONTROLLER, findings)
-    around = _surroundings(controller, mta, findings, directory, exists)
+    tls_rules = read_tls_policy(sections["tls_policy"], findings, directory, exists)
+    around = _surroundings(controller, mta, tls_rules, findings, directory, exists)
     channels = read_channels(sections["channel"], sections["defaults"], findings, around)
     dispatcher = as_tables(
         sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
@@ -155,6 +159,7 @@ def _settings(
         channels=channels,
         services=read_services(dispatcher["service"], findings, channels, directory, exists),
         notification=read_notification(sections["notification"], findings, directory, exists),
+        tls_policy=tls_rules,
         rules=read_rules(sections["rewrite"], ("rewrite",), findings, channels),
         retry=read_retry_rules(retry, around.return_units, findings),
         notes=findings.notes,
@@ -163,7 +168,12 @@ def _settings(
 
 
 def _surroundings(
-    controller: Table, mta: Table, findings: Findings, directory: str, exists: Callable[[str], bool]
+    controller: Table,
+    mta: Table,
+    tls_rules: dict[str, TlsRule],
+    findings: Findings,
+    directory: str,
+    exists: Callable[[str], bool],
 ) -> Surroundings:
     def value(name: str, default: Any) -> Any:
         return controller[name].value if name in controller else default
@@ -180,6 +190,7 @@ def _surroundings(
         pools=read_pools(value("job_pool", {}), (*where, "job_pool"), findings, value("job_limit", 10)),
         return_units=1 if "return_units" in mta and mta["return_units"].value == 1 else 0,
         demotion=demotion_everywhere(mta),
+        tls_rules=tls_rules,
         directory=directory,
         exists=exists,
     )

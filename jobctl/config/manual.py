@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from jobctl.config.header_options import HEADER_OPTIONS
 from jobctl.config.keys import Key, Kind, Status
 from jobctl.config.keywords import CHAPTERS as KEYWORD_CHAPTERS
-from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, RETRY, SERVICE, SHARE
+from jobctl.config.sections import (
+    CHANNEL_CLASS,
+    CONTROLLER,
+    MTA,
+    NOTIFICATION,
+    POOL,
+    RETRY,
+    SERVICE,
+    SHARE,
+    TLS_POLICY,
+)
 from jobctl.config.tcp_options import CHAPTERS as OPTION_CHAPTERS
 
 _HEAD = """\
@@ -33,6 +43,7 @@ _SECTIONS = (
     ("[mta]", MTA),
     ("[notification]", NOTIFICATION),
     ("[[retry]]", RETRY),
+    ('[tls_policy] "DESTINATION" = { ... }', TLS_POLICY),
 )
 _BOUNDED = (Kind.INTEGER, Kind.NUMBER, Kind.SECONDS, Kind.MOMENT, Kind.DURATIONS)
 _WORDS = {Status.HONOURED: "honoured", Status.INERT: "not yet", Status.REFUSED: "refused"}

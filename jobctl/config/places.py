@@ -7,7 +7,11 @@ import msgspec
 from jobctl.config.classes import ChannelClass, class_of
 from jobctl.config.findings import dotted
 from jobctl.config.keywords import KEYWORDS
-from jobctl.config.settings import RetryRule, Settings
+from jobctl.config.settings import ChannelSettings, RetryRule, Settings
+from jobctl.config.towards import Towards
+
+# Keywords that say it in other words; they exclude one another.
+_TLS_CLIENT = ("musttls", "musttlsclient", "maytls", "maytlsclient", "notls", "notlsclient", "tls_policy")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -84,6 +88,15 @@ def of_rule(settings: Settings, rule: RetryRule, key: str) -> Place:
         settings.path,
         settings.lines.get(f"retry[{settings.retry.index(rule)}].{key}", rule.line),
     )
+
+
+def of_tls_policy(settings: Settings, channel: ChannelSettings, found: Towards) -> Place:
+    """Where the policy towards a destination comes from."""
+    if found.rule is not None:
+        return place_of(settings, ("tls_policy", found.rule.pattern))
+    if channel.implicit_tls and channel.tls_client in ("none", "may"):
+        return of_channel(settings, channel.name, "implicit_tls")
+    return of_channel(settings, channel.name, *_TLS_CLIENT)
 
 
 def _spellings(keyword: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Keys of every section but the channels' keywords, in one table each."""
 
 from jobctl.config.keys import Key, KeyTable, Kind, Status
+from jobctl.config.keywords_security import LATER, POLICIES
 from jobctl.config.log_options import LOG
 from jobctl.mail.share import KINDS
 
@@ -370,5 +371,22 @@ RETRY = KeyTable(
         ),
         _key("lifetime", Kind.SECONDS, "Age at which it is returned.", "the last of notices", 1),
         _key("notices", Kind.AGES, "Ages, as the keyword of channels.", "the channel's", 1, 20),
+    ),
+)
+
+TLS_POLICY = KeyTable(
+    "key of a destination's TLS policy",
+    (
+        Key(
+            name="policy",
+            kind=Kind.CHOICE,
+            sentence="As the keyword `tls_policy` of channels. A destination can also have this alone: "
+            '`"bank.example" = "verify"`.',
+            default="required",
+            choices=(*POLICIES, *LATER),
+            refused=LATER,
+        ),
+        _key("server_name", Kind.HOST, "Name to verify instead of the next hop's.", "the channel's"),
+        _key("ca_file", Kind.TEXT, "Trust anchors (PEM).", "the channel's"),
     ),
 )

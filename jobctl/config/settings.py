@@ -11,6 +11,7 @@ import msgspec
 from jobctl.config.header_settings import HeaderRule
 from jobctl.config.log_options import LogSettings
 from jobctl.config.tcp_settings import TcpOptions
+from jobctl.config.tls_rules import TlsRule
 from jobctl.mail.envelope import Priority
 
 # The channel through which messages with many recipients are routed later (``expandlimit``); the
@@ -81,6 +82,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     implicit_tls: bool = False
     tls_ca_file: str | None = None
     tls_server_name: str | None = None
+    tls_rules: dict[str, TlsRule] = {}  # [tls_policy], of channels that send by SMTP
     auth_username: str | None = None
     auth_password_file: str | None = None
     auth_mechanism: str = "auto"
@@ -152,7 +154,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tls_client(self) -> str:
-        """Towards the next hop: ``none``, ``may``, ``must`` or ``verify``."""
+        """Towards a next hop that no rule speaks for: ``none``, ``may``, ``must`` or ``verify``."""
         return self.tls_policy or self._insistence("tls", "client")
 
     @property
@@ -374,6 +376,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, ServiceSettings]
     rules: tuple[Rule, ...]
     notification: NotificationSettings = NotificationSettings()
+    tls_policy: dict[str, TlsRule] = {}
     retry: tuple[RetryRule, ...] = ()
     log: LogSettings = LogSettings()
     notes: tuple[Note, ...] = ()

@@ -2,14 +2,13 @@
 
 import os
 import random
-import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.logger import Logger
 
 from jobctl.config.overlay import effective
-from jobctl.config.settings import ChannelSettings, ServiceSettings, Settings
+from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.control.operations import Caller
 from jobctl.controller.acts import Acts
 from jobctl.controller.aging import Aging
@@ -38,6 +37,7 @@ from jobctl.controller.reloads import Reloads
 from jobctl.controller.rescheduling import Rescheduling
 from jobctl.controller.server_jobs import LONGEST_PAUSE
 from jobctl.controller.services import Services
+from jobctl.controller.specs import Specs
 from jobctl.controller.suspects import after_a_crash
 from jobctl.controller.tally import Tally
 from jobctl.controller.transaction_log import TransactionLog
@@ -159,20 +159,19 @@ class Controller:
         self.handler.greet_watchers.append(self._job_greeted)
         self.handler.end_watchers.append(self._job_ended)
         self.handler.failure_watchers.append(self._start_failed)
+        self.specs = Specs(self)
+        self.handler.clear_wanted = self.specs.clear_wanted
         self._sent_directory = os.path.join(queue, "sent")
         self.supervisor = Supervisor(
             reactor,
             self.handler,
             Resolver(reactor),
             self._supervision(),
-            peer_spec=self._peer,
+            peer_spec=lambda name, master: self.specs.peer(name),
         )
-        self.services = Services(reactor, lambda: self.supervisor, self._server_spec, self._retire)
+        self.services = Services(reactor, lambda: self.supervisor, self.specs.server, self._retire)
         self.reloads = Reloads(self)
         self.rescheduling = Rescheduling(self)
-        # Names of jobs are unique over restarts: journals of a former life carry them.
-        self._life = secrets.token_hex(2)
-        self._jobs_made = 0
         self.debugging = Debugging(self)
         self.debugging.set(settings.controller.debug)
         self.audit = Audit(self.store, reactor)
@@ -235,9 +234,6 @@ class Controller:
         self.transaction_log.start()
         self.counters.start()
 
-    def _server_spec(self, service: ServiceSettings, listen: tuple[int, ...]) -> JobSpec:
-        return self._spec(self.settings.channels[service.channel], "slave", service=service, listen=listen)
-
     def _retire(self, job_id: str) -> None:
         job = self.jobs.get(job_id)
         if job is not None:
@@ -245,62 +241,15 @@ class Controller:
 
     def start_job(self, channel_name: str, host: str | None, run: str | None) -> None:
         """Start a master job (the schedule's wish, or an operator's)."""
-        spec = self._spec(self.settings.channel(channel_name), "master", host=host, run=run)
+        spec = self.specs.master(self.settings.channel(channel_name), host, run)
         self.starting[spec.id] = spec
         self.supervisor.start(spec)
-
-    def _peer(self, channel_name: str, master: JobSpec) -> JobSpec:
-        """
-        The slave that a channel with ``transport = "channel:..."`` is joined to.
-
-        :raises CannotStart: There is none.
-        """
-        channel = self.settings.channels.get(channel_name)
-        if channel is None:
-            raise CannotStart(f"channel {channel_name} is not configured", temporary=False)
-        if not channel.slave_command:
-            raise CannotStart(f"channel {channel_name} has no slave program", temporary=False)
-        return self._spec(channel, "slave", offers=self._offers(channel.name))
-
-    def _offers(self, channel: str) -> ServiceSettings | None:
-        """The service of a channel, for slaves that come by another way."""
-        return next((one for one in self.settings.services.values() if one.channel == channel), None)
-
-    def _spec(
-        self,
-        channel: ChannelSettings,
-        role: str,
-        *,
-        host: str | None = None,
-        run: str | None = None,
-        service: ServiceSettings | None = None,
-        offers: ServiceSettings | None = None,
-        listen: tuple[int, ...] = (),
-    ) -> JobSpec:
-        debug = channel.master_debug if role == "master" else channel.slave_debug
-        option_file = channel.keywords.get("option_file")
-        return JobSpec(
-            id=self._name(channel.name),
-            channel=channel,
-            role=role,
-            argv=channel.master_command if role == "master" else channel.slave_command,
-            host=host,
-            run=run,
-            service=service,
-            offers=offers,
-            listen=listen,
-            debug=debug or run is not None,
-            environment={"PMDF_CHANNEL_OPTION": str(option_file)} if option_file else {},
-        )
 
     def attach(
         self, channel: ChannelSettings, role: str, run: str | None, transport: Any, caller: Caller
     ) -> AttachedJob:
         """A program started by hand becomes a job on its control connection."""
-        offers = self._offers(channel.name) if role == "slave" else None
-        spec = JobSpec(
-            id=self._name(channel.name), channel=channel, role=role, argv=(), run=run, offers=offers
-        )
+        spec = self.specs.by_hand(channel, role, run)
         log.info(
             "{job}: {role} of {channel} attached by {who}",
             job=spec.id,
@@ -309,10 +258,6 @@ class Controller:
             who=caller.name,
         )
         return self.supervisor.attach(spec, transport, caller.pid)
-
-    def _name(self, channel: str) -> str:
-        self._jobs_made += 1
-        return f"{channel.replace('$', '-')}.{self._life}.{self._jobs_made}"
 
     def _relay_from(self, spec: JobSpec) -> tuple[str, ...] | None:
         """Whose clients may relay now; sessions of a service that is gone keep what they began with."""

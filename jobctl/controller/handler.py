@@ -36,6 +36,7 @@ class JobHandler:
     :ivar log_watchers: Called with (job, line) for each line of a job's stderr.
     :ivar tellers: Jobs whose programs say what they are doing when they are asked.
     :ivar work_told: Called with a job and what it says it is doing.
+    :ivar clear_wanted: Called with a job that wants the next connection to where it was to be in the clear.
     :ivar end_watchers: Called with (job, how) when a job is over, after its entries went back.
     :ivar failure_watchers: Called with (spec, why, entries that learn of it) when a job could not be started.
     """
@@ -73,6 +74,7 @@ class JobHandler:
         self.end_watchers: list[Callable[[Any, Any], None]] = []
         self.failure_watchers: list[Callable[[Any, Any, int], None]] = []
         self.tellers: set[str] = set()
+        self.clear_wanted: Callable[[Any], None] = lambda job: None
         self.work_told: Callable[[Any, tuple[Work, ...]], None] = lambda job, work: None
 
     def job_spawned(self, job: Any) -> None:
@@ -88,6 +90,8 @@ class JobHandler:
         if kind is Submit:
             self._arrivals[job.id].submit(frame, content)
         elif kind is Report:
+            if frame.in_clear:
+                self.clear_wanted(job)
             self._attempts.report(frame)
         elif kind is Ask:
             if not frame.id:

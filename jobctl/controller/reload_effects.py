@@ -108,6 +108,11 @@ async def _effect(
         )
     if section == "dispatcher":
         return _of_service(one), None
+    if section == "tls_policy":
+        return (
+            "for connections from now on; programs that send by SMTP are replaced after their current message",
+            None,
+        )
     if section == "notification" or (section == "mta" and one.path[1] in _NOTICES):
         return _TOLD, None
     if section == "mta" and one.path[1] in LogSettings.__struct_fields__:

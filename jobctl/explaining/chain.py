@@ -1,9 +1,12 @@
 """The explanation of one message: who has it, what keeps it, what comes next, how it ends."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from jobctl.config.overlay import CHANNEL, OPTIONS
-from jobctl.config.places import Place, of_channel, of_rule
+from jobctl.config.places import Place, of_channel, of_rule, of_tls_policy
+from jobctl.config.towards import towards
 from jobctl.explaining.deadlines import deadline_note, ends_by_deadline
 from jobctl.explaining.facts import Cause, Ending, Explanation, Facts, Holder
 from jobctl.explaining.holds import taken_away, why_held
@@ -198,4 +201,16 @@ def _notes(facts: Facts) -> tuple[str, ...]:
         notes.append(f"{stored.deaths} programs died holding it; it is set aside at the third")
     if facts.entry.priority > Priority.NORMAL:
         notes.append(f"its priority is {facts.entry.priority.word}: others go first")
+    notes += _tls(facts)
     return tuple(notes)
+
+
+def _tls(facts: Facts) -> Iterator[str]:
+    """What its connection has to be like, where anybody has said so."""
+    channel, host = facts.channel, facts.channel.gateway or facts.entry.host
+    if channel.smtp == "nosmtp" or not host:
+        return
+    found = towards(channel, host)
+    place = of_tls_policy(facts.settings, channel, found)
+    if place.line:
+        yield f"tls_policy {found.policy} towards {host}, by {place.text}"

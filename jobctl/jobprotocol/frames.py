@@ -59,6 +59,9 @@ class HelloController(_Frame, tag="hello"):
     :ivar listen: Descriptors of listening sockets, for a server program.
     :ivar service: The :class:`jobctl.config.settings.ServiceSettings` of a server program.
     :ivar mta: The :class:`jobctl.config.settings.MtaSettings`, for programs that bring mail in.
+    :ivar in_clear: For a program whose stdio is the connection, where TLS policy ``may`` meets a handshake that
+        fails: ``offered``: :attr:`Report.in_clear` has another connection made; ``now``: this is that one.
+        ``""``: there can be no other.
     """
 
     version: int
@@ -70,6 +73,7 @@ class HelloController(_Frame, tag="hello"):
     listen: tuple[int, ...] = ()
     service: dict[str, object] | None = None
     mta: dict[str, object] | None = None
+    in_clear: str = ""
 
 
 class Ask(_Frame, tag="ask"):
@@ -123,6 +127,8 @@ class Report(_Frame, tag="report"):
     :ivar connection: Whether the connection can be used again.
     :ivar site: Where the mail of this host goes, in any words: hosts with the same are one destination
         (``group_by_mx``).  Once in a while is enough.
+    :ivar in_clear: With scope ``local``: TLS did not come about and need not, so the next connection to this
+        host is to be in the clear.  Only where hello has offered that.
     """
 
     id: str
@@ -137,6 +143,7 @@ class Report(_Frame, tag="report"):
     retry: float | None = None
     connection: bool = True
     site: str = ""
+    in_clear: bool = False
 
 
 class Sent(_Frame, tag="sent"):

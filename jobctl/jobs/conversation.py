@@ -197,6 +197,7 @@ class Conversation(ABC):
                 listen=listen,
                 service=None if service is None else msgspec.to_builtins(service),
                 mta=msgspec.to_builtins(self._shared.settings.mta) if spec.role == "slave" else None,
+                in_clear=spec.in_clear,
             )
         )
 

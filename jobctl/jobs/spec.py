@@ -18,6 +18,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     :ivar listen: Descriptors of listening sockets to hand over; they stay ours too.
     :ivar debug: Have the program show its dialogue on stderr (``master_debug``, ``slave_debug``).
     :ivar run: Whatever the starter wants to remember with it; not used here.
+    :ivar in_clear: As :attr:`jobctl.jobprotocol.frames.HelloController.in_clear`.
     :ivar environment: Variables beside the allow-list, such as ``PMDF_CHANNEL_OPTION``.
     """
 
@@ -31,6 +32,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[int, ...] = ()
     debug: bool = False
     run: str | None = None
+    in_clear: str = ""
     environment: dict[str, str] = {}
 
 

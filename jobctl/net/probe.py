@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from jobctl.config.settings import ChannelSettings
+from jobctl.config.towards import Towards
 from jobctl.errors import ProtocolViolation, TlsFailed
 from jobctl.mail.reply import Reply
 from jobctl.net.credentials import read_credentials
@@ -30,19 +31,20 @@ class ProbeFailed(Exception):
 
 class Probe:
     """
+    :param security: What counts towards the destination.
     :param tell: Gets each step as a line.
     :raises ProbeFailed: No session comes about.
     :ivar tls: The TLS session, ``None`` in the clear; ``problem``: why its peer is not proved to be who it should be.
     """
 
-    def __init__(self, channel: ChannelSettings, hop: NextHop, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, channel: ChannelSettings, security: Towards, hop: NextHop, tell: Callable[[str], None]
+    ) -> None:
         self._channel = channel
+        self._security = security
         self._hop = hop
         self._tell = tell
         self.tls: ClientTlsSession | None = None
-        self._policy = channel.tls_client
-        if channel.implicit_tls and self._policy in ("none", "may"):
-            self._policy = "must"
         try:
             self._socket = socket.create_connection((hop.address, hop.port), _PATIENCE)
         except OSError as why:
@@ -88,7 +90,7 @@ class Probe:
                 helo=channel.local_host,
                 channel=channel,
                 lmtp=channel.lmtp,
-                tls="none" if channel.implicit_tls else self._policy,
+                tls="none" if channel.implicit_tls else self._security.policy,
                 credentials=credentials,
                 must_auth=channel.sasl_client == "must",
             )
@@ -120,10 +122,10 @@ class Probe:
             self._tell(f"authenticated as {dialogue.user}")
 
     def _shake(self, dialogue: ClientDialogue) -> None:
-        channel, hop = self._channel, self._hop
-        name = channel.tls_server_name or hop.name
+        hop, security = self._hop, self._security
+        name = security.server_name or hop.name
         try:
-            tls = self.tls = ClientTls(channel.tls_ca_file).session(name, ())
+            tls = self.tls = ClientTls(security.ca_file).session(name, ())
             tls.begin()
             while not tls.established:
                 self._socket.sendall(tls.take_output())
@@ -136,7 +138,7 @@ class Probe:
             raise ProbeFailed(f"TLS with {hop.name}: {why}") from None
         proved = tls.problem or f"its certificate proves {name.strip('[]')}"
         self._tell(f"TLS: {tls.info}; {proved}")
-        if tls.problem and self._policy == "verify":
+        if tls.problem and self._security.policy == "verify":
             raise ProbeFailed(f"tls_policy verify: {hop.name}: {tls.problem}")
         dialogue.secured(tls.binding)
 

@@ -1,0 +1,90 @@
+"""The ``[tls_policy]`` section: TLS by destination, over what the channels say."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jobctl.config.findings import Findings
+from jobctl.config.keywords_security import LATER, POLICIES
+from jobctl.config.linemap import KeyPath
+from jobctl.config.paths import absolute
+from jobctl.config.reading import as_table, read_table
+from jobctl.config.sections import TLS_POLICY
+from jobctl.config.tls_rules import TlsRule, normal_pattern
+
+_LABEL = r"[\w-]+"
+_PATTERN = re.compile(rf"\[[0-9A-Za-z:.]+\]|\.?{_LABEL}(?:\.{_LABEL})*\.?")
+# Every program of a channel that sends gets all of them in its hello, which is one line.
+MOST = 10_000
+
+
+def read_tls_policy(
+    raw: object, findings: Findings, directory: str, exists: Callable[[str], bool]
+) -> dict[str, TlsRule]:
+    """
+    The rules by their pattern in normal form.
+
+    :param exists: Whether a file is there.
+    """
+    where = ("tls_policy",)
+    rules: dict[str, TlsRule] = {}
+    table = as_table(raw, where, findings)
+    if len(table) > MOST:
+        findings.problem(where, f"has {len(table)} destinations, at most {MOST} can be had")
+        return rules
+    for pattern, value in table.items():
+        place = (*where, pattern)
+        normal = normal_pattern(pattern)
+        if _PATTERN.fullmatch(pattern) is None:
+            findings.problem(place, _pattern_problem(pattern))
+        elif normal in rules:
+            line = findings.line((*where, rules[normal].pattern))
+            findings.problem(place, f"is already given on line {line}, as {rules[normal].pattern}")
+        elif (rule := _rule(pattern, value, place, findings, directory, exists)) is not None:
+            rules[normal] = rule
+    return rules
+
+
+def _rule(
+    pattern: str,
+    value: object,
+    place: KeyPath,
+    findings: Findings,
+    directory: str,
+    exists: Callable[[str], bool],
+) -> TlsRule | None:
+    if isinstance(value, str):
+        word = value.lower()
+        problem = LATER.get(word) or (None if word in POLICIES else _not_a_policy(value))
+        if problem is not None:
+            findings.problem(place, problem)
+            return None
+        return TlsRule(pattern, word)
+    if not isinstance(value, dict):
+        findings.problem(place, _not_a_policy(value))
+        return None
+    given = read_table(value, place, TLS_POLICY, findings)
+    fields: dict[str, Any] = {name: one.value for name, one in given.items()}
+    if "policy" not in given:
+        # If it is wrong, that has been said.
+        if "policy" not in {str(name).lower() for name in value}:
+            findings.problem(place, f"needs policy: {', '.join(POLICIES)}")
+        return None
+    if "ca_file" in fields:
+        fields["ca_file"] = absolute(directory, fields["ca_file"])
+        if not exists(fields["ca_file"]):
+            findings.problem(given["ca_file"].where, f"there is no file {fields['ca_file']!r}")
+    return TlsRule(pattern, **fields)
+
+
+def _not_a_policy(value: object) -> str:
+    return (
+        f"{value!r} is not one of {', '.join(POLICIES)}, "
+        'nor a table such as { policy = "verify", server_name = "mx.bank.example" }'
+    )
+
+
+def _pattern_problem(pattern: str) -> str:
+    if pattern in (".", "*", "$*"):
+        return "what counts for all others is the channels' tls_policy: give that in [defaults] or [channel.NAME]"
+    return "is not a destination: write bank.example, .bank.example for all hosts below it, or [192.0.2.1]"
