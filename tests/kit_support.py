@@ -121,7 +121,7 @@ class Controller:
         self._frames = from_program()
         self._heard = []
 
-    def hello(self, settings, role, host=None, mta=None, service=None):
+    def hello(self, settings, role, host=None, mta=None, service=None, in_clear=""):
         self.send(
             HelloController(
                 version=1,
@@ -132,6 +132,7 @@ class Controller:
                 host=host,
                 mta=mta,
                 service=None if service is None else msgspec.to_builtins(service),
+                in_clear=in_clear,
             )
         )
 

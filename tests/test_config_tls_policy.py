@@ -102,7 +102,10 @@ def test_only_channels_that_send_by_smtp_have_them() -> None:
         ('"." = "verify"', "what counts for all others is the channels' tls_policy"),
         ('"*.bank.example" = "verify"', "is not a destination: write bank.example, .bank.example"),
         ('"ann@bank.example" = "verify"', "is not a destination"),
-        ('"BANK.example" = "must"\n"bank.example" = "verify"', "is already given on line 13, as BANK.example"),
+        (
+            '"BANK.example" = "must"\n"bank.example" = "verify"',
+            "is already given on line 13, as BANK.example",
+        ),
     ],
 )
 def test_mistakes(line: str, problem: str) -> None:

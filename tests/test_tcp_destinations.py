@@ -119,12 +119,14 @@ def test_trust_anchors_that_cannot_be_used(authority: Authority, tmp_path: Path)
 def test_the_gateways_policy_counts_not_the_recipients(authority: Authority) -> None:
     """Behind a gateway it is the gateway that is connected to."""
     shared = Shared(authority.issue("other.example"))
-    with Peer(tls_server(authority.issue("x.example"), shared.taken, shared.secure, [])) as peer:
-        with client(
+    with (
+        Peer(tls_server(authority.issue("x.example"), shared.taken, shared.secure, [])) as peer,
+        client(
             peer.port, tls_rules={"[127.0.0.1]": TlsRule("[127.0.0.1]", "must"), **rules(one="none")}
-        ) as program:
-            program.send(message("E0", host="one.example", gateway="[127.0.0.1]"), BODY)
-            assert program.expect(Report).verdict is Verdict.DELIVERED
+        ) as program,
+    ):
+        program.send(message("E0", host="one.example", gateway="[127.0.0.1]"), BODY)
+        assert program.expect(Report).verdict is Verdict.DELIVERED
     assert shared.secure == [True]
 
 

@@ -58,7 +58,8 @@ class HelloController(_Frame, tag="hello"):
     :ivar host: The one destination of this run, when the program's stdio is joined to it.
     :ivar listen: Descriptors of listening sockets, for a server program.
     :ivar service: The :class:`jobctl.config.settings.ServiceSettings` of a server program.
-    :ivar mta: The :class:`jobctl.config.settings.MtaSettings`, for programs that bring mail in.
+    :ivar mta: The :class:`jobctl.config.settings.MtaSettings`, for programs that bring mail in; others
+        get ``loop`` of it, with the keyword ``loopcheck``.
     :ivar in_clear: For a program whose stdio is the connection, where TLS policy ``may`` meets a handshake that
         fails: ``offered``: :attr:`Report.in_clear` has another connection made; ``now``: this is that one.
         ``""``: there can be no other.

@@ -196,10 +196,18 @@ class Conversation(ABC):
                 host=spec.host,
                 listen=listen,
                 service=None if service is None else msgspec.to_builtins(service),
-                mta=msgspec.to_builtins(self._shared.settings.mta) if spec.role == "slave" else None,
+                mta=self._mta(),
                 in_clear=spec.in_clear,
             )
         )
+
+    def _mta(self) -> dict[str, object] | None:
+        """What applies to all channels, as far as the program needs it."""
+        mta = self._shared.settings.mta
+        if self.spec.role == "slave":
+            told: dict[str, object] = msgspec.to_builtins(mta)
+            return told
+        return {"loop": mta.loop} if "loopcheck" in self.spec.channel.keywords else None
 
     def _receive(self, data: bytes) -> None:
         """Octets from the program."""
