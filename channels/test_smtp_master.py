@@ -218,7 +218,7 @@ class SmtpMaster:
     def _feed(self, dialogue: ClientDialogue) -> bool:
         """Pass on content that is here, as far as the peer takes it; ``True``: its end was sent."""
         assignment = self._feeding
-        while assignment is not None and not self._full():
+        while assignment is not None and dialogue.wants_content and not self._full():
             piece = assignment.take()
             if piece is not None:
                 dialogue.feed(piece)

@@ -84,6 +84,14 @@ class Stream:
     def line(self):
         return self.until(b"\r\n")
 
+    def some(self, most):
+        """What is here, or comes next: at least one octet, at most so many."""
+        if not self._buffer:
+            self._buffer = self._some()
+            assert self._buffer, "end of output"
+        data, self._buffer = self._buffer[:most], self._buffer[most:]
+        return data
+
     def reply(self):
         """A whole reply, all of its lines."""
         lines = [self.line()]

@@ -8,7 +8,7 @@ import random
 
 from jobctl.mail.disposition import Verdict
 from jobctl.smtp.events import Closed, Done, NeedContent, SessionFailed
-from tests.smtp_dialogues import Client, envelope
+from tests.smtp_dialogues import Client, envelope, short_chunks
 
 REPLIES = (
     *(250, 250, 250, 250, 250, 251, 299, 354, 354, 399, 450, 451, 452, 499, 550, 552, 503, 599, 421),
@@ -16,6 +16,7 @@ REPLIES = (
 )
 USUAL = {"DATA": 354, "QUIT": 221}
 CONTENTS = (b"", b"x\r\n", b".\r\n..\r\n", b"a\rb\nc", b"\r\n.\r\nMAIL FROM:<evil@x>\r\n")
+CHUNK = 4
 WORDS = {
     Verdict.DELIVERED: "taken",
     Verdict.RELAYED: "taken",
@@ -35,6 +36,7 @@ class Expected:
         self.refused = False  # MAIL was
         self.answered = False
         self.complete = False  # all of its content has come
+        self.cut = False  # a chunk was refused: the rest is worth nothing
         self.over = False
 
     def decide(self, numbers: list[int], code: int, step: str) -> None:
@@ -71,7 +73,7 @@ class Peer:
         self.transaction = False  # MAIL was accepted and nothing has ended it
         self.heard: Expected | None = None
         self.begun = 0  # messages whose MAIL was heard
-        self.unsent: list[str] = []
+        self.unsent: dict[str, list[bytes]] = {}  # by id: pieces of content to be fed yet
         self.ended = False
         self.steps = 0
 
@@ -82,7 +84,7 @@ class Peer:
             self.listen(self.dialogue.take_output())
             self.events()
             acts = ["reply"] * (4 if self.replies else 0) + ["begin"] * self.dialogue.can_begin
-            acts += ["content"] * (2 if self.unsent else 0)
+            acts += ["content"] * (6 if self.unsent else 0)
             if not acts:
                 break
             getattr(self, self.chance.choice(acts))()
@@ -92,7 +94,10 @@ class Peer:
         while (event := self.dialogue.next_event()) is not None:
             self.client.events.append(event)
             if isinstance(event, NeedContent):
-                self.unsent.append(event.id)
+                octets = self.chance.choice(CONTENTS) * self.chance.choice((1, 5))
+                cuts = sorted(self.chance.randint(0, len(octets)) for _ in range(self.chance.choice((1, 4))))
+                ends = zip([0, *cuts], [*cuts, len(octets)], strict=True)
+                self.unsent[event.id] = [octets[a:b] for a, b in ends]
             elif isinstance(event, Done):
                 self.check(event)
             elif isinstance(event, Closed):
@@ -103,6 +108,7 @@ class Peer:
         """An outcome has been told: it is that of the first message without one."""
         message = next(one for one in self.messages if not one.over)
         message.over = True
+        self.unsent.pop(message.id, None)
         assert done.id == message.id
         said = [WORDS[each.verdict] for each in done.dispositions]
         expected = [verdict or "later" for verdict in message.verdicts]
@@ -116,15 +122,16 @@ class Peer:
         count = self.chance.choice((1, 1, 2, 4))
         id = f"A{len(self.messages)}"
         self.messages.append(Expected(id, count, not self.messages))
-        self.dialogue.begin(id, envelope(*(f"r{number}@d" for number in range(count))), 100)
+        octets = self.chance.choice((CHUNK, CHUNK + 1))
+        self.dialogue.begin(id, envelope(*(f"r{number}@d" for number in range(count))), octets)
 
     def content(self) -> None:
-        """Send what a message was to have sent."""
-        self.unsent.pop(0)
-        octets = self.chance.choice(CONTENTS)
-        cut = self.chance.randint(0, len(octets))
-        self.dialogue.feed(octets[:cut])
-        self.dialogue.feed(octets[cut:])
+        """Send a piece of what a message was to have sent, and what its end needs after the last."""
+        id, pieces = next(iter(self.unsent.items()))
+        if pieces:
+            self.dialogue.feed(pieces.pop(0))
+            return
+        del self.unsent[id]
         self.dialogue.finish()
 
     def listen(self, octets: bytes) -> None:
@@ -155,9 +162,15 @@ class Peer:
             assert self.heard is not None
             self.replies.append(("RCPT", self.heard, int(line[line.index("<r") + 2 : line.index("@")])))
         elif verb == "BDAT":
-            size = int(line.split()[1])
-            self.wire = self.wire[size:]
-            self.complete()
+            _, size, *last = line.split()
+            assert len(self.wire) >= int(size), "a chunk that is shorter than it says"
+            self.wire = self.wire[int(size) :]
+            if last:
+                self.complete()
+            else:
+                assert self.heard is not None
+                assert self.heard.accepted, "content that nobody wants"
+                self.replies.append(("CHUNK", self.heard, -1))
         else:
             self.replies.append((verb, self.heard if verb == "DATA" else None, -1))
 
@@ -174,6 +187,10 @@ class Peer:
             code: int | str = USUAL.get(step, 250)
             if step == "DATA" and message is not None and not message.accepted:
                 code = self.chance.choice((354, 503))
+            if message is not None and message.cut:
+                code = self.chance.choice((503, 503, 554, 450, 250))
+            elif step == "CHUNK" and self.chance.random() < self.trouble:
+                code = self.chance.choice((452, 552))
         else:
             code = self.chance.choice(REPLIES)
         if step == "END" and self.lmtp and message is not None and len(message.accepted) > 1:
@@ -210,6 +227,8 @@ class Peer:
         elif step == "RSET":
             # Refused or not: what is pipelined behind it has gone out in good faith.
             self.transaction = False
+        elif step == "CHUNK":
+            pass
         elif step.startswith("END"):
             # After a chunk that is refused nobody knows the state (RFC 3030 section 2); after the dot it is over.
             chunked = "CHUNKING" in self.dialogue.extensions and not self.lmtp
@@ -225,8 +244,12 @@ class Peer:
             message.refused = kind in (4, 5)
             if message.refused:
                 message.decide(message.open(), code, step)
-        elif message.refused:
+        elif message.refused or message.cut:
             return
+        elif step == "CHUNK":
+            message.cut = kind in (4, 5)
+            if message.cut:
+                message.decide(message.accepted, code, step)
         elif step == "RCPT":
             if kind == 2:
                 message.accepted.append(number)
@@ -256,9 +279,10 @@ def walk_client(seed: int, steps: int) -> int:
     """:return: Sessions that it took; raises where client and reference do not agree."""
     chance = random.Random(seed)
     done = sessions = 0
-    while done < steps:
-        peer = Peer(chance)
-        sessions += 1
-        peer.run(chance.choice((20, 100, 400)))
-        done += peer.steps
+    with short_chunks(CHUNK):
+        while done < steps:
+            peer = Peer(chance)
+            sessions += 1
+            peer.run(chance.choice((20, 100, 400)))
+            done += peer.steps
     return sessions

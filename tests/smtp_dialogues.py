@@ -1,7 +1,9 @@
 """SMTP dialogues set up for tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.config.tcp_settings import TcpOptions
@@ -13,6 +15,13 @@ from jobctl.smtp.server import ServerDialogue
 from jobctl.smtp.server_config import ServerConfig
 
 YES = Reply(250)
+
+
+@contextmanager
+def short_chunks(octets: int = 4) -> Iterator[None]:
+    """Content is large from that size on, so that a few octets make several chunks of BDAT."""
+    with patch("jobctl.smtp.client.CHUNK", octets), patch("jobctl.smtp.client_content.CHUNK", octets):
+        yield
 
 
 def channel(options: dict[str, Any] | None = None, **keywords: Any) -> ChannelSettings:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from jobctl.mail.disposition import Verdict
 from jobctl.sasl.client import Credentials
 from jobctl.smtp.events import Done, Event, NeedContent, Ready, SessionFailed, StartTls
-from tests.smtp_dialogues import Client, envelope
+from tests.smtp_dialogues import Client, envelope, short_chunks
 
 ANN, BOB, CID, DAN = "ann@d.example", "bob@d.example", "cid@d.example", "dan@d.example"
 USUAL = {
@@ -46,18 +46,23 @@ WORDS = {
     Verdict.DEFERRED: "deferred",
     Verdict.FAILED: "failed",
 }
+# What is offered, LMTP?, octets of content.
 MODES = {
-    "one by one": ("8BITMIME", False),
-    "PIPELINING": ("PIPELINING", False),
-    "CHUNKING": ("PIPELINING\nCHUNKING", False),
-    "LMTP": ("PIPELINING", True),
+    "one by one": ("8BITMIME", False, 21),
+    "PIPELINING": ("PIPELINING", False, 21),
+    "CHUNKING": ("PIPELINING\nCHUNKING", False, 21),
+    "large CHUNKING": ("PIPELINING\nCHUNKING", False, 300_000),
+    "LMTP": ("PIPELINING", True, 21),
 }
+# Content is large from here on in these conversations: it is short all the same.
+LARGE = 100
 STEPS = {
     "MAIL": "MAIL FROM",
     f"RCPT {ANN}": "RCPT TO, the first recipient",
     f"RCPT {DAN}": "RCPT TO, the last recipient",
     "DATA": "DATA",
     "content": "while content is sent",
+    "chunk": "a chunk of large content that is not the last (BDAT)",
     "end": "the end of content (the final dot, or BDAT LAST)",
     "end 2": "the end of content under LMTP, for the second recipient accepted",
     "next MAIL": "MAIL FROM of the next message on the connection",
@@ -85,7 +90,7 @@ class Conversation:
     """
 
     def __init__(self, mode: str, step: str, event: str) -> None:
-        offers, lmtp = MODES[mode]
+        offers, lmtp, self._octets = MODES[mode]
         self.client = Client(offers, config={"lmtp": lmtp})
         self.client.events.clear()
         self._step = step
@@ -97,6 +102,7 @@ class Conversation:
         self._sender = False  # MAIL was accepted
         self._messages = 0
         self._content = b""  # "." after DATA, else empty
+        self._cut = False  # a chunk was refused
         self.happened = False
 
     def run(self, id: str) -> Done | None:
@@ -105,9 +111,10 @@ class Conversation:
         self._messages += 1
         if not dialogue.can_begin:
             return None
-        dialogue.begin(id, envelope(ANN, BOB, CID, DAN), 21)
-        while self._turn():
-            pass
+        with short_chunks(LARGE):
+            dialogue.begin(id, envelope(ANN, BOB, CID, DAN), self._octets)
+            while self._turn():
+                pass
         return next((each for each in self.client.events if isinstance(each, Done) and each.id == id), None)
 
     def quit(self) -> None:
@@ -133,6 +140,8 @@ class Conversation:
     def _send_content(self) -> None:
         dialogue = self.client.dialogue
         dialogue.feed(b"Subject: x\r\n")
+        if self._octets > LARGE:
+            dialogue.feed(b"y" * LARGE)
         self._listen(dialogue.take_output())
         if self._step == "content" and not self.happened and not self._due:
             self._happen()
@@ -150,9 +159,12 @@ class Conversation:
             self._sender = positive if step == "MAIL" else self._sender
             self._accepted += positive and step.startswith("RCPT")
             self._content = b"." if step == "DATA" and EVENTS[self._event][:1] == "3" else b""
+            self._cut = step == "chunk" and not positive
             self._happen()
             return
         said = USUAL.get(step, "250 2.0.0 taken")
+        if step == "end" and self._cut:
+            said = "503 5.5.1 a chunk was refused"
         if step == "DATA" and self._step == "RSET":
             said = "451 4.3.0 no content now"
         if not self._sender and step != "RSET" and step != "QUIT" and step != "MAIL":
@@ -181,7 +193,10 @@ class Conversation:
             verb = line[:4]
             if verb == "BDAT":
                 self._wire = self._wire[int(line.split()[1]) :]
-                self._ended()
+                if line.endswith("LAST"):
+                    self._ended()
+                else:
+                    self._due.append("chunk")
             elif verb == "RCPT":
                 self._due.append(f"RCPT {line[9 : line.index('>')]}")
             else:

@@ -15,6 +15,8 @@ _COMMAND = re.compile(
     rb"(HELO|EHLO|LHLO|MAIL|RCPT|RSET|NOOP|QUIT|HELP|VRFY|EXPN|ETRN|DATA|BDAT|STARTTLS|AUTH|XCLIENT|)"
 )
 _END = b"\r\n.\r\n"
+# Of the size of a chunk.
+_DIGITS = 20
 
 
 class Transcript:
@@ -38,6 +40,7 @@ class Transcript:
         self._open: deque[bytes] = deque()
         self._secret = False
         self._content: int | None = None
+        self._chunk = 0  # octets of the chunk of BDAT that are still to come
         self._tail = b""
         self._behind: list[bytes] = []
         self._refused = False
@@ -52,6 +55,10 @@ class Transcript:
         while data:
             if self._content is not None:
                 data = self._skip_content(data)
+            elif self._chunk:
+                skipped = min(self._chunk, len(data))
+                self._chunk -= skipped
+                data = data[skipped:]
             elif self._open and self._open[-1] in _TELLING and not self._secret:
                 # Commands, content or a secret?  The reply tells.
                 self._behind.append(data)
@@ -71,6 +78,8 @@ class Transcript:
             self._show(self._words[0], b"***")
             return
         self._open.append(verb)
+        if verb == b"BDAT" and len(words) > 1 and len(words[1]) < _DIGITS and words[1].isdigit():
+            self._chunk = int(words[1])
         if verb == b"AUTH" and len(words) == 3:
             line = b"AUTH " + words[1] + b" ***"
         elif self._refused and not _COMMAND.fullmatch(verb):

@@ -46,6 +46,12 @@ class Feeding:
         self._feed(assignment, dialogue)
         return True
 
+    def go_on(self, dialogue: ClientDialogue) -> None:
+        """The peer has answered: it may take more of what is here."""
+        assignment = self._assignment
+        if assignment is not None and assignment.pieces and dialogue.wants_content:
+            self._feed(assignment, dialogue)
+
     def over(self, assignment: Assignment) -> None:
         """Its transaction has ended."""
         if self._assignment is assignment:
@@ -57,12 +63,12 @@ class Feeding:
             assignment.fed = len(assignment.pieces[0])
             dialogue.feed(assignment.pieces[0])
         else:
-            while assignment.pieces:
+            while assignment.pieces and dialogue.wants_content:
                 assignment.spent = True
                 assignment.fed += len(assignment.pieces[0])
                 dialogue.feed(assignment.pieces.popleft())
                 self.owed += 1
-        if not assignment.more:
+        if not assignment.more and (not assignment.spent or not assignment.pieces):
             self._assignment = None
             self.owed = 0
             assignment.dotted = True

@@ -86,6 +86,9 @@ class Pool:
         if known is not None:
             self._piece(known, frame, content)
             return
+        if frame.envelope is None:
+            # It was on its way when the verdict was given.
+            return
         assignment = Assignment(frame, content)
         if frame.more:
             self._large[frame.id] = assignment

@@ -6,6 +6,7 @@ from jobctl.mail.modifiers import modifiers
 from jobctl.mail.reply import Reply
 from jobctl.mime.unsendable import Unsendable
 from jobctl.smtp.client_config import ClientConfig
+from jobctl.smtp.client_content import CHUNK, MOST_CHUNKS
 from jobctl.smtp.client_replies import closing, replied
 from jobctl.smtp.client_shaping import Shaping
 from jobctl.smtp.client_states import Phase, Step, reply_seconds
@@ -14,9 +15,6 @@ from jobctl.smtp.client_timing import Timing
 from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed, StartTls
 from jobctl.smtp.reply_reader import ReplyReader
-
-# Octets of content that go out with BDAT before anything was answered; larger content waits for 354.
-MOST_AT_ONCE = 256 * 1024
 
 
 class ClientDialogue:
@@ -140,7 +138,9 @@ class ClientDialogue:
             return "content"
         meant = (one for one in talk.expected if not id or (one[1] is not None and one[1].id == id))
         step = next(meant, None)
-        return step[0].name.lower() if step is not None else "waiting" if id else "idle"
+        if step is None:
+            return "waiting" if id else "idle"
+        return "content" if step[0] is Step.CHUNK else step[0].name.lower()
 
     def timeout(self) -> float | None:
         """Seconds the current wait for a reply may last; ``None`` when no reply is due."""
@@ -180,8 +180,9 @@ class ClientDialogue:
         if talk.shaping is not None:
             _shape(transaction, talk.shaping, whole)
         # What may turn out not to be sendable goes after DATA, alone: giving it up then costs no other message.
-        settled = transaction.shape is None or whole is not None
-        chunked = talk.chunking and octets <= MOST_AT_ONCE and settled
+        settled = transaction.shape is None or (whole is not None and octets <= CHUNK)
+        chunked = talk.chunking and settled
+        transaction.large = chunked and octets > CHUNK
         if transaction.waiting():
             transaction.prepare(talk.opening.extensions, chunked)
         if not transaction.to_send:
@@ -199,12 +200,18 @@ class ClientDialogue:
                 talk.output.append(line)
                 talk.expected.append((step, transaction, number))
             transaction.to_send.clear()
-            if chunked:
+            if transaction.chunked and not transaction.large:
                 # All of it in one write: the message costs one round trip, shared with the next.
                 talk.want_content(transaction)
         else:
             transaction.to_send.reverse()
             talk.send_next(transaction)
+
+    @property
+    def wants_content(self) -> bool:
+        """More may be fed: what goes out in chunks does not run far ahead of the replies."""
+        talk = self._talk
+        return talk.sending is None or not talk.sending.large or len(talk.expected) < MOST_CHUNKS
 
     def feed(self, data: bytes) -> None:
         """Send content after :class:`NeedContent`; ignored when the transaction is over already."""
@@ -218,6 +225,8 @@ class ClientDialogue:
             return
         if ready:
             talk.output.append(ready)
+            if talk.sending.large:
+                talk.expected.append((Step.CHUNK, talk.sending, -1))
 
     def finish(self) -> None:
         """The content is complete."""

@@ -62,12 +62,49 @@ def _recipient_accepted(talk: Talk, reply: Reply, transaction: Transaction, numb
     if not transaction.mail_refused:
         transaction.accepted.append(number)
         talk.send_next(transaction)
+    if transaction.large:
+        _large_content(talk, transaction)
 
 
 def _recipient_refused(talk: Talk, reply: Reply, transaction: Transaction, number: int) -> None:
     if not transaction.mail_refused:
         transaction.refuse([number], Step.RCPT, reply, talk.options.permanent_552)
         talk.send_next(transaction)
+    if transaction.large:
+        _large_content(talk, transaction)
+
+
+def _large_content(talk: Talk, transaction: Transaction) -> None:
+    """When the last recipient has been answered: content that is large goes out if anybody wants it."""
+    if talk.expected:
+        return
+    if transaction.accepted:
+        talk.want_content(transaction)
+    else:
+        talk.settle(transaction)
+        if not transaction.mail_refused:
+            talk.reset()
+
+
+def _chunk_taken(talk: Talk, reply: Reply, transaction: Transaction, _n: int) -> None:
+    _if_cut_off(talk, transaction)
+
+
+def _chunk_refused(talk: Talk, reply: Reply, transaction: Transaction, _n: int) -> None:
+    """Nothing more of it is sent; what is on its way already will be refused, too (RFC 3030 section 4.2)."""
+    if not transaction.cut:
+        transaction.cut = True
+        transaction.refuse(transaction.accepted, Step.DOT, reply, talk.options.permanent_552)
+        if talk.sending is transaction:
+            talk.sending = None
+    _if_cut_off(talk, transaction)
+
+
+def _if_cut_off(talk: Talk, transaction: Transaction) -> None:
+    """After the reply to the last chunk of content that has no end."""
+    if transaction.cut and not talk.expected:
+        talk.settle(transaction)
+        talk.reset()
 
 
 def _go_ahead(talk: Talk, reply: Reply, transaction: Transaction, _n: int) -> None:
@@ -89,6 +126,8 @@ def _data_refused(talk: Talk, reply: Reply, transaction: Transaction, _n: int) -
 
 
 def _taken(talk: Talk, reply: Reply, transaction: Transaction, number: int) -> None:
+    if transaction.cut:
+        raise ProtocolViolation(f"{reply.code} to the end of content of which a chunk was refused")
     numbers = transaction.accepted if number < 0 else [number]
     transaction.take(numbers, reply, talk.dsn)
     _settle_last(talk, transaction, number)
@@ -96,7 +135,8 @@ def _taken(talk: Talk, reply: Reply, transaction: Transaction, number: int) -> N
 
 def _content_refused(talk: Talk, reply: Reply, transaction: Transaction, number: int) -> None:
     numbers = transaction.accepted if number < 0 else [number]
-    transaction.refuse(numbers, Step.DOT, reply, talk.options.permanent_552)
+    if not transaction.cut:
+        transaction.refuse(numbers, Step.DOT, reply, talk.options.permanent_552)
     _settle_last(talk, transaction, number)
     if transaction.chunked and not talk.open:
         talk.reset()
@@ -147,6 +187,9 @@ _ON_REPLY: dict[tuple[Step, int], Callable[..., None]] = {
     (Step.DATA, 3): _go_ahead,
     (Step.DATA, 4): _data_refused,
     (Step.DATA, 5): _data_refused,
+    (Step.CHUNK, 2): _chunk_taken,
+    (Step.CHUNK, 4): _chunk_refused,
+    (Step.CHUNK, 5): _chunk_refused,
     (Step.DOT, 2): _taken,
     (Step.DOT, 4): _content_refused,
     (Step.DOT, 5): _content_refused,

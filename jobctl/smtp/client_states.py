@@ -38,6 +38,7 @@ class Step(IntEnum):
     TLS = 12
     AUTH = 13
     ETRN = 14
+    CHUNK = 15
 
     @property
     def words(self) -> str:
@@ -61,6 +62,7 @@ _WORDS = {
     Step.TLS: "the TLS handshake",
     Step.AUTH: "the reply to AUTH",
     Step.ETRN: "the reply to ETRN",
+    Step.CHUNK: "the reply to a chunk of content",
 }
 
 _OPTION = {
@@ -69,6 +71,7 @@ _OPTION = {
     Step.HELO: "status_mail_receive_time",
     Step.MAIL: "status_mail_receive_time",
     Step.RCPT: "status_rcpt_receive_time",
+    Step.CHUNK: "status_data_receive_time",
 }
 
 

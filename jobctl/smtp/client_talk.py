@@ -78,7 +78,9 @@ class Talk:
     def want_content(self, transaction: Transaction) -> None:
         """The content may go out."""
         self.sending = transaction
-        self.content = OutgoingContent(transaction.chunked, transaction.shape, transaction.shaped)
+        self.content = OutgoingContent(
+            transaction.chunked, transaction.shape, transaction.shaped, large=transaction.large
+        )
         self.events.append(NeedContent(transaction.id))
 
     def reset(self) -> None:

@@ -15,7 +15,8 @@ class Transaction:
     :ivar first: Of its session.
     :ivar to_send: Commands not yet sent, each with what its reply will be and the recipient's number.
     :ivar accepted: Numbers of the recipients that the peer accepted.
-    :ivar chunked: The content goes out with BDAT, right behind the recipients.
+    :ivar chunked: The content goes out with BDAT, right behind the recipients; ``large``: in several chunks, once a
+        recipient is accepted; ``cut``: one was refused, and nothing is sent behind it.
     :ivar anyway: UTF-8 goes out whatever the peer offers (``utf8header``).
     :ivar authenticated: The peer has believed who we are, so that it may believe whom we vouch for.
     :ivar timing: What its deadline means for it, ``None``: it has none.
@@ -28,8 +29,8 @@ class Transaction:
     """
 
     __slots__ = (
-        *("accepted", "answered", "anyway", "authenticated", "body", "chunked", "ended", "envelope", "first"),
-        *("id", "mail_refused", "octets", "shape", "shaped", "timing", "to_send", "verdicts"),
+        *("accepted", "answered", "anyway", "authenticated", "body", "chunked", "cut", "ended", "envelope"),
+        *("first", "id", "large", "mail_refused", "octets", "shape", "shaped", "timing", "to_send", "verdicts"),
     )
 
     def __init__(self, id: str, envelope: Envelope, octets: int, first: bool) -> None:
@@ -41,6 +42,8 @@ class Transaction:
         self.accepted: list[int] = []
         self.answered = False
         self.chunked = False
+        self.large = False
+        self.cut = False
         self.anyway = False
         self.authenticated = False
         self.timing: Timing | None = None
@@ -57,7 +60,7 @@ class Transaction:
         with nobody left there are no commands.
 
         :param extensions: What the peer offers.
-        :param chunked: The content follows at once, with BDAT; else DATA is said.
+        :param chunked: The content follows with BDAT; else DATA is said.
         """
         self.chunked = chunked
         envelope = self.envelope
