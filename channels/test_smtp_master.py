@@ -111,6 +111,7 @@ class SmtpMaster:
 
             self._transcript = tls.transcript = Transcript(True, say)
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}")
+            self._stdio.trace(channel.options.trace_level, True, self._transcript.note)
         self._stdio.read(True)
         self._moved = True
         if channel.implicit_tls:
@@ -280,11 +281,16 @@ class SmtpMaster:
 
     # Time.
 
+    @property
+    def _unsent(self) -> int:
+        """Octets that nobody has taken yet."""
+        return self._held + self._stdio.outlet.pending
+
     def _restart_clock(self) -> None:
         if self._dialogue is None or self._failure is not None or self._stdio.outlet.broken:
             return
-        wait = self._dialogue.timeout()
-        if self._held or self._stdio.outlet.pending or self._feeding is not None:
+        wait = self._dialogue.timeout(self._unsent)
+        if wait is None and self._feeding is not None:
             wait = self._channel.options.seconds("data_transmit_time")
         self.deadline = None if wait is None else time.monotonic() + wait
 
@@ -296,12 +302,12 @@ class SmtpMaster:
             self._over = True
         elif self._stdio.outlet.broken:
             self._lost("connection lost: the peer does not read any more")
-        elif self._stdio.outlet.pending:
-            self._lost("timeout sending to the peer")
-            self._stdio.outlet.abandon()
         else:
             self._exit = EX_TEMPFAIL
-            self._dialogue.timed_out()
+            unsent = self._unsent
+            self._dialogue.timed_out(unsent)
+            if unsent:
+                self._stdio.outlet.abandon()
 
     def leave(self) -> None:
         self._leaving = True

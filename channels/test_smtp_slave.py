@@ -115,6 +115,7 @@ class SmtpSlave:
 
             self._transcript = Transcript(False, say)
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}")
+            self._stdio.trace(channel.options.trace_level, False, self._transcript.note)
         self._begun = True
         if channel.options.session_time is not None:
             self._session_end = time.monotonic() + channel.options.seconds("session_time")

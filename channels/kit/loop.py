@@ -73,6 +73,7 @@ class Outlet:
 
     :param lost: Called once, with the reason, when nothing can be written any more; what is
         written afterwards is dropped.
+    :ivar trace: Called with what was taken and how many octets wait, ``None``: nobody is.
     :ivar pending: Octets not yet taken.
     :ivar written: Octets taken so far.
     """
@@ -85,6 +86,7 @@ class Outlet:
         self._waiting = False
         self._broken = False
         self._was_blocking = False
+        self.trace: Callable[[bytes, int], None] | None = None
         self.pending = 0
         self.written = 0
         mode = os.fstat(fd).st_mode
@@ -118,6 +120,8 @@ class Outlet:
                 count = self._put(data)
                 self.pending -= count
                 self.written += count
+                if self.trace is not None:
+                    self.trace(data[:count], self.pending)
                 if count < len(data):
                     parts.append(data[count:])
                     break

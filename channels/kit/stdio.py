@@ -31,11 +31,20 @@ class Stdio:
         self._terminal = os.isatty(STDIN)
         self._reading = False
         self._ended = False
+        self._traced: Callable[[bytes], None] | None = None
         self.tls: TlsSession | None = None
         self._secured: Callable[[], None] = _nothing
         self._failed: Callable[[str], None] = lost
         self.outlet = Outlet(loop, STDOUT, lost)
         enlarge_pipe(STDOUT)
+
+    def trace(self, level: int, client: bool, note: Callable[[str], None]) -> None:
+        """Have each read and write noted (TRACE_LEVEL); 0: none."""
+        if level:
+            from channels.kit.trace import Trace
+
+            trace = Trace(level, client, note)
+            self._traced, self.outlet.trace = trace.read, trace.wrote
 
     def read(self, wanted: bool) -> None:
         """Go on reading, or let the other side wait."""
@@ -47,6 +56,8 @@ class Stdio:
         data = read_some(STDIN)
         if data is None:
             return
+        if self._traced is not None:
+            self._traced(data)
         if not data:
             self.read(False)
             self._ended = True

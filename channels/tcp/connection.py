@@ -11,6 +11,7 @@ from channels.kit.deadlines import time_left
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.reports import report
+from channels.kit.trace import Trace
 from channels.tcp.assignment import Assignment
 from channels.tcp.feeding import Feeding
 from channels.tcp.search import Search
@@ -114,6 +115,8 @@ class Connection:
             )
         )
         self._stream = Stream(self.pool.reactor, skt, self)
+        if self._transcript is not None and channel.options.trace_level:
+            self._stream.trace = Trace(channel.options.trace_level, True, self._transcript.note)
         if channel.implicit_tls:
             self._start_tls()
 
@@ -152,6 +155,8 @@ class Connection:
 
     def stream_lost(self, why: str) -> None:
         stream, self._stream = self._stream, None
+        if self._transcript is not None and self.pool.channel.options.trace_level:
+            self._transcript.note(f"TRACE connection: {why}")
         self._keep_tls()
         if stream is not None and not self._ended and self.dialogue is not None:
             if stream.tls is not None and not stream.tls.established:
@@ -183,13 +188,11 @@ class Connection:
         if unsent != self._unsent:
             self._unsent = unsent
             self._touched = now
-        patience = self.dialogue.timeout()
-        if unsent:
-            patience = self.pool.transmit_time
+        patience = self.dialogue.timeout(unsent)
         if patience is None or now - self._touched <= patience:
             return
         self._touched = now
-        self.dialogue.timed_out()
+        self.dialogue.timed_out(unsent)
         self.pump()
 
     # The dialogue.

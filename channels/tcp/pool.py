@@ -33,6 +33,7 @@ class Pool:
     :param loop: Our own XLOOP token.
     :ivar now: A steady clock in seconds, as coarse as the sweep.
     :ivar stopping: Nothing new begins.
+    :ivar traced: The debug log shows what becomes of connections.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Pool:
         self._quiet = quiet
         self.now = time.monotonic()
         self.stopping = False
+        self.traced = channel.master_debug and channel.options.trace_level > 0
         self.most = channel.options.max_client_threads
         self.destinations: dict[tuple[str, str | None], Destination] = {}
         self._large: dict[str, Assignment] = {}
@@ -63,14 +65,18 @@ class Pool:
         self._unasked = 0
         self._reported = self.now
         options = channel.options
-        self.transmit_time = options.seconds("data_transmit_time")
         names = (
+            "command_transmit_time",
+            "mail_transmit_time",
+            "rcpt_transmit_time",
+            "data_transmit_time",
+            "dot_transmit_time",
             "status_receive_time",
             "status_mail_receive_time",
             "status_rcpt_receive_time",
             "status_data_receive_time",
         )
-        shortest = min(self.transmit_time, *(options.seconds(name) for name in names))
+        shortest = min(options.seconds(name) for name in names)
         # Twice within the shortest time that is waited for, and once a second at most.
         self._interval = max(0.02, min(1.0, shortest / 2))
         self._sweeping = reactor.callLater(self._interval, self._sweep)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import ensureDeferred
 
+from channels.kit.log_stream import say
 from channels.tcp.exchangers import least_used_first
 from channels.tcp.race import Race
 from jobctl.jobprotocol.frames import Event
@@ -125,7 +126,14 @@ class Search:
             if not self._over:
                 self.next(why, "4.4.1")
 
+        if self._pool.traced:
+            say(
+                f"{hops[0].name} TRACE connecting to {', '.join(f'[{hop.address}]:{hop.port}' for hop in hops)}"
+            )
+
         def lost(tried: NextHop, why: str) -> None:
+            if self._pool.traced:
+                say(f"{tried.name} TRACE connection to [{tried.address}]:{tried.port}: {why}")
             where = f"TCP|||{tried.address}|{tried.port}"
             self._pool.link.send(Event(event="failed", transport=where, text=f"{tried.name}: {why}"))
 

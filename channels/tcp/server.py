@@ -64,6 +64,7 @@ class Server:
         self.sessions: set[Session] = set()
         self.held_back: set[Session] = set()
         self.debug = False
+        self.trace_level = 0
         self.purge_delay = 0.0
         self.session_time: float | None = None
         self.longest_close = 30.0
@@ -156,6 +157,7 @@ class Server:
         self._wants_names = "identnonenumeric" not in channel.keywords
         self.max_received = mta.max_received_lines
         self.debug = channel.slave_debug
+        self.trace_level = options.trace_level if channel.slave_debug else 0
         self.purge_delay = options.banner_purge_delay / 100
         self.session_time = None if options.session_time is None else options.seconds("session_time")
         self.longest_close = min(30.0, options.seconds("status_transmit_time"))

@@ -80,6 +80,10 @@ class Session:
 
     def begin(self) -> None:
         """Greet the client, or hear from its front end who it is."""
+        if self._transcript is not None and self.server.trace_level:
+            from channels.kit.trace import Trace
+
+            self.stream.trace = Trace(self.server.trace_level, False, self._transcript.note)
         if self.client in self.server.admission.front_ends:
             self._header = b""
         elif self.server.admits(self):

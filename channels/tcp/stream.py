@@ -20,6 +20,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from jobctl.errors import TlsFailed
 
 if TYPE_CHECKING:
+    from channels.kit.trace import Trace
     from jobctl.net.tls_session import TlsSession
 
 _READ_SIZE = 64 * 1024
@@ -51,6 +52,7 @@ class Stream:
 
     :ivar unsent: Octets the kernel has not taken yet.
     :ivar tls: What encrypts it, ``None``: nothing.
+    :ivar trace: Who is told of each read and write, ``None``: nobody.
     """
 
     def __init__(self, reactor: Any, skt: socket.socket, receiver: Receiver) -> None:
@@ -64,6 +66,7 @@ class Stream:
         self._closing = False
         self._closed = False
         self.tls: TlsSession | None = None
+        self.trace: Trace | None = None
         with contextlib.suppress(OSError):
             skt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reactor.addReader(self)
@@ -110,6 +113,8 @@ class Stream:
         if count < len(data):
             self._out += memoryview(data)[count:]
             self.reactor.addWriter(self)
+        if self.trace is not None:
+            self.trace.wrote(data[:count], len(self._out))
 
     def close(self) -> None:
         """Close once all is sent."""
@@ -142,6 +147,8 @@ class Stream:
         except OSError as why:
             self._finish(_words(why.errno))
             return None
+        if self.trace is not None:
+            self.trace.read(data)
         if not data:
             self._finish("connection closed by the peer")
         elif self.tls is not None:
@@ -189,6 +196,8 @@ class Stream:
         except OSError as why:
             self._finish(_words(why.errno))
             return None
+        if self.trace is not None:
+            self.trace.wrote(bytes(self._out[:count]), len(self._out) - count)
         del self._out[:count]
         if not self._out:
             self.reactor.removeWriter(self)

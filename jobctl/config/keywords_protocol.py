@@ -114,7 +114,7 @@ PROTOCOL: tuple[Key, ...] = (
         "streaming",
         Kind.INTEGER,
         "Pipelining without negotiation, 0 to 3.",
-        "pipelining is used exactly where the peer offers PIPELINING",
+        "pipelining is used exactly where the peer offers PIPELINING: others may lose what comes unasked",
         low=0,
         high=3,
         default="0",

@@ -4,7 +4,6 @@ import msgspec
 
 from jobctl.config.keys import Key, KeyTable, Kind, Status
 
-_ONE_TRANSMIT = "DATA_TRANSMIT_TIME holds for whatever is sent"
 _NO_X_COMMANDS = "there are no such private commands, so none can be enabled"
 
 
@@ -91,14 +90,11 @@ LIMITS: tuple[Key, ...] = (
 
 TIMEOUTS: tuple[Key, ...] = (
     _time("COMMAND_RECEIVE_TIME", "Server: wait for a command.", source="SIMS"),
-    _unacted(_time("COMMAND_TRANSMIT_TIME", "Client: sending a command.", source="SIMS"), _ONE_TRANSMIT),
-    _unacted(_time("MAIL_TRANSMIT_TIME", "Client: sending MAIL."), _ONE_TRANSMIT),
-    _unacted(_time("RCPT_TRANSMIT_TIME", "Client: sending RCPT."), _ONE_TRANSMIT),
+    _time("COMMAND_TRANSMIT_TIME", "Client: sending a command without a time of its own.", source="SIMS"),
+    _time("MAIL_TRANSMIT_TIME", "Client: sending MAIL."),
+    _time("RCPT_TRANSMIT_TIME", "Client: sending RCPT."),
     _time("DATA_TRANSMIT_TIME", "Client: sending content.", source="SIMS"),
-    _unacted(
-        _time("DOT_TRANSMIT_TIME", "Client: sending the final dot.", source="W:DOT_TRANSMIT_TIME"),
-        _ONE_TRANSMIT,
-    ),
+    _time("DOT_TRANSMIT_TIME", "Client: sending the final dot.", source="W:DOT_TRANSMIT_TIME"),
     _time("DATA_RECEIVE_TIME", "Server: wait for content.", "5"),
     _time("STATUS_TRANSMIT_TIME", "Server: sending a reply."),
     _time("STATUS_RECEIVE_TIME", "Client: wait for a reply without a time of its own."),
@@ -205,11 +201,11 @@ LOGGING: tuple[Key, ...] = (
         high=255,
         source="AG63",
     ),
-    _unacted(
-        _count("TRACE_LEVEL", "0, 1 or 2: how much of the connection the debug log shows.", "0", high=2),
-        "debug logs show the dialogue, and nothing below it",
-        1,
-        2,
+    _count(
+        "TRACE_LEVEL",
+        "0, 1 or 2: below the dialogue, the debug log also shows connections, reads and writes; 2: with their octets.",
+        "0",
+        high=2,
     ),
 )
 

@@ -13,6 +13,7 @@ from jobctl.smtp.client_states import Phase, Step, reply_seconds
 from jobctl.smtp.client_talk import Talk
 from jobctl.smtp.client_timing import Timing
 from jobctl.smtp.client_transaction import Transaction
+from jobctl.smtp.client_unsent import unsent as first_unsent
 from jobctl.smtp.events import Closed, Done, Event, NeedContent, Ready, SessionFailed, StartTls
 from jobctl.smtp.reply_reader import ReplyReader
 
@@ -80,7 +81,7 @@ class ClientDialogue:
         if talk.phase is Phase.GREETING:
             said = talk.opening.secured(binding)
             if said:
-                talk.output.append(said)
+                talk.put(said)
 
     def tls_failed(self, why: str) -> None:
         """The handshake did not come about, or the peer is not who ``verify`` wants."""
@@ -106,9 +107,16 @@ class ClientDialogue:
         """The connection is gone."""
         self._talk.over("4.4.2", why, dropped=True)
 
-    def timed_out(self) -> None:
-        """The peer did not answer for :meth:`timeout` seconds."""
+    def timed_out(self, unsent: int = 0) -> None:
+        """
+        The peer did not answer for :meth:`timeout` seconds, or did not take anything.
+
+        :param unsent: Octets of the output that have not left.
+        """
         talk = self._talk
+        if unsent:
+            talk.over("4.4.2", f"timeout sending {first_unsent(talk, unsent).words}")
+            return
         if talk.phase is Phase.GREETING:
             waiting = talk.opening.step.words
         else:
@@ -142,14 +150,20 @@ class ClientDialogue:
             return "waiting" if id else "idle"
         return "content" if step[0] is Step.CHUNK else step[0].name.lower()
 
-    def timeout(self) -> float | None:
-        """Seconds the current wait for a reply may last; ``None`` when no reply is due."""
+    def timeout(self, unsent: int = 0) -> float | None:
+        """
+        Seconds the current wait may last: for a reply, or for the peer to take what is said; ``None``: for neither.
+
+        :param unsent: Octets of the output that have not left.
+        """
         talk = self._talk
+        if unsent:
+            return talk.options.seconds(first_unsent(talk, unsent).option)
         if talk.phase is Phase.GREETING:
             return reply_seconds(talk.opening.step, talk.options, 0, 0)
         if not talk.expected:
             return None
-        step, transaction, _ = talk.expected[0]
+        step, transaction, _, _ = talk.expected[0]
         if transaction is None:
             return reply_seconds(step, talk.options, 0, 0)
         return reply_seconds(step, talk.options, len(transaction.accepted), transaction.octets)
@@ -197,8 +211,7 @@ class ClientDialogue:
         talk.open.append(transaction)
         if talk.pipelining:
             for line, step, number in transaction.to_send:
-                talk.output.append(line)
-                talk.expected.append((step, transaction, number))
+                talk.say(line, step, transaction, number)
             transaction.to_send.clear()
             if transaction.chunked and not transaction.large:
                 # All of it in one write: the message costs one round trip, shared with the next.
@@ -224,9 +237,10 @@ class ClientDialogue:
             talk.give_up(why)
             return
         if ready:
-            talk.output.append(ready)
             if talk.sending.large:
-                talk.expected.append((Step.CHUNK, talk.sending, -1))
+                talk.say(ready, Step.CHUNK, talk.sending)
+            else:
+                talk.put(ready)
 
     def finish(self) -> None:
         """The content is complete."""
@@ -240,18 +254,16 @@ class ClientDialogue:
             talk.give_up(why)
             return
         talk.sending = None
-        talk.output.append(end)
         transaction.ended = True
-        if talk.lmtp:
-            talk.expected.extend((Step.DOT, transaction, number) for number in transaction.accepted)
-        else:
-            talk.expected.append((Step.DOT, transaction, -1))
+        for number in transaction.accepted if talk.lmtp else (-1,):
+            talk.say(end, Step.DOT, transaction, number)
+            end = b""
 
     def quit(self) -> None:
         """End the session after what is open."""
         talk = self._talk
         if talk.phase is Phase.GREETING:
-            talk.output.append(b"QUIT\r\n")
+            talk.put(b"QUIT\r\n")
             talk.close()
         elif talk.phase is not Phase.CLOSED and talk.phase is not Phase.ENDING:
             talk.phase = Phase.ENDING
@@ -275,7 +287,7 @@ class ClientDialogue:
         opening = talk.opening
         said = opening.replied(reply)
         if said:
-            talk.output.append(said)
+            talk.put(said)
         if opening.failure is not None:
             talk.phase = Phase.CLOSED
             talk.events.append(opening.failure)

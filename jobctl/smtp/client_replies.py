@@ -20,7 +20,7 @@ def replied(talk: Talk, reply: Reply) -> None:
     if not talk.expected:
         _unasked(talk, reply)
         return
-    step, transaction, number = talk.expected.popleft()
+    step, transaction, number, _ = talk.expected.popleft()
     act = _ON_REPLY.get((step, reply.code // 100))
     if act is None:
         raise ProtocolViolation(f"{reply.code} is no reply to {step.name}")
@@ -114,8 +114,7 @@ def _go_ahead(talk: Talk, reply: Reply, transaction: Transaction, _n: int) -> No
         # How many replies a lone dot would get is not defined where nobody was accepted.
         raise ProtocolViolation("354 though no recipient was accepted")
     else:
-        talk.output.append(b".\r\n")
-        talk.expected.append((Step.LONE_DOT, transaction, -1))
+        talk.say(b".\r\n", Step.LONE_DOT, transaction)
 
 
 def _data_refused(talk: Talk, reply: Reply, transaction: Transaction, _n: int) -> None:

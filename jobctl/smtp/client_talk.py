@@ -16,7 +16,8 @@ class Talk:
     """
     The state of one session; what follows on a reply are functions on it.
 
-    :ivar expected: What the next replies are replies to, with the transaction and the recipient's number.
+    :ivar expected: What the next replies are replies to, with the transaction, the recipient's number, and how much
+        was ``written`` when it was said: octets since the session began.
     :ivar open: Transactions: at most two, of which one waits for the reply to its dot.
     :ivar sending: Whose content is being fed, with ``content``.
     :ivar pipelining: Commands need not wait for replies; ``chunking``: nor content, with BDAT.
@@ -25,7 +26,7 @@ class Talk:
 
     __slots__ = (
         *("begun", "channel", "chunking", "content", "dsn", "events", "expected", "lmtp", "most", "open"),
-        *("opening", "options", "output", "phase", "pipelining", "sending", "shaping"),
+        *("opening", "options", "output", "phase", "pipelining", "sending", "shaping", "written"),
     )
 
     def __init__(self, config: ClientConfig) -> None:
@@ -34,7 +35,7 @@ class Talk:
         self.lmtp = config.lmtp
         self.opening = Opening(config)
         self.phase = Phase.GREETING
-        self.expected: deque[tuple[Step, Transaction | None, int]] = deque()
+        self.expected: deque[tuple[Step, Transaction | None, int, int]] = deque()
         self.open: deque[Transaction] = deque()
         self.sending: Transaction | None = None
         self.content = OutgoingContent(False)
@@ -46,6 +47,7 @@ class Talk:
         self.most = config.channel.options.attempt_transactions_per_session
         self.events: deque[Event] = deque()
         self.output: list[bytes] = []
+        self.written = 0
 
     def opened(self) -> None:
         """The peer has greeted us, and said what it can do."""
@@ -58,10 +60,16 @@ class Talk:
         shaping = Shaping(self.channel, extensions, self.lmtp)
         self.shaping = None if shaping.idle else shaping
 
-    def say(self, line: bytes, step: Step) -> None:
-        """A command that belongs to no transaction."""
+    def put(self, octets: bytes) -> None:
+        """Something that nobody replies to."""
+        self.output.append(octets)
+        self.written += len(octets)
+
+    def say(self, line: bytes, step: Step, transaction: Transaction | None = None, number: int = -1) -> None:
+        """A command, or the end of something, that is replied to."""
         self.output.append(line)
-        self.expected.append((step, None, -1))
+        self.written += len(line)
+        self.expected.append((step, transaction, number, self.written))
 
     def send_next(self, transaction: Transaction) -> None:
         """Without PIPELINING: the next command; RSET in place of DATA when nobody was accepted."""
@@ -72,8 +80,7 @@ class Talk:
             self.settle(transaction)
             self.reset()
         else:
-            self.output.append(line)
-            self.expected.append((step, transaction, number))
+            self.say(line, step, transaction, number)
 
     def want_content(self, transaction: Transaction) -> None:
         """The content may go out."""
