@@ -1,7 +1,8 @@
 """
-``python -m bench.matrix [--write] [--unpacked FOLDER] [--modules FOLDER]``: clients of others against our servers, and
-our clients against servers of others; in the clear, with STARTTLS, with TLS from the first octet, with AUTH; each
-message compared octet for octet. ``--write`` writes docs/peers.md.
+``python -m bench.matrix [--write] [--only PART] [--unpacked FOLDER] [--modules FOLDER]``: clients of others against
+our servers, our clients against servers of others, and our generic programs joined to each other; in the clear, with
+STARTTLS, with TLS from the first octet, with AUTH; each message compared octet for octet. ``--write`` writes
+docs/peers.md.
 
 What is not installed is said in the table. Packages that cannot be installed beside Postfix can be unpacked
 (``dpkg -x``) into the folder given; npm's ``node_modules`` likewise. Postfix, Exim, OpenSMTPD and Dovecot need root.
@@ -12,95 +13,21 @@ import contextlib
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.matrix import clients, servers
+from bench.matrix.cells import BASE, IN, KINDS, OUT, PASSWORD, USER, Matrix
 from bench.matrix.clients import MODES, Impossible, Target
+from bench.matrix.joined import joined
 from bench.matrix.mail import content, difference
 from bench.peers import free_port
 from jobctl.sasl.secrets import scram_keys, scram_line
 from tests.certificates import Authority
 from tests.daemon import Daemon, until
 
-USER, PASSWORD = "ann", "sesame-9"
-KINDS = {"tcp": "tcp", "generic": "test_smtp"}
 PAGE = Path(__file__).parent.parent.parent / "docs/peers.md"
-BASE = """
-[job_controller]
-queue_directory = "var/queue"
-control_socket = "var/control.sock"
-log_directory = "var/log"
-[job_controller.channel_class."test_smtp*"]
-master_command = "test_smtp_master"
-slave_command = "test_smtp_slave"
-transport = "tcp"
-[job_controller.channel_class."tcp_*"]
-master_command = "tcp_smtp_client"
-slave_command = "tcp_smtp_server"
-[job_controller.channel_class."maildir*"]
-master_command = "maildir_master"
-[channel.l]
-official_host_name = "mail.example.org"
-[channel.maildir]
-official_host_name = "maildir-daemon"
-maildir = "Maildir"
-"""
-IN = """
-[dispatcher.service.{name}]
-listen = ["tcp:{port}:interface=127.0.0.1"]
-channel = "{name}"
-tls_certificate = "{certificate}"
-password_file = "users"
-implicit_tls = {implicit}
-[channel.{name}]
-official_host_name = "{name}-daemon"
-smtp = true
-maytlsserver = true
-maysaslserver = true
-"""
-OUT = """
-[channel.{name}]
-official_host_name = "{name}-daemon"
-smtp = true
-daemon = "[127.0.0.1]"
-port = {port}
-tls_policy = "{policy}"
-implicit_tls = {implicit}
-tls_ca_file = "{ca}"
-tls_server_name = "mail.example.org"
-{more}"""
-
-
-class Matrix:
-    """Cells by row and column, and how they are written."""
-
-    def __init__(self) -> None:
-        self.cells: dict[str, dict[str, str]] = {}
-        self.notes: list[str] = []
-
-    def put(self, row: str, column: str, said: str) -> None:
-        """``said`` is ``""`` where all is well, ``-`` where there is nothing to try, else what happened."""
-        if said.startswith("not installed"):
-            said = "not installed"
-        elif said not in ("", "-"):
-            note = f"{row}: {said}"
-            if note not in self.notes:
-                self.notes.append(note)
-            said = f"({self.notes.index(note) + 1})"
-        self.cells.setdefault(row, {})[column] = said or "same"
-        print(
-            f"{row:20} {column:18} {said or 'same'} {self.notes[-1] if said.startswith('(') else ''}",
-            flush=True,
-        )
-
-    def lines(self, title: str) -> list[str]:
-        """As a table."""
-        columns = [f"{mode}, {kind}" for kind in KINDS for mode in MODES]
-        rows = [f"| {title} |" + "".join(f" {column} |" for column in columns), "|---" * 9 + "|"]
-        for row, cells in self.cells.items():
-            rows.append(f"| {row} |" + "".join(f" {cells.get(column, '-')} |" for column in columns))
-        return [*rows, "", *(f"({n}) {note}\n" for n, note in enumerate(self.notes, 1))]
 
 
 def incoming(folder: Path, given: argparse.Namespace) -> Matrix:
@@ -276,23 +203,29 @@ TCP by the bridge. swaks puts an empty line behind every content, git makes the 
 """
 
 
+PARTS: dict[str, tuple[str, str, Callable[[Path, argparse.Namespace], Matrix]]] = {
+    "in": ("Their clients, our servers", "client", incoming),
+    "out": ("Our clients, their servers", "server", outgoing),
+    "joined": ("Our generic programs joined to each other by the bridge", "", joined),
+}
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench.matrix", description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--unpacked", type=Path, default=Path("/nonexistent"))
     parser.add_argument("--modules", type=Path, default=Path("/usr/lib/node_modules"))
-    parser.add_argument("--only", choices=["in", "out"])
+    parser.add_argument("--only", choices=list(PARTS))
     given = parser.parse_args()
     lines = [HEADER]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        for part, title, make in (("in", "client", incoming), ("out", "server", outgoing)):
+        for part, (heading, title, make) in PARTS.items():
             if given.only in (None, part):
                 place = Path(folder) / part
                 place.mkdir()
-                heading = "## Their clients, our servers" if part == "in" else "## Our clients, their servers"
-                lines += [f"{heading}\n", *make(place, given).lines(title), ""]
+                lines += [f"## {heading}\n", *make(place, given).lines(title), ""]
     lines += ["## What was run\n", *(f"* {one}" for one in versions())]
     page = "\n".join(lines) + "\n"
     if given.write:
