@@ -348,14 +348,23 @@ def server_dialogue(data: bytes) -> None:
 
 def client_dialogue(data: bytes) -> None:
     """Whatever a server says, each message has one outcome and nothing is taken that was not sent."""
-    from jobctl.smtp.events import Done
-    from tests.smtp_dialogues import Client
+    from jobctl.smtp.events import Done, NeedContent
+    from tests.smtp_dialogues import Client, short_chunks
 
     rest, cut = pieces(data)
-    client = Client("PIPELINING\nCHUNKING" if len(rest) % 2 else "8BITMIME")
-    client.begin("b@d", "c@d")
-    for part in cut:
-        client.take(part)
+    fed = 0
+    with short_chunks():
+        client = Client("PIPELINING\nCHUNKING" if len(rest) % 2 else "8BITMIME")
+        client.begin("b@d", "c@d", octets=len(rest) % 3 * 4)
+        for part in cut:
+            client.take(part)
+            if fed < 3 and any(isinstance(each, NeedContent) for each in client.events):
+                fed += 1
+                client.dialogue.feed(b"abc\r\n")
+            elif fed == 3:
+                fed += 1
+                client.dialogue.finish()
+            client.said()
     client.dialogue.lost("over")
     client.said()
     (done,) = [each for each in client.events if isinstance(each, Done)]

@@ -156,4 +156,40 @@ def test_tls_that_is_not_offered(tmp_path: Path, authority: Authority) -> None:
         assert run(tmp_path, peer.port, authority, "must", "tls", "away.example")[0] == 75
     with Peer(script) as peer:
         status, steps = run(tmp_path, peer.port, authority, "may", "tls", "away.example")
-    assert (status, steps[-1].startswith("no STARTTLS")) == (0, True)
+    assert (status, steps[-1].startswith("no TLS: none and may would send")) == (0, True)
+
+
+def broken(wire: Wire, number: int) -> None:
+    """Offers STARTTLS and has no idea of it."""
+    wire.greet("STARTTLS")
+    if wire.line() == b"STARTTLS":
+        wire.say("220 go")
+        wire.socket.recv(1000)
+        wire.say("554 no idea of TLS")
+        return
+    wire.say("250 ok")
+    wire.transaction()
+
+
+@pytest.mark.parametrize(("policy", "status"), [("may", 0), ("must", 75)])
+@pytest.mark.parametrize("what", ["tls", "delivery"])
+def test_a_handshake_that_fails(
+    tmp_path: Path, authority: Authority, policy: str, status: int, what: str
+) -> None:
+    """Under may what would happen on the second connection is shown too; must would wait."""
+    with Peer(broken) as peer:
+        word = "away.example" if what == "tls" else "bob@away.example"
+        found, steps = run(tmp_path, peer.port, authority, policy, what, word)
+    assert found == status
+    told = [step for step in steps if "once more, in the clear" in step]
+    assert bool(told) == (policy == "may" or what == "tls")
+
+
+def test_the_line_that_is_responsible(tmp_path: Path, authority: Authority) -> None:
+    """Both say which policy counts towards the destination, and by which line."""
+    for word, what in (("away.example", "tls"), ("bob@away.example", "delivery")):
+        with Peer(plain([], "250 ok")) as peer:
+            _, steps = run(tmp_path, peer.port, authority, "none", what, word)
+        (told,) = [step for step in steps if "tls_policy" in step and "towards" in step]
+        assert told.startswith("channel tcp_gateway, tls_policy none towards [127.0.0.1], by ")
+        assert told.endswith("jobctl.toml:15: channel.tcp_gateway.tls_policy")

@@ -167,7 +167,7 @@ def _tell_policy(steps: _Steps, settings: Settings, channel: ChannelSettings, ho
 def _worth(probe: Probe, steps: _Steps, policy: str) -> int:
     session = probe.tls
     if session is None:
-        steps.tell("no STARTTLS: none and may would send in the clear, must and verify would wait")
+        steps.tell("no TLS: none and may would send in the clear, must and verify would wait")
         return exits.OK if policy in ("none", "may") else exits.TEMPORARY
     certificate = session.connection.get_peer_certificate(as_cryptography=True)
     if certificate is not None:
@@ -201,14 +201,14 @@ def _by_smtp(channel: ChannelSettings) -> bool:
 
 def _through_hops(steps: _Steps, channel: ChannelSettings, security: Towards, host: str, act: Any) -> int:
     """Try the next hops in their order until one has something to say."""
-    from jobctl.net.probe import Probe, ProbeFailed
+    from jobctl.net.probe import ProbeFailed
 
     hops = _hops(steps, channel, host)
     if isinstance(hops, int):
         return hops
     for hop in hops:
         try:
-            probe = Probe(channel, security, hop, steps.tell)
+            probe = _probe(steps, channel, security, hop)
         except ProbeFailed as why:
             steps.tell(str(why))
             continue
@@ -221,6 +221,25 @@ def _through_hops(steps: _Steps, channel: ChannelSettings, security: Towards, ho
             probe.close()
     steps.tell("no next hop would do: mail waits and is tried again")
     return exits.TEMPORARY
+
+
+def _probe(steps: _Steps, channel: ChannelSettings, security: Towards, hop: NextHop) -> Probe:
+    """
+    A session with a next hop; under ``may`` a second one, in the clear, where the handshake of the first fails.
+
+    :raises jobctl.net.probe.ProbeFailed: There is none.
+    """
+    import msgspec
+
+    from jobctl.net.probe import HandshakeFailed, Probe
+
+    try:
+        return Probe(channel, security, hop, steps.tell)
+    except HandshakeFailed as why:
+        if security.policy != "may":
+            raise
+        steps.tell(f"{why}; once more, in the clear, as tls_policy may does")
+        return Probe(channel, msgspec.structs.replace(security, policy="none"), hop, steps.tell)
 
 
 def _hops(steps: _Steps, channel: ChannelSettings, host: str) -> list[NextHop] | int:

@@ -29,6 +29,10 @@ class ProbeFailed(Exception):
     """This next hop would not do; the text says why."""
 
 
+class HandshakeFailed(ProbeFailed):
+    """TLS did not come about; in the clear it may do."""
+
+
 class Probe:
     """
     :param security: What counts towards the destination.
@@ -135,7 +139,7 @@ class Probe:
                 tls.receive(data)
             self._socket.sendall(tls.take_output())
         except (ValueError, TlsFailed, OSError) as why:
-            raise ProbeFailed(f"TLS with {hop.name}: {why}") from None
+            raise HandshakeFailed(f"TLS with {hop.name}: {why}") from None
         proved = tls.problem or f"its certificate proves {name.strip('[]')}"
         self._tell(f"TLS: {tls.info}; {proved}")
         if tls.problem and self._security.policy == "verify":
