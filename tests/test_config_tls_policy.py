@@ -1,5 +1,6 @@
 """Promises of [tls_policy]: TLS by destination."""
 
+import msgspec
 import pytest
 
 from jobctl.config.difference import differences
@@ -9,6 +10,7 @@ from jobctl.config.settings import Settings
 from jobctl.config.tls_policy import MOST
 from jobctl.config.towards import Towards, towards
 from jobctl.errors import ConfigError
+from jobctl.jobprotocol.frames import MAX_LINE
 from jobctl.schedule.queues import needs_new_programs
 
 BASE = """\
@@ -118,11 +120,15 @@ def test_mistakes(line: str, problem: str) -> None:
     assert text.startswith(f"/etc/jobctl.toml:{last}: tls_policy.")
 
 
-def test_too_many() -> None:
+def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """What would not fit into a program's hello is refused when it is read, not when mail is to go."""
-    lines = "".join(f'"h{number}.example" = "must"\n' for number in range(MOST + 1))
-    with pytest.raises(ConfigError, match=f"at most {MOST} can be had"):
-        load("[tls_policy]\n" + lines)
+    lines = "".join(f'"h{number}.example" = "must"\n' for number in range(20))
+    size = len(msgspec.json.encode(load("[tls_policy]\n" + lines).tls_policy))
+    monkeypatch.setattr("jobctl.config.tls_policy.MOST", size)
+    load("[tls_policy]\n" + lines)
+    with pytest.raises(ConfigError, match=f"programs can be told {size}; write .domain"):
+        load("[tls_policy]\n" + lines + '"other.example" = "must"\n')
+    assert 2 * MOST <= MAX_LINE
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from jobctl.config.findings import Findings
 from jobctl.config.keywords_security import LATER, POLICIES
 from jobctl.config.linemap import KeyPath
@@ -14,8 +16,8 @@ from jobctl.config.tls_rules import TlsRule, normal_pattern
 
 _LABEL = r"[\w-]+"
 _PATTERN = re.compile(rf"\[[0-9A-Za-z:.]+\]|\.?{_LABEL}(?:\.{_LABEL})*\.?")
-# Every program of a channel that sends gets all of them in its hello, which is one line.
-MOST = 10_000
+# Octets of JSON. Every program of a channel that sends is told all of them in its hello, which is one line.
+MOST = 2 * 1024 * 1024
 
 
 def read_tls_policy(
@@ -28,11 +30,7 @@ def read_tls_policy(
     """
     where = ("tls_policy",)
     rules: dict[str, TlsRule] = {}
-    table = as_table(raw, where, findings)
-    if len(table) > MOST:
-        findings.problem(where, f"has {len(table)} destinations, at most {MOST} can be had")
-        return rules
-    for pattern, value in table.items():
+    for pattern, value in as_table(raw, where, findings).items():
         place = (*where, pattern)
         normal = normal_pattern(pattern)
         if _PATTERN.fullmatch(pattern) is None:
@@ -42,6 +40,10 @@ def read_tls_policy(
             findings.problem(place, f"is already given on line {line}, as {rules[normal].pattern}")
         elif (rule := _rule(pattern, value, place, findings, directory, exists)) is not None:
             rules[normal] = rule
+    size = len(msgspec.json.encode(rules)) if rules else 0
+    if size > MOST:
+        text = f"is {size} octets long, programs can be told {MOST}; write .domain for the hosts of a domain"
+        findings.problem(where, text)
     return rules
 
 
