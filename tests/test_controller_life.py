@@ -421,13 +421,12 @@ def test_a_port_that_cannot_be_had():
 def test_the_other_side_of_a_back_to_back_channel():
     """The slave of the channel named; one that cannot be is a start that failed, in words."""
     world = World(configuration=SERVICES)
-    master = next(iter(world.settings.channels.values()))
-    spec = world.controller._peer("in", master)
+    spec = world.controller.specs.peer("in")
     assert (spec.role, spec.channel.name) == ("slave", "in")
     with pytest.raises(CannotStart, match="not configured"):
-        world.controller._peer("nonsense", master)
+        world.controller.specs.peer("nonsense")
     with pytest.raises(CannotStart, match="no slave program"):
-        world.controller._peer("out", master)
+        world.controller.specs.peer("out")
     world.close()
 
 
