@@ -36,7 +36,7 @@ def test_levels() -> None:
 
 @pytest.mark.parametrize("side", [True, False])
 def test_no_password(side: bool) -> None:
-    """From AUTH, however it is cut, to the reply that ends it nothing is shown; then all is again."""
+    """From AUTH, however it is cut and whatever is refused, until it succeeds nothing is shown; then all is again."""
     says, hears = ("wrote", "read") if side else ("read", "wrote")
     found = lines(
         2,
@@ -45,14 +45,16 @@ def test_no_password(side: bool) -> None:
         (says, b"th LOGIN\r\n"),
         (hears, b"334 VXNlcm5hbWU6\r\n"),
         (says, b"334secret\r\n"),
+        (hears, b"535 5.7.8 no\r\n"),
+        (says, b"more secrets\r\n"),
         (hears, b"334 UGFzc3dvcmQ6\r\n"),
         (says, b"235secret\r\n"),
         (hears, b"235 2.7.0 ok\r\n"),
         (says, b"MAIL FROM:<a@b>\r\n"),
     )
     assert not any("secret" in line for line in found)
-    assert found[5].endswith("(not shown: AUTH)")
-    assert '"235 2.7.0 ok' in found[6] and '"MAIL FROM' in found[7]
+    assert found[7].endswith("(not shown: AUTH)")
+    assert '"235 2.7.0 ok' in found[8] and '"MAIL FROM' in found[9]
 
 
 def test_the_tcp_client() -> None:

@@ -10,7 +10,8 @@ class Trace:
     """
     Level 1 tells of each read and write, level 2 shows octets too: as they are on the wire, under TLS encrypted.
 
-    Passwords are never shown: in the clear nothing is, from AUTH to the reply that ends it.
+    Passwords are never shown: in the clear nothing is, from AUTH until it has succeeded. A client may go on with an
+    exchange that was refused.
 
     :param client: We are the client: what is read are replies.
     :param note: Takes one line.
@@ -39,8 +40,7 @@ class Trace:
 
     def _shown(self, data: bytes, reply: bool) -> str:
         if reply:
-            # 334 asks for more of it.
-            self._secret = self._secret and data.startswith(b"334")
+            self._secret = self._secret and not data.startswith(b"235")
         else:
             seen = (self._tail + data).upper()
             self._tail = seen[-4:]
