@@ -30,7 +30,18 @@ class Transaction:
 
     __slots__ = (
         *("accepted", "answered", "anyway", "authenticated", "body", "chunked", "cut", "ended", "envelope"),
-        *("first", "id", "large", "mail_refused", "octets", "shape", "shaped", "timing", "to_send", "verdicts"),
+        *(
+            "first",
+            "id",
+            "large",
+            "mail_refused",
+            "octets",
+            "shape",
+            "shaped",
+            "timing",
+            "to_send",
+            "verdicts",
+        ),
     )
 
     def __init__(self, id: str, envelope: Envelope, octets: int, first: bool) -> None:
