@@ -310,6 +310,9 @@ def test_no_keyword_is_silently_ignored(key: object) -> None:
         "auth_username": "'ann'\nauth_password_file = '/dev/null'",
         "auth_password_file": "'/dev/null'\nauth_username = 'ann'",
         "auth_mechanism": "'plain'",
+        "tlsswitchchannel": "'tcp_x'",
+        "saslswitchchannel": "'tcp_x'",
+        "authrewrite": "2",
     }
     value = special.get(key.name)
     text = f"[channel.tcp_x]\n{key.name} = {value or _sample(key.kind, key)}\n"

@@ -17,6 +17,7 @@ from jobctl.config.paths import absolute
 from jobctl.config.reading import Given, Table, as_table, overlaid, read_table
 from jobctl.config.retries import after, backoff, delivery, demotion, notices
 from jobctl.config.settings import REPROCESS, ChannelSettings, PoolSettings
+from jobctl.config.switching import check_switches
 from jobctl.config.tcp_options import OPTIONS
 from jobctl.config.tcp_settings import TcpOptions
 from jobctl.config.tls_rules import TlsRule
@@ -100,6 +101,7 @@ def read_channels(
     _check_programs(channels, sections, findings)
     _check_mailboxes(sections, findings)
     _check_notifications(channels, sections, findings)
+    check_switches(channels, {section.name: section.merged for section in sections}, findings)
     return channels
 
 

@@ -11,7 +11,6 @@ _OTHER_STYLE: dict[str, Any] = {
     "reason": "envelope addresses are passed on as user@host",
 }
 _HEADERS_AS_THEY_ARE = "header fields are passed on as they came"
-_LOCAL_NAME = "a bare local part gets the name of this host"
 
 CONTENT: tuple[Key, ...] = (
     *flags(
@@ -82,28 +81,41 @@ CONTENT: tuple[Key, ...] = (
             ("uucp", "bangstyle", "Addresses are host!user.", _OTHER_STYLE),
         )
     ),
-    flag(
-        "noremotehost", "The client's name does not complete addresses.", groups=("remotehost",), default="on"
-    ),
-    *inert_flags(
-        _LOCAL_NAME,
+    *flags(
+        "remotehost",
+        "remotehost",
         {
-            "remotehost": "The client's name completes bare local parts.",
-            "authhost": "The user's domain completes bare local parts.",
+            "noremotehost": ("noremotehost", "The client's name does not complete senders."),
+            "remotehost": (
+                "remotehost",
+                "The name that the client greets with completes senders without a domain.",
+            ),
+            "authhost": (
+                "authhost",
+                "The domain of who has authenticated completes senders without a domain.",
+            ),
         },
-        group="remotehost",
+        default="noremotehost",
+        source="AG63 bgaow",
     ),
-    inert(
+    valued(
         "defaulthost",
         Kind.WORDS,
-        "Names that complete bare local parts.",
-        _LOCAL_NAME,
+        "Domain of senders without one; a second: of recipients (with submit the first serves for both).",
+        field="defaulthost",
         low=1,
         high=2,
         groups=("defaulthost",),
+        default="the name of this host",
+        source="AG63 bgaow",
     ),
     flag(
-        "nodefaulthost", "No name of the channel completes addresses.", groups=("defaulthost",), default="on"
+        "nodefaulthost",
+        "The name of this host completes addresses.",
+        field="defaulthost",
+        value=(),
+        groups=("defaulthost",),
+        default="on",
     ),
     flag("noinner", "Headers of nested messages are left alone.", groups=("inner",), default="on"),
     *inert_flags(_HEADERS_AS_THEY_ARE, {"inner": "Headers of nested messages are rewritten."}, group="inner"),
@@ -147,22 +159,23 @@ CONTENT: tuple[Key, ...] = (
     ),
     valued("headerread", Kind.TABLE, "Header options that act on arrival, by the field's name."),
     valued("headertrim", Kind.TABLE, "Header options that act on delivery, by the field's name."),
-    flag(
+    *flags(
         "receivedfor",
-        "Received: names the recipient when there is one only.",
-        groups=("receivedfor",),
-        default="on",
+        "receivedfor",
+        {
+            "receivedfor": (True, "Received: names the recipient when there is one only."),
+            "noreceivedfor": (False, "Received: names no recipient."),
+        },
+        default="receivedfor",
     ),
-    *inert_flags(
-        "Received: names a single recipient, always",
-        {"noreceivedfor": "Received: names no recipient."},
-        group="receivedfor",
-    ),
-    flag("noreceivedfrom", "Received: does not name the sender.", groups=("receivedfrom",), default="on"),
-    *inert_flags(
-        "Received: does not name the sender",
-        {"receivedfrom": "Received: names the original sender."},
-        group="receivedfrom",
+    *flags(
+        "receivedfrom",
+        "receivedfrom",
+        {
+            "noreceivedfrom": (False, "Received: does not name the sender."),
+            "receivedfrom": (True, "Received: names the envelope's sender."),
+        },
+        default="noreceivedfrom",
     ),
     inert(
         "deliveryflags",

@@ -1,14 +1,16 @@
 """Channel keywords: TLS, authentication, change of the source channel, filters (channels reference 1.6, 2.2)."""
 
 from jobctl.config.keys import Key, Kind
-from jobctl.config.keyword_forms import flag, inert, inert_flags, refused, valued
+from jobctl.config.keyword_forms import flag, flags, inert, refused, valued
 
 # What tls_policy can be, of a channel and of a destination; and what it cannot be yet.
 POLICIES = ("none", "may", "must", "verify")
 LATER = dict.fromkeys(
     ("dane", "mta-sts"), "mail would go out without what it promises, because it is not there yet; use verify"
 )
-_SWITCH = "the source channel is always that of the service"
+_NO_USERS = "users have no attributes here: there is no directory; use saslswitchchannel"
+_PROBED = "the table AUTH_REWRITE is not asked; use 1 or 2"
+_FALSE_FROM = "it would put words into somebody's mouth; use 1 or 2, which give the Sender"
 
 SECURITY: tuple[Key, ...] = (
     flag(
@@ -50,7 +52,7 @@ SECURITY: tuple[Key, ...] = (
     valued(
         "tls_server_name", Kind.HOST, "Name to verify instead of the next hop's.", field="tls_server_name"
     ),
-    inert("tlsswitchchannel", Kind.TEXT, "Source channel after STARTTLS.", _SWITCH),
+    valued("tlsswitchchannel", Kind.TEXT, "Source channel after STARTTLS.", field="tlsswitchchannel"),
     flag("maysasl", "AUTH in both directions, where possible.", groups=("saslclient", "saslserver")),
     flag("maysaslserver", "Offer AUTH.", groups=("saslserver",)),
     flag("maysaslclient", "Use AUTH where offered.", groups=("saslclient",)),
@@ -60,13 +62,25 @@ SECURITY: tuple[Key, ...] = (
     flag("nosasl", "No AUTH in either direction.", groups=("saslclient", "saslserver"), default="on"),
     flag("nosaslserver", "AUTH is not offered.", groups=("saslserver",), default="on"),
     flag("nosaslclient", "AUTH is not used.", groups=("saslclient",), default="on"),
-    inert("saslswitchchannel", Kind.TEXT, "Source channel after AUTH.", _SWITCH, groups=("saslswitch",)),
-    flag("nosaslswitchchannel", "AUTH does not switch channels.", groups=("saslswitch",), default="on"),
+    valued(
+        "saslswitchchannel",
+        Kind.TEXT,
+        "Source channel after AUTH.",
+        field="saslswitchchannel",
+        groups=("saslswitch",),
+    ),
+    flag(
+        "nosaslswitchchannel",
+        "AUTH does not switch channels.",
+        field="saslswitchchannel",
+        groups=("saslswitch",),
+        default="on",
+    ),
     inert(
         "userswitchchannel",
         Kind.TEXT,
         "Source channel by the authenticated user.",
-        _SWITCH,
+        _NO_USERS,
         groups=("userswitch",),
     ),
     valued(
@@ -77,12 +91,23 @@ SECURITY: tuple[Key, ...] = (
         low=1,
         default="3",
     ),
-    inert(
-        "authrewrite",
-        Kind.INTEGER,
-        "The authenticated sender goes into the header.",
-        "headers are not rewritten",
+    Key(
+        name="authrewrite",
+        kind=Kind.INTEGER,
+        sentence="Who has authenticated goes into the header where From: names somebody else: 1 as Sender:, or as "
+        "Resent-Sender: of what is sent again; 2 as Sender: always; 0 not at all.",
+        default="0",
         low=0,
+        high=6,
+        field="authrewrite",
+        source="W:Authrewrite",
+        refused={"3": _PROBED, "4": _PROBED, "5": _FALSE_FROM, "6": _FALSE_FROM},
+    ),
+    flag(
+        "submit",
+        "Takes submissions: only after AUTH or from relay_from; a missing Date: or Message-ID: is added.",
+        field="submit",
+        value=True,
     ),
     valued("auth_username", Kind.TEXT, "User at the gateway.", field="auth_username"),
     valued(
@@ -99,18 +124,19 @@ SECURITY: tuple[Key, ...] = (
         choices=("auto", "scram-sha-256-plus", "scram-sha-256", "plain", "login", "xoauth2", "oauthbearer"),
         field="auth_mechanism",
     ),
-    *inert_flags(
-        _SWITCH,
+    *flags(
+        "switchchannel",
+        "switchchannel",
         {
-            "switchchannel": "The client's address may choose another source channel.",
-            "allowswitchchannel": "Others may switch to this channel.",
+            "switchchannel": (
+                "switchchannel",
+                "The client's address or name may choose another source channel, which may be this one.",
+            ),
+            "allowswitchchannel": ("allowswitchchannel", "It may choose this channel."),
+            "noswitchchannel": ("noswitchchannel", "It chooses neither another channel nor this one."),
         },
-        group="switchchannel",
-    ),
-    flag(
-        "noswitchchannel",
-        "Neither switches to another channel nor is switched to.",
-        groups=("switchchannel",),
+        default="allowswitchchannel",
+        source="AG63 bgant",
     ),
     refused(
         "sourcefilter",

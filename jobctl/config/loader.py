@@ -12,7 +12,7 @@ from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
 from jobctl.config.findings import Findings
 from jobctl.config.linemap import LineMap
 from jobctl.config.log_options import LogSettings
-from jobctl.config.mappings import read_mappings
+from jobctl.config.mappings import note_unused, read_mappings
 from jobctl.config.notification import read_notification
 from jobctl.config.paths import absolute
 from jobctl.config.pools import read_pools
@@ -150,6 +150,8 @@ def _settings(
     asks_all = checked or any(name in mappings for name in RECIPIENT_TABLES)
     places = _controller(controller, directory, weights)
     host = channels["l"].local_host if "l" in channels else ""
+    rules = read_rules(sections["rewrite"], ("rewrite",), findings, channels, mappings)
+    note_unused(mappings, rules, findings)
     return Settings(
         path=findings.path,
         controller=places,
@@ -160,7 +162,7 @@ def _settings(
         services=read_services(dispatcher["service"], findings, channels, directory, exists),
         notification=read_notification(sections["notification"], findings, directory, exists),
         tls_policy=tls_rules,
-        rules=read_rules(sections["rewrite"], ("rewrite",), findings, channels),
+        rules=rules,
         retry=read_retry_rules(retry, around.return_units, findings),
         notes=findings.notes,
         lines=findings.lines(),

@@ -1,8 +1,12 @@
 """The ``[mapping]`` section: access tables in the words of the old system's mapping file."""
 
+from collections.abc import Iterable, Mapping
+
 from jobctl.config.findings import Findings
 from jobctl.config.linemap import KeyPath
 from jobctl.config.reading import as_table
+from jobctl.config.settings import Rule
+from jobctl.config.templates import parse_template
 from jobctl.mapping.access import ALL
 from jobctl.mapping.tables import read_table
 from jobctl.mapping.templates import Lookup
@@ -30,6 +34,16 @@ def read_mappings(raw: object, findings: Findings) -> dict[str, str]:
         found[name] = text
     for name in sorted(asked - found.keys()):
         findings.problem(("mapping",), f"there is no table {name}, which another asks")
-    for name in sorted(found.keys() - asked - set(ALL)):
-        findings.note(("mapping", name), f"is not used: what acts is {', '.join(ALL)}")
     return found
+
+
+def note_unused(mappings: Mapping[str, str], rules: Iterable[Rule], findings: Findings) -> None:
+    """Tables that neither acts by their name nor are asked by another or by a rewrite rule."""
+    asked = {call.table for rule in rules for call in parse_template(rule.template).calls}
+    for text in mappings.values():
+        for entry in read_table(text)[0]:
+            asked |= {part.table for part in entry.template.parts if isinstance(part, Lookup)}
+    for name in sorted(mappings.keys() - asked - set(ALL)):
+        findings.note(
+            ("mapping", name), f"is not used: what acts is {', '.join(ALL)}, and what rewrite rules ask"
+        )

@@ -1,6 +1,7 @@
 """The ``[rewrite]`` section: patterns and templates -> rules."""
 
 import re
+from collections.abc import Mapping
 
 from jobctl.config.findings import Findings
 from jobctl.config.keys import did_you_mean
@@ -18,9 +19,17 @@ SOURCES = frozenset({"l", "process", "reprocess"})
 
 
 def read_rules(
-    raw: object, where: KeyPath, findings: Findings, channels: dict[str, ChannelSettings]
+    raw: object,
+    where: KeyPath,
+    findings: Findings,
+    channels: dict[str, ChannelSettings],
+    mappings: Mapping[str, str],
 ) -> tuple[Rule, ...]:
-    """The rules in the order of the file; a pattern with several templates gives as many rules."""
+    """
+    The rules in the order of the file; a pattern with several templates gives as many rules.
+
+    :param mappings: The tables that templates can ask, by their names in upper case.
+    """
     tags = channels_by_tag(channels)
     rules = []
     for pattern, value in as_table(raw, where, findings).items():
@@ -33,7 +42,7 @@ def read_rules(
             spot = (*place, index) if several else place
             if not isinstance(template, str):
                 findings.problem(spot, "must be a template or a list of templates, in quotes")
-            elif _checked(template, spot, findings, tags, channels):
+            elif _checked(template, spot, findings, tags, channels, mappings):
                 rules.append(Rule(pattern=pattern, template=template, line=findings.line(spot)))
         if value == []:
             findings.problem(place, "has no template")
@@ -50,7 +59,12 @@ def channels_by_tag(channels: dict[str, ChannelSettings]) -> dict[str, str]:
 
 
 def _checked(
-    text: str, where: KeyPath, findings: Findings, tags: dict[str, str], channels: dict[str, ChannelSettings]
+    text: str,
+    where: KeyPath,
+    findings: Findings,
+    tags: dict[str, str],
+    channels: dict[str, ChannelSettings],
+    mappings: Mapping[str, str],
 ) -> bool:
     try:
         template = parse_template(text)
@@ -66,7 +80,19 @@ def _checked(
         if source not in channels and source not in SOURCES:
             findings.problem(where, f"channel {source!r} is not configured{did_you_mean(source, channels)}")
             correct = False
+    for call in template.calls:
+        if call.table not in mappings:
+            findings.problem(
+                where, f"there is no table {call.table} in [mapping]{did_you_mean(call.table, mappings)}"
+            )
+            correct = False
     _note_idle(template, where, findings)
+    if template.direction == "backward" and all(
+        one.switchchannel != "switchchannel" for one in channels.values()
+    ):
+        findings.note(
+            where, "does not act: $R: no channel has switchchannel, so no client's channel is looked for"
+        )
     return correct
 
 

@@ -20,8 +20,18 @@ _NEEDS = (
 )
 
 
-def check_users(channel: ChannelSettings, given: Table, where: tuple[str, ...], findings: Findings) -> None:
-    """Sources contradict each other, are malformed, or do not fit what the channel promises."""
+def check_users(
+    channel: ChannelSettings,
+    later: tuple[ChannelSettings, ...],
+    given: Table,
+    where: tuple[str, ...],
+    findings: Findings,
+) -> None:
+    """
+    Sources contradict each other, are malformed, or do not fit what the channel promises.
+
+    :param later: Where STARTTLS and AUTH lead.
+    """
     named = [name for name in PASSWORDS if name in given]
     for name in named[1:]:
         findings.problem(given[name].where, f"contradicts {named[0]}: passwords are checked by one of them")
@@ -33,15 +43,19 @@ def check_users(channel: ChannelSettings, given: Table, where: tuple[str, ...], 
             _check_url(str(given[name].value), given[name].where, findings)
     if "pam_service" in given and not _is_file_name(str(given["pam_service"].value)):
         findings.problem(given["pam_service"].where, "is the name of a file in /etc/pam.d, such as smtp")
-    _check_promises(channel, given, where, findings)
+    _check_promises(channel, later, given, where, findings)
 
 
 def _check_promises(
-    channel: ChannelSettings, given: Table, where: tuple[str, ...], findings: Findings
+    channel: ChannelSettings,
+    later: tuple[ChannelSettings, ...],
+    given: Table,
+    where: tuple[str, ...],
+    findings: Findings,
 ) -> None:
     sources = [name for name in SOURCES if name in given]
     if channel.sasl_server == "none":
-        for name in sources:
+        for name in sources if all(one.sasl_server == "none" for one in later) else ():
             findings.note(
                 given[name].where,
                 f"is not used: channel {channel.name} has neither maysaslserver nor mustsaslserver",

@@ -11,6 +11,7 @@ from jobctl.config.reading import Table, as_table, read_table
 from jobctl.config.sections import SERVICE
 from jobctl.config.service_users import check_users
 from jobctl.config.settings import ChannelSettings, ServiceSettings
+from jobctl.config.switching import proved
 
 _FILES = (
     *("tls_certificate", "tls_private_key", "tls_client_ca", "password_file"),
@@ -46,7 +47,8 @@ def read_services(
                 if not exists(fields[key]):
                     findings.problem(given[key].where, f"there is no file {given[key].value!r}")
         if channel := channels.get(fields["channel"]):
-            _check_security(channel, given, where, findings)
+            _check_security(channel, proved(channels, channel), given, where, findings)
+            _check_submission(channel, given, where, findings)
         services[name] = ServiceSettings(name=name, **fields)
     return services
 
@@ -94,9 +96,17 @@ def _check_channel(
 
 
 def _check_security(
-    channel: ChannelSettings, given: Table, where: tuple[str, ...], findings: Findings
+    channel: ChannelSettings,
+    later: tuple[ChannelSettings, ...],
+    given: Table,
+    where: tuple[str, ...],
+    findings: Findings,
 ) -> None:
-    """What a channel promises needs a certificate, or somebody to know the users."""
+    """
+    What a channel promises needs a certificate, or somebody to know the users.
+
+    :param later: Where STARTTLS and AUTH lead.
+    """
     if "tls_certificate" not in given:
         if "implicit_tls" in given and given["implicit_tls"].value:
             findings.problem(given["implicit_tls"].where, "needs tls_certificate")
@@ -107,4 +117,16 @@ def _check_security(
             findings.problem(where, f"needs tls_certificate: channel {channel.name} insists on TLS")
         elif channel.tls_server == "may":
             findings.note(where, f"has no tls_certificate, so channel {channel.name} cannot offer STARTTLS")
-    check_users(channel, given, where, findings)
+    check_users(channel, later, given, where, findings)
+
+
+def _check_submission(
+    channel: ChannelSettings, given: Table, where: tuple[str, ...], findings: Findings
+) -> None:
+    """Whom a channel for submissions would take mail from."""
+    if channel.submit and channel.sasl_server == "none" and "relay_from" not in given:
+        findings.problem(
+            where,
+            f"takes mail from nobody: channel {channel.name} is for submissions and offers no AUTH; "
+            "give it mustsaslserver, or the service relay_from",
+        )

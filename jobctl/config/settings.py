@@ -47,6 +47,9 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar after: Delay of the first attempt by priority name in seconds, from 10^9 on a time: epoch seconds.
     :ivar delivery: Hours by priority name (urgent, normal, nonurgent); none: any.
     :ivar demotion: Largest size in octets by priority name; what is larger goes with the next lower one.
+    :ivar switchchannel: ``switchchannel``, ``allowswitchchannel`` or ``noswitchchannel``.
+    :ivar submit: Takes submissions (RFC 6409).
+    :ivar defaulthost: Domain of senders without one, and of recipients.
     :ivar keywords: Every other keyword given, by name, as in the file.
     """
 
@@ -77,6 +80,16 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     maxheaderchars: int | None = None
     headerlinelength: int | None = None
     maxprocchars: int | None = None
+    # the source channel, and what comes in through it
+    switchchannel: str = "allowswitchchannel"
+    tlsswitchchannel: str | None = None
+    saslswitchchannel: str | None = None
+    submit: bool = False
+    authrewrite: int = 0
+    remotehost: str = "noremotehost"  # remotehost, authhost
+    defaulthost: tuple[str, ...] = ()
+    receivedfor: bool = True
+    receivedfrom: bool = False
     # TLS and AUTH towards the next hop
     tls_policy: str | None = None  # none, may, must, verify; None: by the keywords
     implicit_tls: bool = False

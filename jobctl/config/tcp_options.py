@@ -158,10 +158,11 @@ DIALOGUE: tuple[Key, ...] = (
     _text("EHLO_ADDITION", "Server: further lines of the EHLO reply, separated by `\\|`."),
     _text("INITIAL_COMMAND", "Client: a command sent before EHLO."),
     _switch("HIDE_VERIFY", "Server: 1 makes VRFY tell nothing.", "0", "W:HIDE_VERIFY"),
-    _unacted(
-        _switch("CHECK_SOURCE", "Server: 1 notes the client's true name in Received:.", "1"),
-        "a name found by reverse look-up always stands in Received:",
-        0,
+    _switch(
+        "CHECK_SOURCE",
+        "Server: 1 notes the client's true name in Received: and lets the client choose its channel by it.",
+        "1",
+        "W:CHECK_SOURCE",
     ),
     _switch("DISABLE_EXPAND", "Server: 1 refuses EXPN.", "0", "W:DISABLE_EXPAND"),
     _switch("DISABLE_SEND", "Server: 1 refuses SEND, SAML, SOML.", "1", "W:DISABLE_SEND"),

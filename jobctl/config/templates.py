@@ -6,8 +6,9 @@ from enum import StrEnum
 import msgspec
 
 _CHANNEL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_TABLE = re.compile(r"[A-Za-z0-9_$-]+", re.ASCII)
+_ARGUMENT = re.compile(r"\$.?|[^$]+")
 _REFUSED = {
-    "{": "there are no mapping tables",
     "(": "there is no general database",
     "]": "there is no LDAP",
     "[": "there are no site routines",
@@ -33,7 +34,17 @@ class Piece(StrEnum):
     REST = "L"  # the unmatched part of a domain literal
 
 
-Part = tuple[Piece | str, ...]
+class Call(msgspec.Struct, frozen=True):
+    """
+    What a mapping table makes of a text, ``${TABLE,text}``; where it sets neither ``$Y`` nor ``$T`` the rule
+    does not apply.
+    """
+
+    table: str
+    argument: tuple[Piece | str, ...]
+
+
+Part = tuple[Piece | Call | str, ...]
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +54,12 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     :ivar local: New local part, ``host`` new host; both empty where the template only names a channel.
     :ivar tag: What names the channel: a channel, or one of its host names; ``""``: rewrite again.
     :ivar only_from: Source channels it applies to, ``()`` for all; ``not_from`` those it does not.
-    :ivar never: It concerns header or backward addresses, which are not rewritten here.
+    :ivar direction: ``forward``: for recipients alone; ``backward``: only for the question which source
+        channel a client stands for; ``""``: for both.
+    :ivar never: It concerns header addresses, which are not rewritten here.
     :ivar error: Text for the sender when the rule does not apply; ``None``: other rules are tried.
     :ivar idle: Sequences that have no effect here.
+    :ivar calls: The mapping tables that it asks.
     """
 
     local: Part = ()
@@ -53,9 +67,11 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     tag: str = ""
     only_from: tuple[str, ...] = ()
     not_from: tuple[str, ...] = ()
+    direction: str = ""
     never: bool = False
     error: str | None = None
     idle: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
 
 
 def parse_template(text: str) -> Template:
@@ -65,7 +81,7 @@ def parse_template(text: str) -> Template:
     :raises ValueError: Malformed, or a sequence that is refused; the text says which and why.
     """
     body, controls = _read(text)
-    parts: list[list[Piece | str]] = [[]]
+    parts: list[list[Piece | Call | str]] = [[]]
     separators = ""
     for token in body:
         if isinstance(token, _Separator):
@@ -97,7 +113,7 @@ class _Separator(msgspec.Struct, frozen=True):
     sign: str
 
 
-_Token = Piece | str | _Separator
+_Token = Piece | Call | str | _Separator
 
 
 def _read(text: str) -> tuple[list[_Token], Template]:
@@ -106,6 +122,7 @@ def _read(text: str) -> tuple[list[_Token], Template]:
     not_from: list[str] = []
     idle: list[str] = []
     never = False
+    directions: set[str] = set()
     error = None
     position = 0
     while position < len(text):
@@ -132,13 +149,16 @@ def _read(text: str) -> tuple[list[_Token], Template]:
                 not_from.append(found[0].lower())
             else:
                 idle.append(f"${upper}: destination channels are not known before the rule has chosen one")
-        elif upper in ("B", "R"):
+        elif upper == "B":
             never = True
-            idle.append(
-                f"${upper}: the rule never applies, because only envelope recipients are rewritten here"
-            )
-        elif upper in ("E", "F", "A"):
-            continue  # always so: envelope recipients, right of the @
+            idle.append("$B: the rule never applies, because header addresses are not rewritten")
+        elif upper in ("F", "R"):
+            directions.add("forward" if upper == "F" else "backward")
+        elif upper in ("E", "A"):
+            continue  # always so: envelope addresses, right of the @
+        elif sequence == "{":
+            call, position = _call(text, position)
+            body.append(call)
         elif sequence == "?":
             error = re.sub(r"\$(.)", r"\1", text[position:]).strip()
             if not error or not error.isprintable():
@@ -148,23 +168,55 @@ def _read(text: str) -> tuple[list[_Token], Template]:
             reason = _REFUSED.get(upper, "there is no such sequence; write $$ for a dollar sign")
             raise ValueError(f"{text!r}: ${sequence} cannot be used: {reason}")
     return body, Template(
-        only_from=tuple(only_from), not_from=tuple(not_from), never=never, error=error, idle=tuple(idle)
+        only_from=tuple(only_from),
+        not_from=tuple(not_from),
+        direction="".join(directions) if len(directions) == 1 else "",
+        never=never or len(directions) > 1,
+        error=error,
+        idle=tuple(idle),
+        calls=tuple(token for token in body if isinstance(token, Call)),
     )
 
 
-def _joined(part: list[Piece | str]) -> Part:
+def _call(text: str, position: int) -> tuple[Call, int]:
+    """``TABLE,argument}`` from ``position``, and where it ends."""
+    end = text.find("}", position)
+    table, comma, argument = text[position : max(end, position)].partition(",")
+    if end < 0 or not comma or _TABLE.fullmatch(table) is None:
+        raise ValueError(f"{text!r}: ${{ needs a table, a comma, a text and }} after it: ${{INTERNAL_IP,$L}}")
+    pieces: list[Piece | Call | str] = []
+    for found in _ARGUMENT.finditer(argument):
+        if found[0][:1] != "$":
+            pieces.append(found[0])
+        elif found[0][1:].upper() in ("U", "D", "H", "L"):
+            pieces.append(Piece(found[0][1:].upper()))
+        elif found[0][1:] in ("$", "%", "@"):
+            pieces.append(found[0][1:])
+        else:
+            raise ValueError(f"{text!r}: {found[0]} cannot be used in what a table is asked; write $$ for $")
+    return Call(table.upper(), tuple(one for one in _joined(pieces) if not isinstance(one, Call))), end + 1
+
+
+def _joined(part: list[Piece | Call | str]) -> Part:
     """Neighbouring characters as one text."""
-    joined: list[Piece | str] = []
+    joined: list[Piece | Call | str] = []
     for piece in part:
-        if not isinstance(piece, Piece) and joined and not isinstance(joined[-1], Piece):
-            joined[-1] += piece
+        before = joined[-1] if joined else None
+        if _is_text(piece) and before is not None and _is_text(before):
+            joined[-1] = f"{before}{piece}"
         else:
             joined.append(piece)
     return tuple(joined)
 
 
+def _is_text(piece: Piece | Call | str) -> bool:
+    return not isinstance(piece, Piece | Call)
+
+
 def _plain(text: str, part: Part) -> str:
     """What names a channel must stand in the template itself."""
-    if len(part) != 1 or isinstance(part[0], Piece):
+    # What a table says is put in front by rules that only ask it whether they apply.
+    named = tuple(piece for piece in part if not isinstance(piece, Call))
+    if len(named) != 1 or isinstance(named[0], Piece):
         raise ValueError(f"{text!r}: the channel must be named in plain text, not by a $ sequence")
-    return part[0].lower()
+    return named[0].lower()

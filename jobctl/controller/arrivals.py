@@ -7,16 +7,19 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from jobctl.controller.books import Books
 from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
 from jobctl.errors import ChannelViolation
-from jobctl.jobprotocol.frames import Accepted, Refused, Route, Submit, VerdictFrame
+from jobctl.jobprotocol.frames import Accepted, Locate, Located, Refused, Route, Submit, VerdictFrame
 from jobctl.mail.envelope import Priority, Source
 from jobctl.mail.hints import NO_HINTS, Hints, hints_of
 from jobctl.routing.router import NoRoute
+
+log = Logger()
 
 # Submissions one program may have open at a time; more is a program gone wrong.
 MOST_OPEN = 10_000
@@ -140,12 +143,12 @@ class Arrivals:
             return None
         return Priority.URGENT if asked > 0 else Priority.NONURGENT if asked < 0 else Priority.NORMAL
 
-    def _source(self, frame: Submit) -> Source:
-        """What comes in by a job comes from its channel, whatever the program says."""
-        channel = self._job.spec.channel.name
+    def _source(self, frame: Submit | Route) -> Source:
+        """What comes in by a job comes from its channel, or one that its clients can come to."""
         source = frame.source
         if source is None:
-            return Source(channel)
+            return Source(self._job.spec.channel.name)
+        channel = self._job.spec.source(source.channel)
         return source if source.channel == channel else msgspec.structs.replace(source, channel=channel)
 
     def _accept(
@@ -196,7 +199,8 @@ class Arrivals:
 
     def _verdict(self, frame: Route) -> tuple[int, str, str, str, str]:
         router = self._intake.router
-        source_channel = self._job.spec.channel.name
+        source = self._source(frame)
+        source_channel = source.channel
         try:
             route = router.route(frame.recipient, source_channel)
             ours = self._may_relay(frame.source) or router.is_ours(frame.recipient, source_channel)
@@ -215,12 +219,23 @@ class Arrivals:
         if not known:
             return 550, "5.1.1", f"unknown or illegal alias: {frame.recipient}", "", ""
         if self._intake.access:
-            source = frame.source or Source(source_channel)
             permission = self._intake.permission(frame.sender, frame.recipient, source, None)
             if permission.refusal is not None:
                 told = refused(permission.refusal)
                 return told.code, told.status, told.text, "", ""
         return 250, "2.1.5", f"{frame.recipient} OK.", route.channel, route.host
+
+    def locate(self, frame: Locate) -> None:
+        """Answer by which channel a client comes in."""
+        own = self._job.spec.channel.name
+        try:
+            chosen = self._intake.router.source(frame.host, own)
+        except Exception:
+            log.failure(
+                "bug while the channel of {host} is looked for; it is {channel}", host=frame.host, channel=own
+            )
+            chosen = None
+        self._job.send(Located(id=frame.id, channel=self._job.spec.source(chosen or own)))
 
     def _may_relay(self, source: Source | None) -> bool:
         networks = self._relay_from(self._job.spec)

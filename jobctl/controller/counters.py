@@ -88,7 +88,7 @@ class CounterBook:
 
     def event(self, job: Any, event: Event, now: float) -> None:
         inbound = job.spec.role == "slave"
-        counts = self._counts.of(job.spec.channel.name)
+        counts = self._counts.of(job.spec.source(event.channel))
         made = counts.inbound if inbound else counts.outbound
         if event.event == "opened":
             made.total += 1

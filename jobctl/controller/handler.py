@@ -16,7 +16,18 @@ from jobctl.controller.intake import Intake
 from jobctl.controller.queries import Queries
 from jobctl.controller.unattempted import Unattempted
 from jobctl.interfaces import IJobHandler
-from jobctl.jobprotocol.frames import Alive, Ask, Etrn, Event, HelloProgram, Report, Route, Submit, Work
+from jobctl.jobprotocol.frames import (
+    Alive,
+    Ask,
+    Etrn,
+    Event,
+    HelloProgram,
+    Locate,
+    Report,
+    Route,
+    Submit,
+    Work,
+)
 from jobctl.jobs.environment import CannotStart
 
 log = Logger()
@@ -103,6 +114,8 @@ class JobHandler:
                 self.queries.ask(job, frame)
         elif kind is Etrn:
             self.queries.etrn(job, frame)
+        elif kind is Locate:
+            self._arrivals[job.id].locate(frame)
         elif kind is HelloProgram:
             self._greeted(job, frame)
         elif kind is Event:
@@ -112,7 +125,7 @@ class JobHandler:
                 log.info(
                     "{job}: {channel} connection {event} {transport} {application} {text}",
                     job=job.id,
-                    channel=job.spec.channel.name,
+                    channel=job.spec.source(frame.channel),
                     event=frame.event,
                     transport=frame.transport,
                     application=frame.application,

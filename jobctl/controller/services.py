@@ -7,6 +7,7 @@ import msgspec
 from twisted.internet.defer import maybeDeferred
 
 from jobctl.config.settings import ServiceSettings, Settings
+from jobctl.config.switching import reachable
 from jobctl.controller.server_jobs import ServerJobs
 from jobctl.jobs.inbound import InboundFactory
 from jobctl.jobs.spec import JobSpec
@@ -94,6 +95,7 @@ class Services:
             _for_programs(old) != _for_programs(service)
             or before.mta != now.mta
             or needs_new_programs(before.channel(old.channel), now.channel(service.channel))
+            or _switches_otherwise(before, now, service.channel)
         ):
             servers.replace(service, listen)
         elif old != service:
@@ -170,6 +172,18 @@ class Services:
 
 def _accepts_itself(settings: Settings, service: ServiceSettings) -> bool:
     return settings.channels[service.channel].transport is None
+
+
+def _switches_otherwise(before: Settings, now: Settings, name: str) -> bool:
+    """Whether clients of a channel come to others than before, or to others in what they are told."""
+    channel = now.channel(name)
+    old, new = reachable(before.channels, before.channel(name)), reachable(now.channels, channel)
+    if len(old) != len(new):
+        return True
+    # Programs remember which client stands for which channel.
+    if channel.switchchannel == "switchchannel" and before.rules != now.rules:
+        return True
+    return any(a.name != b.name or needs_new_programs(a, b) for a, b in zip(old, new, strict=True))
 
 
 def _for_programs(service: ServiceSettings) -> dict[str, object]:

@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 from jobctl.config.settings import ChannelSettings, ServiceSettings
+from jobctl.config.switching import reachable
 from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.spec import JobSpec
 
@@ -48,7 +49,13 @@ class Specs:
         """Of a program that somebody else has started."""
         offers = self._offers(channel.name) if role == "slave" else None
         return JobSpec(
-            id=self._name(channel.name), channel=channel, role=role, argv=(), run=run, offers=offers
+            id=self._name(channel.name),
+            channel=channel,
+            role=role,
+            argv=(),
+            run=run,
+            offers=offers,
+            others=self._others(channel, role),
         )
 
     def clear_wanted(self, job: Any) -> None:
@@ -96,11 +103,16 @@ class Specs:
             run=run,
             service=service,
             offers=offers,
+            others=self._others(channel, role),
             listen=listen,
             debug=debug or run is not None,
             in_clear=in_clear,
             environment={"PMDF_CHANNEL_OPTION": str(option_file)} if option_file else {},
         )
+
+    def _others(self, channel: ChannelSettings, role: str) -> tuple[ChannelSettings, ...]:
+        """The channels that clients of a slave can come to."""
+        return reachable(self._at.settings.channels, channel) if role == "slave" else ()
 
     def _name(self, channel: str) -> str:
         self._made += 1

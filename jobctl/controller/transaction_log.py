@@ -126,7 +126,7 @@ class TransactionLog:
                 record.banner = banner
 
     def event(self, job: Any, event: Event, now: float) -> None:
-        channel = job.spec.channel.name
+        channel = job.spec.source(event.channel)
         inbound = job.spec.role == "slave"
         if not inbound and event.event == "opened":
             banners = self._banners.setdefault(job.id, {})
@@ -143,10 +143,10 @@ class TransactionLog:
             self._write_connection(record)
 
     def aborted(self, job: Any, first: Submit, received: int, now: float) -> None:
-        channel = job.spec.channel.name
-        bits = self._bits.get(channel)
+        source = first.source or Source(job.spec.channel.name)
+        source = msgspec.structs.replace(source, channel=job.spec.source(source.channel))
+        bits = self._bits.get(source.channel)
         if bits is not None and first.envelope is not None:
-            source = msgspec.structs.replace(first.source or Source(channel), channel=channel)
             self._write(aborted(first.envelope, source, job.id, received, now), bits)
 
     def job_ended(self, job: Any) -> None:

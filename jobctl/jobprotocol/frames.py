@@ -63,6 +63,8 @@ class HelloController(_Frame, tag="hello"):
     :ivar in_clear: For a program whose stdio is the connection, where TLS policy ``may`` meets a handshake that
         fails: ``offered``: :attr:`Report.in_clear` has another connection made; ``now``: this is that one.
         ``""``: there can be no other.
+    :ivar channels: Settings of the other channels that their clients can come to, as ``settings``; a key that is
+        missing has its default.
     """
 
     version: int
@@ -75,6 +77,7 @@ class HelloController(_Frame, tag="hello"):
     service: dict[str, object] | None = None
     mta: dict[str, object] | None = None
     in_clear: str = ""
+    channels: tuple[dict[str, object], ...] = ()
 
 
 class Ask(_Frame, tag="ask"):
@@ -220,6 +223,24 @@ class Etrn(_Frame, tag="etrn"):
     source: Source | None = None
 
 
+class Locate(_Frame, tag="locate"):
+    """
+    Program to controller, where its channel has ``switchchannel``: by which channel does a client come in?
+
+    :ivar host: Its address as a domain literal, or its name.
+    """
+
+    id: str
+    host: str
+
+
+class Located(_Frame, tag="located"):
+    """Controller to program: the answer; one of ``hello.channels``, or the job's own for no other."""
+
+    id: str
+    channel: str
+
+
 class VerdictFrame(_Frame, tag="verdict"):
     """
     Controller to program: the answer to ``route`` or ``etrn``.
@@ -249,6 +270,7 @@ class Event(_Frame, tag="event"):
     :ivar recipient: Of it; or the bad command, ETRN's argument.
     :ivar user: Who was, or wanted to be, authenticated.
     :ivar site: What PORT_ACCESS has the log say of a connection that was closed.
+    :ivar channel: Source channel of the connection, ``""``: that of the job.
     """
 
     event: str
@@ -260,6 +282,7 @@ class Event(_Frame, tag="event"):
     recipient: str = ""
     user: str = ""
     site: str = ""
+    channel: str = ""
 
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -308,5 +331,5 @@ class Stop(_Frame, tag="stop"):
     sessions: bool = False
 
 
-FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Etrn | Event | Alive
-FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Stop | Look
+FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Etrn | Locate | Event | Alive
+FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Located | Stop | Look

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from twisted.logger import Logger
 
+from jobctl.config.settings import ChannelSettings
 from jobctl.errors import ChannelViolation, ProtocolViolation
 from jobctl.jobprotocol.codec import encode, from_program
 from jobctl.jobprotocol.frames import (
@@ -198,6 +199,7 @@ class Conversation(ABC):
                 service=None if service is None else msgspec.to_builtins(service),
                 mta=self._mta(),
                 in_clear=spec.in_clear,
+                channels=tuple(_given(one) for one in spec.others),
             )
         )
 
@@ -354,3 +356,12 @@ class Conversation(ABC):
             lost=lost,
         )
         self._shared.ended(self, how)
+
+
+def _given(channel: ChannelSettings) -> dict[str, object]:
+    """What of a channel's settings is not as by default: there may be many channels."""
+    plain = ChannelSettings(name="", official_host_name="", local_host="")
+    fields = (
+        name for name in ChannelSettings.__struct_fields__ if getattr(channel, name) != getattr(plain, name)
+    )
+    return {name: msgspec.to_builtins(getattr(channel, name)) for name in fields}

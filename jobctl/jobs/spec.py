@@ -15,6 +15,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     :ivar host: The one destination of this run, when the program's stdio is joined to it.
     :ivar service: Of a server program.
     :ivar offers: Of a slave that belongs to no service: whose certificate and users it may use.
+    :ivar others: Of a slave: the further channels that its clients can come to (``switchchannel`` ...).
     :ivar listen: Descriptors of listening sockets to hand over; they stay ours too.
     :ivar debug: Have the program show its dialogue on stderr (``master_debug``, ``slave_debug``).
     :ivar run: Whatever the starter wants to remember with it; not used here.
@@ -29,11 +30,17 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
     service: ServiceSettings | None = None
     offers: ServiceSettings | None = None
+    others: tuple[ChannelSettings, ...] = ()
     listen: tuple[int, ...] = ()
     debug: bool = False
     run: str | None = None
     in_clear: str = ""
     environment: dict[str, str] = {}
+
+    def source(self, said: str) -> str:
+        """The channel that something comes in by: what a program says, if its clients can come to that."""
+        known = said != self.channel.name and any(one.name == said for one in self.others)
+        return said if known else self.channel.name
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

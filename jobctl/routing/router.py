@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from jobctl.config.settings import Rule, Settings
+from jobctl.config.switching import may_choose
 from jobctl.mail.address import normal_domain, split_address
 from jobctl.mail.envelope import Recipient
 from jobctl.routing.decision import Decision, NoRoute, host_of
@@ -73,6 +74,19 @@ class Router:
             return self._decide(address, source_channel)[1].ours
         except NoRoute:
             return False
+
+    def source(self, host: str, channel: str) -> str | None:
+        """
+        The channel that a client stands for, if it may choose it and it is another (``switchchannel``).
+
+        :param host: The client's address as a domain literal, or its name.
+        :param channel: The source channel so far.
+        """
+        try:
+            chosen = self._lookup.decide("postmaster", host, channel, backward=True).channel
+        except NoRoute:
+            return None
+        return chosen if chosen != channel and may_choose(self._channels[chosen]) else None
 
     def group(self, recipients: Sequence[Recipient], source_channel: str) -> list[Group]:
         """
