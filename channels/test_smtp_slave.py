@@ -20,20 +20,20 @@ from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
-from channels.kit.queries import asked
 from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuestions
+from channels.kit.slave_rules import SlaveRules
 from channels.kit.slave_security import SlaveSecurity
+from channels.kit.source_channels import SourceChannels, literal
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
 from jobctl.config.settings import ChannelSettings, ServiceSettings
-from jobctl.jobprotocol.frames import HelloController, Stop, Work
+from jobctl.jobprotocol.frames import HelloController, Located, Stop, Work
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import ALLOWED, FROM_ACCESS, port_access
 from jobctl.mapping.tables import compiled
-from jobctl.smtp.questions import StartTls
+from jobctl.smtp.questions import Authenticated, StartTls
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server import ServerDialogue
-from jobctl.smtp.server_config import ServerConfig
 
 if TYPE_CHECKING:
     from channels.kit.debug import Transcript
@@ -56,9 +56,12 @@ class SmtpSlave:
         self._transcript: Transcript | None = None
         self._dialogue: ServerDialogue
         self._questions: SlaveQuestions
+        self._sources: SourceChannels
+        self._rules: SlaveRules
         self._channel: ChannelSettings
         self._begun = False
         self._site = ""
+        self._locating = False
         self._greeted = False
         self._ended = False
         self._exit = EX_OK
@@ -68,35 +71,19 @@ class SmtpSlave:
         start = self._run.start
         mta = hello.mta or {}
         self._channel = channel
-        block_limit = mta.get("block_limit", 0)
+        self._sources = sources = SourceChannels(channel, hello)
         mappings = mta.get("mappings")
         self._tables = compiled(mappings if isinstance(mappings, dict) else {})
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
-        self._security = security = SlaveSecurity(channel, service, self._run.loop)
-        self._dialogue = ServerDialogue(
-            ServerConfig(
-                host=channel.local_host,
-                channel=channel,
-                lmtp=channel.lmtp,
-                max_size=block_limit if isinstance(block_limit, int) else 0,
-                loop=str(mta.get("loop", "")),
-                asks=asked(
-                    channel,
-                    frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"}),
-                ),
-                tls=security.starttls,
-                auth=security.mechanisms,
-                must_auth=channel.sasl_server == "must" and service is not None,
-                plaintext_auth=security.plaintext_auth,
-            ),
-            start.application,
-            start.transport.remote_ip,
-        )
+        self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
+        asks = frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"})
+        self._rules = SlaveRules(service, mta, security, asks, start.transport.remote_ip)
+        self._dialogue = ServerDialogue(self._rules.of(channel), start.application, start.transport.remote_ip)
         most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
         reception = Reception(
             self._run.link.send,
             time.time,
-            by=str(mta.get("received_domain") or channel.local_host),
+            received_domain=str(mta.get("received_domain") or ""),
             product=channel.options.custom_version_string or f"jobctl {jobctl.__version__}",
             max_received=most if isinstance(most, int) else _MAX_RECEIVED_LINES,
             transport=start.transport,
@@ -104,24 +91,47 @@ class SmtpSlave:
         self._questions = SlaveQuestions(
             self._run,
             self._dialogue,
-            channel=channel.name,
             tables=self._tables,
             reception=reception,
             security=security,
             wait=self._wait,
         )
-        if channel.slave_debug:
+        self._show(channel)
+        self._begun = True
+        if channel.options.session_time is not None:
+            self._session_end = time.monotonic() + channel.options.seconds("session_time")
+        if sources.chosen_by_clients and start.transport.remote_ip:
+            # Its name does not count: there is no resolver here.
+            self._questions.locate(literal(start.transport.remote_ip))
+            self._locating = True
+        else:
+            self._open()
+
+    def _show(self, channel: ChannelSettings) -> None:
+        """The log gets the dialogue (``slave_debug``)."""
+        if channel.slave_debug and self._transcript is None:
             from channels.kit.debug import Transcript
 
             self._transcript = Transcript(False, say)
             self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}")
-            self._stdio.trace(channel.options.trace_level, False, self._transcript.note)
-        self._begun = True
-        if channel.options.session_time is not None:
-            self._session_end = time.monotonic() + channel.options.seconds("session_time")
+            self._stdio.trace(self._channel.options.trace_level, False, self._transcript.note)
+
+    def _switch(self, channel: ChannelSettings) -> None:
+        """The client comes in by this channel from here on."""
+        if channel is not self._dialogue.config.channel:
+            self._show(channel)
+            self._dialogue.reconfigure(self._rules.of(channel))
+
+    def _located(self, name: str) -> None:
+        self._locating = False
+        self._questions.asked = ""
+        self._switch(self._sources.by_name.get(name, self._channel))
+        self._open()
+
+    def _open(self) -> None:
         self._questions.tell("opened")
         self._stdio.read(True)
-        if security.implicit:
+        if self._security.implicit:
             self._start_tls()
         else:
             self._welcome()
@@ -159,11 +169,18 @@ class SmtpSlave:
     def _secured(self) -> None:
         tls = self._stdio.tls
         assert tls is not None
-        self._dialogue.secured(tls.info, tls.binding, self._security.user_of(tls))
+        user = self._security.user_of(tls)
+        self._dialogue.secured(tls.info, tls.binding, user)
+        self._switch(self._sources.secured(self._dialogue.config.channel))
+        if user is not None:
+            self._authenticated()
         if self._transcript is not None:
             self._transcript.note(f"TLS: {tls.info}")
         if self._security.implicit:
             self._welcome()
+
+    def _authenticated(self) -> None:
+        self._switch(self._sources.authenticated(self._dialogue.config.channel))
 
     def _tls_lost(self, why: str) -> None:
         self._dialogue.lost(why)
@@ -197,6 +214,9 @@ class SmtpSlave:
     def hear(self, event: Any) -> None:
         if type(event) is Stop:
             self.leave()
+        elif type(event) is Located:
+            if self._locating:
+                self._located(event.channel)
         elif self._begun and (reply := self._questions.answer_to(event)) is not None:
             self._answer(reply)
 
@@ -233,8 +253,10 @@ class SmtpSlave:
                 break
             if type(question) is StartTls:
                 self._start_tls()
-            else:
-                self._questions.take(question)
+                continue
+            self._questions.take(question)
+            if type(question) is Authenticated:
+                self._authenticated()
         output = dialogue.take_output()
         if output:
             if self._transcript is not None:
@@ -247,6 +269,7 @@ class SmtpSlave:
         """Whether the client has to wait: with so much unread, or unsent, nothing more is taken."""
         return (
             self._run.link_full
+            or self._locating
             or self._stdio.outlet.full
             or (self._dialogue.waiting and self._dialogue.buffered > _BUFFERED)
         )
@@ -296,6 +319,11 @@ class SmtpSlave:
             self._answer(reply)
         elif self._begun and self._security.checking:
             self._security.give_up(f"no answer within {self._security.patience:.0f} s")
+        elif self._locating:
+            say(
+                f"the Job Controller did not say by which channel the client comes in: it is {self._channel.name}"
+            )
+            self._located(self._channel.name)
         elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("timeout in the TLS handshake")
         elif not self._greeted:
@@ -316,6 +344,8 @@ class SmtpSlave:
         if not self._begun:
             self.status = EX_OK
             return
+        if self._locating:
+            self._located(self._channel.name)
         if self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("stopped in the TLS handshake")
             return

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from channels.kit.source_channels import shows_address
+from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import PIECE, Submit
 from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
@@ -16,7 +18,7 @@ class Reception:
     """
     What every arrival of a session has in common.
 
-    :ivar by: The name of this host in Received fields.
+    :ivar received_domain: The name of this host in Received fields, ``""``: that of the channel.
     :ivar product: In the comment behind it.
     :ivar max_received: Received fields above which a message is taken for a loop.
     """
@@ -26,25 +28,33 @@ class Reception:
         send: Callable[[Any, bytes], None],
         clock: Callable[[], float],
         *,
-        by: str,
+        received_domain: str,
         product: str,
         max_received: int,
         transport: TransportInfo,
     ) -> None:
         self.send = send
         self.clock = clock
-        self.by = by
+        self.received_domain = received_domain
         self.product = product
         self.max_received = max_received
         self.transport = transport
         self._count = 0
 
     def begin(
-        self, envelope: Envelope, source: Source, helo: str, protocol: str, beginning: bytes, whole: bool
+        self,
+        channel: ChannelSettings,
+        envelope: Envelope,
+        source: Source,
+        helo: str,
+        protocol: str,
+        beginning: bytes,
+        whole: bool,
     ) -> "Arrival":
         """
         Take the first octets of a message.
 
+        :param channel: By which it comes in.
         :param beginning: With the whole header, or as much of it as one piece holds.
         :param whole: There is no more.
         """
@@ -54,15 +64,17 @@ class Reception:
             arrival.refusal = _LOOP
             return arrival
         when = self.clock()
-        envelope_id = new_envelope_id(when, self.by)
+        by = self.received_domain or channel.local_host
+        envelope_id = new_envelope_id(when, by)
         recipients = envelope.recipients
         field = received_field(
             helo=helo,
-            transport=self.transport,
-            by=self.by,
+            transport=self.transport if shows_address(channel) else None,
+            by=by,
             protocol=protocol,
             envelope_id=envelope_id,
-            recipient=recipients[0].address if len(recipients) == 1 else None,
+            recipient=recipients[0].address if len(recipients) == 1 and channel.receivedfor else None,
+            sender=envelope.sender if channel.receivedfrom else None,
             when=when,
             product=self.product,
         )

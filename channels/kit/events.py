@@ -20,6 +20,7 @@ def told(dialogue: ServerDialogue, transport: str, event: str, **more: str) -> E
         transport=transport,
         application=dialogue.application,
         modifiers=dialogue.modifiers,
+        channel=dialogue.config.channel.name,
         **more,  # type: ignore[arg-type]
     )
 

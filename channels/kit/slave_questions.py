@@ -9,7 +9,7 @@ from channels.kit.events import noted, told
 from channels.kit.program import Run
 from channels.kit.queries import UNANSWERED, checks_senders, query
 from channels.kit.slave_security import SlaveSecurity
-from jobctl.jobprotocol.frames import Accepted, Refused, Route, VerdictFrame
+from jobctl.jobprotocol.frames import Accepted, Locate, Refused, Route, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import from_access
@@ -59,7 +59,6 @@ class SlaveQuestions:
         run: Run,
         dialogue: ServerDialogue,
         *,
-        channel: str,
         tables: Tables,
         reception: Reception,
         security: SlaveSecurity,
@@ -70,7 +69,6 @@ class SlaveQuestions:
         self.arrival: Arrival | None = None
         self._run = run
         self._dialogue = dialogue
-        self._channel = channel
         self._tables = tables
         self._reception = reception
         self._security = security
@@ -84,6 +82,11 @@ class SlaveQuestions:
     def take(self, question: Any) -> None:
         """Answer what can be answered now, ask the controller the rest; all but :class:`StartTls`."""
         _ACT[type(question)](self, question)
+
+    def locate(self, host: str) -> None:
+        """Ask the controller by which channel the client comes in; the answer is for whoever asks."""
+        self._ask(f"c{self._count}")
+        self._run.link.send(Locate(id=self.asked, host=host))
 
     def answer_to(self, event: Any) -> Reply | None:
         """What a frame of the controller answers; ``None``: nothing that is asked any more."""
@@ -184,12 +187,18 @@ class SlaveQuestions:
         dialogue = self._dialogue
         assert dialogue.envelope is not None
         return self._reception.begin(
-            dialogue.envelope, self._source(), dialogue.helo, dialogue.protocol, data, whole
+            dialogue.config.channel,
+            dialogue.envelope,
+            self._source(),
+            dialogue.helo,
+            dialogue.protocol,
+            data,
+            whole,
         )
 
     def _source(self) -> Source:
         return Source(
-            channel=self._channel,
+            channel=self._dialogue.config.channel.name,
             transport=self._run.start.transport.text,
             application=self._dialogue.application,
             user=self._dialogue.user,

@@ -1,5 +1,6 @@
 """What clients are called, by their addresses."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred
@@ -26,13 +27,22 @@ class ClientNames:
         self._reactor = reactor
         self._resolver = resolver
         self._names: DnsCache[str] = DnsCache(4096)
-        self._asked: set[str] = set()
+        # By address: who waits for the name.
+        self._asked: dict[str, list[Callable[[str | None], None]]] = {}
 
     def look_up(self, address: str) -> None:
         """Begin to find out, unless it is known or being asked already; at most 100 at a time."""
         if len(self._asked) < 100 and address not in self._asked and self._get(address) is None:
-            self._asked.add(address)
+            self._asked[address] = []
             ensureDeferred(self._ask(address))
+
+    def when_known(self, address: str, found: Callable[[str | None], None]) -> None:
+        """``found`` gets the name, or ``None``, when that is known; at once where it cannot be found out now."""
+        self.look_up(address)
+        if address in self._asked:
+            self._asked[address].append(found)
+        else:
+            found(self.name(address))
 
     def name(self, address: str) -> str | None:
         """The name if it is known."""
@@ -48,5 +58,7 @@ class ClientNames:
             if name and (self._tags or self._drops) and not await self._resolver.verified(name, address):
                 name = f"{name}*" if self._tags else None
         finally:
-            self._asked.discard(address)
+            waiting = self._asked.pop(address, [])
             self._names.put(address, name or "", self._reactor.seconds(), _NAME_LIFETIME)
+            for found in waiting:
+                found(self.name(address))

@@ -12,15 +12,17 @@ import msgspec
 
 import jobctl
 from channels.kit.events import aborted, noted, refused_port, told
-from channels.kit.queries import asked
 from channels.kit.reactor_link import ReactorLink
+from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.admission import Admission
+from channels.tcp.client_channels import ClientChannels
 from channels.tcp.clients import ClientNames
 from channels.tcp.process import Process
 from channels.tcp.security import Security
 from channels.tcp.senders import SenderDomains
 from channels.tcp.session import Session
+from channels.tcp.source_view import SourceView, source_view
 from channels.tcp.stream import Listener
 from channels.tcp.submissions import Submissions
 from channels.tcp.verdicts import Verdicts
@@ -29,6 +31,7 @@ from jobctl.jobprotocol.frames import (
     Accepted,
     Event,
     HelloController,
+    Located,
     Look,
     Refused,
     Stop,
@@ -63,8 +66,10 @@ class Server:
         self.now = time.monotonic()
         self.sessions: set[Session] = set()
         self.held_back: set[Session] = set()
-        self.debug = False
         self.trace_level = 0
+        self.start: SourceView
+        self.sources: SourceChannels
+        self._views: dict[str, SourceView] = {}
         self.purge_delay = 0.0
         self.session_time: float | None = None
         self.longest_close = 30.0
@@ -73,6 +78,7 @@ class Server:
         self._verdicts = Verdicts(process)
         self._listeners: list[Listener] = []
         self._names: ClientNames | None = None
+        self._client_channels: ClientChannels | None = None
         self._stopping: int | None = None
         self._retiring = False
 
@@ -89,6 +95,9 @@ class Server:
             self._submissions.refused(frame)
         elif type(frame) is VerdictFrame:
             self._verdicts.heard(frame, self.now)
+        elif type(frame) is Located:
+            if self._client_channels is not None:
+                self._client_channels.heard(frame, self.now)
         elif type(frame) is HelloController:
             self._start(frame)
         elif type(frame) is Look:
@@ -132,9 +141,20 @@ class Server:
             mta = msgspec.convert(hello.mta or {}, MtaSettings)
             self.admission = Admission(service, mta)
             resolver = Resolver(self.reactor, channel.nameservers)
-            self.security = Security(self.reactor, channel, service)
-            self._configure(channel, service, mta)
-            self._names = ClientNames(self.reactor, resolver, channel) if self._wants_names else None
+            self.sources = sources = SourceChannels(channel, hello)
+            self.security = Security(self.reactor, sources.offers, service)
+            self._views = {
+                name: source_view(one, service, mta, self.admission, self.security)
+                for name, one in sources.by_name.items()
+            }
+            self.start = self._views[channel.name]
+            self.max_received = mta.max_received_lines
+            self._configure(channel, service)
+            if sources.chosen_by_name or any(view.names_client for view in self._views.values()):
+                self._names = ClientNames(self.reactor, resolver, channel)
+            if sources.chosen_by_clients:
+                names = self._names if sources.chosen_by_name else None
+                self._client_channels = ClientChannels(self._process, channel.name, names)
             self.senders = SenderDomains(resolver, mta.blocked_mail_from_ips)
             self._listen(hello.listen)
         except CannotStart as why:
@@ -146,35 +166,14 @@ class Server:
         self._process.greet()
         self.reactor.callLater(self._interval, self._sweep)
 
-    def _configure(self, channel: ChannelSettings, service: ServiceSettings, mta: MtaSettings) -> None:
+    def _configure(self, channel: ChannelSettings, service: ServiceSettings) -> None:
         options = channel.options
-        host = channel.local_host
-        self._channel = channel
         self._most = service.max_conns
-        self._submissions.by = mta.received_domain or host
         self._submissions.product = options.custom_version_string or f"jobctl {jobctl.__version__}"
-        self._submissions.shows_address = "identnonesymbolic" not in channel.keywords
-        self._wants_names = "identnonenumeric" not in channel.keywords
-        self.max_received = mta.max_received_lines
-        self.debug = channel.slave_debug
-        self.trace_level = options.trace_level if channel.slave_debug else 0
+        self.trace_level = options.trace_level
         self.purge_delay = options.banner_purge_delay / 100
         self.session_time = None if options.session_time is None else options.seconds("session_time")
         self.longest_close = min(30.0, options.seconds("status_transmit_time"))
-        asking = ServerConfig(
-            host=host,
-            channel=channel,
-            lmtp=channel.lmtp,
-            max_size=mta.block_limit,
-            loop=mta.loop,
-            asks=asked(channel, self.admission.asks),
-            tls=self.security.starttls,
-            auth=self.security.mechanisms,
-            must_auth=channel.sasl_server == "must",
-            plaintext_auth=service.plaintext_auth,
-        )
-        self._asking = asking
-        self._trusting = msgspec.structs.replace(asking, asks=asked(channel, self.admission.asks_trusted))
         times = [
             options.seconds("command_receive_time"),
             options.seconds("data_receive_time"),
@@ -216,9 +215,9 @@ class Server:
 
     # The clients' side.
 
-    def config_for(self, client: str, user: str | None = None) -> ServerConfig:
+    def config_for(self, view: SourceView, client: str, user: str | None = None) -> ServerConfig:
         """Whoever may relay is not asked about recipients: they are welcome."""
-        config = self._trusting if user is not None or client in self.admission.relay else self._asking
+        config = view.trusting if user is not None or client in self.admission.relay else view.asking
         return (
             msgspec.structs.replace(config, xclient=True)
             if client in self.admission.impersonators
@@ -230,18 +229,34 @@ class Server:
         client = session.client
         session.counted = client
         if self.admission.count(client):
-            self.look_up(client)
-            session.admitted = True
-            self.link.send(Event(event="opened", transport=session.transport, application="SMTP"))
             return True
         self._turn_away(session)
         return False
+
+    def view(self, channel: str) -> SourceView:
+        """What holds for a channel that clients come in by."""
+        return self._views[channel]
+
+    def find_channel(self, session: Session) -> SourceView | None:
+        """By which channel a client comes in; ``None``: its session will be told."""
+        if self._client_channels is None:
+            return self.start
+        known = self._client_channels.find(
+            session.client, self.now, lambda name: session.located(self.view(name))
+        )
+        return None if known is None else self.view(known)
+
+    def opened(self, session: Session) -> None:
+        """A client is let in, by the channel that the session now has."""
+        self.look_up(session)
+        session.admitted = True
+        self.tell(session, "opened")
 
     def _turn_away(self, session: Session) -> None:
         if not self.security.implicit:
             session.stream.write(
                 b"421 4.7.0 %b too many connections from your address, try again later.\r\n"
-                % self._asking.name.encode("ascii", "replace")
+                % self.start.asking.name.encode("ascii", "replace")
             )
         self.reject(session, "too many connections from this address")
         session.stream.close()
@@ -261,10 +276,10 @@ class Server:
         """A connection of no use is closed."""
         self.link.send(Event(event="rejected", transport=session.transport, text=why))
 
-    def look_up(self, client: str) -> None:
-        """Find a client's name, in the background."""
-        if self._names is not None:
-            self._names.look_up(client)
+    def look_up(self, session: Session) -> None:
+        """Find a client's name, in the background, where its channel wants it."""
+        if self._names is not None and session.view.names_client:
+            self._names.look_up(session.client)
 
     def note_user(self, session: Session, who: Authenticated) -> None:
         """A client has proved who it is."""
@@ -285,7 +300,7 @@ class Server:
             with contextlib.suppress(OSError):
                 skt.send(
                     b"421 4.3.2 %b too many connections, try again later.\r\n"
-                    % self._asking.name.encode("ascii", "replace")
+                    % self.start.asking.name.encode("ascii", "replace")
                 )
             skt.close()
             self.link.send(
@@ -322,7 +337,8 @@ class Server:
 
     def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> None:
         """The first octets of a message."""
-        rdns = self._names.name(session.client) if self._names is not None else None
+        named = self._names is not None and session.view.names_client
+        rdns = self._names.name(session.client) if named and self._names is not None else None
         self._submissions.begin(session, self._source(session), envelope, data, more, rdns)
 
     def continue_submission(self, session: Session, data: bytes, more: bool) -> None:
@@ -342,12 +358,13 @@ class Server:
         if isinstance(what, BadCommand) and what.reply.code == 535 and what.line.startswith("AUTH SCRAM"):
             self.security.failed(session)
         # Failed AUTHs are counted, refused mail too; whatever else is for the log alone.
-        if self._channel.logging or isinstance(what, Refusal) or what.line.startswith("AUTH"):
+        logged = session.view.channel.logging
+        if logged or isinstance(what, Refusal) or what.line.startswith("AUTH"):
             self.link.send(noted(session.dialogue, session.transport, what))
 
     def _source(self, session: Session) -> Source:
         return Source(
-            channel=self._channel.name,
+            channel=session.view.channel.name,
             transport=session.transport,
             application=session.dialogue.application,
             user=session.dialogue.user,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from channels.kit.debug import Transcript
@@ -37,6 +38,8 @@ from jobctl.smtp.server import ServerDialogue
 
 if TYPE_CHECKING:
     from channels.tcp.server import Server
+    from channels.tcp.source_view import SourceView
+    from jobctl.config.settings import ChannelSettings
 
 # Seconds that a front end may take to say whose connection it is.
 _HEADER_PATIENCE = 10.0
@@ -70,20 +73,21 @@ class Session:
         self._loop = False
         self._ahead = 0
         self._paused = False
+        self._early = b""
+        self._locating: Callable[[bool], None] | None = None
         self._purging: Any = None
         self._purge_delay = 0.0
         self._gone = False
-        self._transcript = Transcript(False, lambda line: say(f"{client} {line}")) if server.debug else None
+        self._transcript: Transcript | None = None
         self._header: bytes | None = None
-        self.dialogue = ServerDialogue(server.config_for(client), "SMTP", client)
+        self.view = server.start
+        self.dialogue = ServerDialogue(server.config_for(self.view, client), "SMTP", client)
         self.stream = Stream(server.reactor, skt, self)
+        if self.view.channel.slave_debug:
+            self._show()
 
     def begin(self) -> None:
         """Greet the client, or hear from its front end who it is."""
-        if self._transcript is not None and self.server.trace_level:
-            from channels.kit.trace import Trace
-
-            self.stream.trace = Trace(self.server.trace_level, False, self._transcript.note)
         if self.client in self.server.admission.front_ends:
             self._header = b""
         elif self.server.admits(self):
@@ -94,6 +98,54 @@ class Session:
         if permission.refusal is not None:
             return
         self._purge_delay = permission.delay / 100 or self.server.purge_delay
+        self._locate(self._let_in)
+
+    def _locate(self, then: Callable[[bool], None]) -> None:
+        """Find out by which channel the client comes in; ``then`` goes on, and is told whether that is later."""
+        view = self.server.find_channel(self)
+        if view is None:
+            self._locating = then
+            self.stream.pause()
+            return
+        if view is not self.view:
+            self._switch(view)
+        then(False)
+
+    def located(self, view: SourceView) -> None:
+        """The client comes in by this channel (``switchchannel``)."""
+        then, self._locating = self._locating, None
+        if then is None or self._gone or self.dialogue.closing:
+            return
+        self._switch(view)
+        self.touched = self.server.now
+        if not self._paused:
+            self.stream.resume()
+        then(True)
+        early, self._early = self._early, b""
+        if early:
+            self.stream.take(early)
+
+    def _switch(self, view: SourceView) -> None:
+        """From now on it comes in by this channel, whoever it is by now."""
+        if view is not self.view and view.channel.slave_debug and self._transcript is None:
+            self._show()
+        if view is not self.view and self._transcript is not None:
+            self._transcript.note(f"source channel {view.channel.name}")
+        self.view = view
+        self.dialogue.reconfigure(self.server.config_for(view, self.client, self.dialogue.user))
+        if self.admitted:
+            self.server.look_up(self)
+
+    def _show(self) -> None:
+        """The log gets the dialogue (``slave_debug``)."""
+        self._transcript = Transcript(False, lambda line: say(f"{self.client} {line}"))
+        if self.server.trace_level:
+            from channels.kit.trace import Trace
+
+            self.stream.trace = Trace(self.server.trace_level, False, self._transcript.note)
+
+    def _let_in(self, later: bool) -> None:
+        self.server.opened(self)
         if self.server.security.implicit:
             self.stream.start_tls(self.server.security.session())
         else:
@@ -112,8 +164,9 @@ class Session:
         assert tls is not None
         user = self.server.security.user_of(tls)
         self.dialogue.secured(tls.info, tls.binding, user)
+        self._switch(self._view_of(self.server.sources.secured(self.view.channel)))
         if user is not None:
-            self.dialogue.reconfigure(self.server.config_for(self.client, user))
+            self._switch(self._view_of(self.server.sources.authenticated(self.view.channel)))
         if self._transcript is not None:
             self._transcript.note(f"TLS: {tls.info}{f', certificate of {user}' if user else ''}")
         if self.server.security.implicit:
@@ -143,7 +196,9 @@ class Session:
         if self._gone or not self.server.admits(self):
             return
         self._open()
-        if rest:
+        if self._locating is not None:
+            self._early = rest
+        elif rest:
             self.stream.take(rest)
 
     def become(self, client: str, port: str, server: str = "", server_port: str = "") -> None:
@@ -151,8 +206,8 @@ class Session:
         _, own, own_port, _, _ = self.transport.split("|")
         self.client = client
         self.transport = f"TCP|{server or own}|{server_port or own_port}|{client}|{port}"
-        self.dialogue.reconfigure(self.server.config_for(client, self.dialogue.user))
-        self.server.look_up(client)
+        self.view = self.server.start
+        self.dialogue.reconfigure(self.server.config_for(self.view, client, self.dialogue.user))
 
     def data_received(self, data: bytes) -> None:
         if self._header is not None:
@@ -183,9 +238,13 @@ class Session:
         if self._gone:
             return
         self.submission = None
+        self.dialogue.answer(reply)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The client may: what it was waiting for has been answered."""
         self.touched = self.server.now
         self._ahead = 0
-        self.dialogue.answer(reply)
         self.serve()
         if self._paused:
             self.resume()
@@ -218,7 +277,7 @@ class Session:
 
     def shut_down(self) -> None:
         """421 as soon as the dialogue allows."""
-        if self._purging is not None:
+        if self._purging is not None or (self._locating is not None and not self.dialogue.waiting):
             self.stream.abort()
             return
         self.dialogue.shut_down()
@@ -304,20 +363,36 @@ class Session:
         if address and not is_address(address):
             self.dialogue.answer(Reply(501, "5.5.4 ADDR takes an address."))
             return
-        self.dialogue.answer(Reply(220))
         self.become(
             address or self.client,
             said.get("PORT", ""),
             said.get("DESTADDR", "").removeprefix("IPV6:"),
             said.get("DESTPORT", ""),
         )
+        user = said.get("LOGIN")
+        self._locate(lambda later: self._believe(user, later))
+
+    def _believe(self, user: str | None, later: bool) -> None:
+        """What was said of the client counts, once its channel is known."""
+        view = self.view
+        if user is not None:
+            view = self._view_of(self.server.sources.authenticated(view.channel))
+        self._switch(view)
+        self.dialogue.answer(Reply(220))
+        # Once more: now the dialogue knows the user.
+        self._switch(view)
+        if later:
+            self._go_on()
 
     def _authenticate(self, question: PasswordGiven | TokenGiven) -> None:
         self.server.security.check(self, question)
 
     def _authenticated(self, question: Authenticated) -> None:
-        self.dialogue.reconfigure(self.server.config_for(self.client, question.user))
         self.server.note_user(self, question)
+        self._switch(self._view_of(self.server.sources.authenticated(self.view.channel)))
+
+    def _view_of(self, channel: ChannelSettings) -> SourceView:
+        return self.server.view(channel.name)
 
     def _keys(self, question: KeysWanted) -> None:
         self.server.security.find_keys(self, question)

@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 
 
 class Submissions:
-    """
-    :ivar by: The name of this host in Received fields.
-    :ivar product: In the comment behind it.
-    :ivar shows_address: Received fields tell the client's address.
-    """
+    """:ivar product: In the comment of Received fields."""
 
     def __init__(self, process: Process) -> None:
-        self.by = ""
         self.product = ""
-        self.shows_address = True
         self._process = process
         self._waiting: dict[str, Session] = {}
         self._count = 0
@@ -45,16 +39,19 @@ class Submissions:
         self._count += 1
         id = session.submission = str(self._count)
         when = time.time()
-        envelope_id = new_envelope_id(when, self.by)
+        view = session.view
+        channel = view.channel
+        envelope_id = new_envelope_id(when, view.by)
         recipients = envelope.recipients
         dialogue = session.dialogue
         field = received_field(
             helo=dialogue.helo,
-            transport=TransportInfo.parse(session.transport)[0] if self.shows_address else None,
-            by=self.by,
+            transport=TransportInfo.parse(session.transport)[0] if view.shows_address else None,
+            by=view.by,
             protocol=dialogue.protocol,
             envelope_id=envelope_id,
-            recipient=recipients[0].address if len(recipients) == 1 else None,
+            recipient=recipients[0].address if len(recipients) == 1 and channel.receivedfor else None,
+            sender=envelope.sender if channel.receivedfrom else None,
             when=when,
             product=self.product,
             rdns=rdns,

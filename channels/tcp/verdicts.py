@@ -26,12 +26,12 @@ class Verdicts:
         self._process = process
         self._known: DnsCache[Reply] = DnsCache(10_000)
         # The last is what a yes is remembered by, ``None``: it is not.
-        self._asked: dict[str, tuple[Session, tuple[str, str, str, str] | None]] = {}
+        self._asked: dict[str, tuple[Session, tuple[str, str, str, str, str] | None]] = {}
         self._count = 0
 
     def ask(self, session: Session, recipient: str, sender: str, source: Source, now: float) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
-        key = (session.client, session.dialogue.user or "", sender, recipient)
+        key = (source.channel, session.client, session.dialogue.user or "", sender, recipient)
         known = self._known.get(key, now)
         if known is not None:
             session.dialogue.answer(known)
@@ -43,7 +43,7 @@ class Verdicts:
         """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
         self._process.link.send(query(self._id(session, None), question, source))
 
-    def _id(self, session: Session, key: tuple[str, str, str, str] | None) -> str:
+    def _id(self, session: Session, key: tuple[str, str, str, str, str] | None) -> str:
         self._count += 1
         id = str(self._count)
         self._asked[id] = (session, key)

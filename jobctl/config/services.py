@@ -11,7 +11,7 @@ from jobctl.config.reading import Table, as_table, read_table
 from jobctl.config.sections import SERVICE
 from jobctl.config.service_users import check_users
 from jobctl.config.settings import ChannelSettings, ServiceSettings
-from jobctl.config.switching import proved
+from jobctl.config.switching import choices, proved
 
 _FILES = (
     *("tls_certificate", "tls_private_key", "tls_client_ca", "password_file"),
@@ -48,6 +48,8 @@ def read_services(
                     findings.problem(given[key].where, f"there is no file {given[key].value!r}")
         if channel := channels.get(fields["channel"]):
             _check_security(channel, proved(channels, channel), given, where, findings)
+            for one in choices(channels, channel):
+                _check_choice(one, given, where, findings)
             _check_submission(channel, given, where, findings)
         services[name] = ServiceSettings(name=name, **fields)
     return services
@@ -118,6 +120,16 @@ def _check_security(
         elif channel.tls_server == "may":
             findings.note(where, f"has no tls_certificate, so channel {channel.name} cannot offer STARTTLS")
     check_users(channel, later, given, where, findings)
+
+
+def _check_choice(channel: ChannelSettings, given: Table, where: tuple[str, ...], findings: Findings) -> None:
+    """A channel that an address or a name chooses insists on what it can have here."""
+    told = f"channel {channel.name}, which clients can be switched to, insists on"
+    instead = f"or give {channel.name} noswitchchannel"
+    if channel.tls_server == "must" and "tls_certificate" not in given:
+        findings.problem(where, f"needs tls_certificate: {told} TLS; {instead}")
+    if channel.sasl_server == "must" and not {"password_file", "tls_client_ca"} & given.keys():
+        findings.problem(where, f"needs password_file: {told} AUTH; {instead}")
 
 
 def _check_submission(

@@ -31,9 +31,15 @@ def proved(channels: Mapping[str, ChannelSettings], start: ChannelSettings) -> t
 
 def reachable(channels: Mapping[str, ChannelSettings], start: ChannelSettings) -> tuple[ChannelSettings, ...]:
     """Every other channel to which a client of this one can come."""
-    chosen = [one for one in channels.values() if start.switchchannel == "switchchannel" and may_choose(one)]
-    first = [one for one in chosen if one.name != start.name]
-    return (*first, *_beyond(channels, [start, *first]))
+    chosen = choices(channels, start)
+    return (*chosen, *_beyond(channels, [start, *chosen]))
+
+
+def choices(channels: Mapping[str, ChannelSettings], start: ChannelSettings) -> list[ChannelSettings]:
+    """The channels that a client's address or name can choose instead of this one."""
+    if start.switchchannel != "switchchannel":
+        return []
+    return [one for one in channels.values() if one.name != start.name and may_choose(one)]
 
 
 def may_choose(channel: ChannelSettings) -> bool:

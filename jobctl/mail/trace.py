@@ -62,6 +62,7 @@ def received_field(
     when: float,
     product: str,
     rdns: str | None = None,
+    sender: str | None = None,
 ) -> bytes:
     """
     The field of one arrival, folded, ending in CRLF.
@@ -72,6 +73,7 @@ def received_field(
     :param recipient: The only one, or ``None`` when there are several: they must not learn of each other.
     :param when: Epoch seconds.
     :param rdns: The client's name by reverse look-up.
+    :param sender: The envelope's, to be told in a comment; ``None``: it is not.
     """
     ip = transport.remote_ip if transport is not None else ""
     if ip:
@@ -83,10 +85,12 @@ def received_field(
     # An address that would have to be changed is better left out.
     named = recipient and len(recipient) <= _LONGEST and _UNSAFE.search(recipient) is None
     for_clause = f"\r\n for <{recipient}>" if named else ""
+    # Comments may stand wherever blanks may (RFC 5322 section 3.2.2).
+    from_comment = "" if sender is None else f"\r\n (envelope-from <{_safe(sender)}>)"
     return (
         f"Received: from {_safe(helo) or 'unknown'}{client}\r\n"
         f" by {_safe(by)} ({_UNSAFE_COMMENT.sub('?', product)})\r\n"
-        f" with {_safe(protocol)} id {id_clause}{for_clause};\r\n"
+        f" with {_safe(protocol)} id {id_clause}{from_comment}{for_clause};\r\n"
         f" {rfc5322_date(when)}\r\n"
     ).encode("ascii")
 

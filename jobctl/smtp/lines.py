@@ -34,14 +34,18 @@ class CommandLines:
     __slots__ = ("_at", "_bare_cr", "_bare_lf", "_buffer", "_skip_lf", "_skipped", "hopeless", "long")
 
     def __init__(self, line_ends: str = "crlf") -> None:
-        self._bare_cr = line_ends in ("cr", "crorlf")
-        self._bare_lf = line_ends in ("lf", "crorlf")
+        self.allow(line_ends)
         self._buffer = b""
         self._at = 0
         self._skip_lf = False  # the line ended in CR at the end of the buffer: a LF may follow
         self._skipped = 0  # octets dropped of a line that is too long
         self.hopeless = False
         self.long = False
+
+    def allow(self, line_ends: str) -> None:
+        """Lines end so from here on."""
+        self._bare_cr = line_ends in ("cr", "crorlf")
+        self._bare_lf = line_ends in ("lf", "crorlf")
 
     @property
     def buffered(self) -> int:

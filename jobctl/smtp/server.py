@@ -62,7 +62,7 @@ class ServerDialogue:
 
     def reconfigure(self, config: ServerConfig) -> None:
         """Other rules from here on: the source channel has changed, or the client may do more."""
-        self._talk.config = config
+        self._talk.reconfigure(config)
 
     def receive(self, data: bytes) -> None:
         """Take octets from the client; then call :meth:`next_question` until it gives ``None``."""

@@ -31,17 +31,19 @@ class SessionLimits:
     """
     Counts of one session, and the reply when one is used up; ``None`` says go on.
 
+    :ivar channel: Whose limits they are; another one when the source channel changes.
+
     A limit of N lets N things happen. Recipients presented and accepted are counted by
     transaction, everything else by session.
     """
 
     __slots__ = (
-        *("_accepted", "_bad", "_bad_auths", "_channel", "_etrns", "_options", "_presented", "_recipients"),
-        *("_rejections", "_transactions", "_verifications"),
+        *("_accepted", "_bad", "_bad_auths", "_etrns", "_options", "_presented", "_recipients"),
+        *("_rejections", "_transactions", "_verifications", "channel"),
     )
 
     def __init__(self, channel: ChannelSettings) -> None:
-        self._channel = channel
+        self.channel = channel
         self._options = channel.options
         self._transactions = 0
         self._recipients = 0
@@ -55,7 +57,7 @@ class SessionLimits:
 
     def disconnect(self) -> Reply | None:
         """Asked at MAIL and RSET: the reply with which to end the session."""
-        channel = self._channel
+        channel = self.channel
         if _reached(self._transactions, channel.disconnecttransactionlimit):
             return DISCONNECT_TRANSACTIONS
         if _reached(self._recipients, channel.disconnectrecipientlimit):
@@ -66,7 +68,7 @@ class SessionLimits:
 
     def mail(self) -> Reply | None:
         """May another transaction begin?"""
-        if _reached(self._transactions, self._channel.transactionlimit):
+        if _reached(self._transactions, self.channel.transactionlimit):
             return TRANSACTION_LIMIT
         limit = self._options.allow_transactions_per_session
         if _reached(self._transactions, limit) and not self._options.transaction_limit_rcpt_to:
@@ -83,7 +85,7 @@ class SessionLimits:
         """Another recipient is presented: may it be looked at?"""
         self._presented += 1
         self._recipients += 1
-        channel, options = self._channel, self._options
+        channel, options = self.channel, self._options
         if _reached(self._rejections, options.allow_rejections_before_deferral) or _reached(
             self._rejections, channel.deferralrejectlimit
         ):
@@ -107,7 +109,7 @@ class SessionLimits:
 
     def data(self) -> Reply | None:
         """More recipients presented than tolerable: nobody gets the message."""
-        cutoff = self._channel.recipientcutoff
+        cutoff = self.channel.recipientcutoff
         if cutoff is not None and self._presented > cutoff:
             return RECIPIENT_CUTOFF
         cutoff = self._options.reject_recipients_per_transaction
@@ -134,7 +136,7 @@ class SessionLimits:
     def bad_auth(self) -> bool:
         """An AUTH failed; ``True`` when it was the last that is borne (``disconnectbadauthlimit``)."""
         self._bad_auths += 1
-        limit = self._channel.disconnectbadauthlimit
+        limit = self.channel.disconnectbadauthlimit
         return self._bad_auths >= (DEFAULT_BAD_AUTHS if limit is None else limit)
 
     def helo(self, name: str) -> Reply | None:
@@ -145,5 +147,5 @@ class SessionLimits:
     def bad_command(self) -> bool:
         """A command made no sense; ``True`` when it was one too many."""
         self._bad += 1
-        limit = self._channel.disconnectbadcommandlimit
+        limit = self.channel.disconnectbadcommandlimit
         return self._bad > (DEFAULT_BAD_COMMANDS if limit is None else limit)

@@ -75,6 +75,13 @@ class Talk:
         self.user: str | None = None
         self.exchange: object | None = None
 
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Other rules; what has been counted so far still counts."""
+        if config.channel is not self.config.channel:
+            self.limits.channel = config.channel
+            self.lines.allow(line_ends(config))
+        self.config = config
+
     def ask(self, question: Question, then: Callable[[Reply], object]) -> Question:
         """Open a question; the answer goes to ``then``."""
         self.question = question
