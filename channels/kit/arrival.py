@@ -66,6 +66,17 @@ class Reception:
         when = self.clock()
         by = self.received_domain or channel.local_host
         envelope_id = new_envelope_id(when, by)
+        added = b""
+        if channel.submit or channel.authrewrite:
+            # Late: most channels take no submissions.
+            from channels.kit.fix_ups import fixed, wants_fixing
+
+            if wants_fixing(channel, source.user):
+                made = fixed(channel, envelope, source.user, beginning, whole, when, envelope_id)
+                if isinstance(made, Reply):
+                    arrival.refusal = made
+                    return arrival
+                added, beginning = made
         recipients = envelope.recipients
         field = received_field(
             helo=helo,
@@ -78,6 +89,7 @@ class Reception:
             when=when,
             product=self.product,
         )
+        field += added
         octets = len(field) + len(beginning)
         frame = Submit(
             id=arrival.id,

@@ -335,11 +335,11 @@ class Server:
         """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
         self._verdicts.query(session, question, self._source(session))
 
-    def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> None:
-        """The first octets of a message."""
+    def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> Reply | None:
+        """The first octets of a message; or why it is not taken."""
         named = self._names is not None and session.view.names_client
         rdns = self._names.name(session.client) if named and self._names is not None else None
-        self._submissions.begin(session, self._source(session), envelope, data, more, rdns)
+        return self._submissions.begin(session, self._source(session), envelope, data, more, rdns)
 
     def continue_submission(self, session: Session, data: bytes, more: bool) -> None:
         """The next octets of a message that does not fit one frame."""

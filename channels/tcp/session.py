@@ -10,6 +10,7 @@ from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.queries import checks_senders
 from channels.tcp.stream import FULL, Stream
+from jobctl.mail.envelope import Envelope
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import received_count
 from jobctl.mail.transportinfo import is_address
@@ -70,7 +71,8 @@ class Session:
         self.submission: str | None = None
         self.counted = self.site = ""
         self.admitted = False
-        self._loop = False
+        # Why the message that is coming in will not be taken.
+        self._refusal: Reply | None = None
         self._ahead = 0
         self._paused = False
         self._early = b""
@@ -320,29 +322,33 @@ class Session:
         self.server.route(self, question.recipient.address, question.sender)
 
     def _piece(self, question: Piece) -> None:
-        if self.submission is None and not self._loop:
-            self._loop = self._in_loop(question.data)
-            if not self._loop:
-                envelope = self.dialogue.envelope
-                assert envelope is not None  # there is content, so there was an envelope
-                self.server.submit(self, envelope, question.data, more=True)
-        elif not self._loop:
+        if self._refusal is not None:
+            return
+        if self.submission is None:
+            envelope = self.dialogue.envelope
+            assert envelope is not None  # there is content, so there was an envelope
+            self._begin(envelope, question.data, more=True)
+        else:
             self.server.continue_submission(self, question.data, more=True)
         if self.server.link.full:
             self.server.held_back.add(self)
             self._pause()
 
     def _finished(self, question: Finished) -> None:
-        if self._loop or (self.submission is None and self._in_loop(question.data)):
-            self._loop = False
-            self.dialogue.answer(_LOOP)
-        elif self.submission is not None:
+        if self.submission is not None:
             self.server.continue_submission(self, question.data, more=False)
-        else:
-            self.server.submit(self, question.envelope, question.data, more=False)
+            return
+        if self._refusal is None:
+            self._begin(question.envelope, question.data, more=False)
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            self.dialogue.answer(refusal)
+
+    def _begin(self, envelope: Envelope, data: bytes, more: bool) -> None:
+        self._refusal = _LOOP if self._in_loop(data) else self.server.submit(self, envelope, data, more)
 
     def _dropped(self, question: Dropped) -> None:
-        self._loop = False
+        self._refusal = None
         if self.submission is not None:
             self.server.abandon(self)
 

@@ -14,6 +14,7 @@ from jobctl.mail.transportinfo import TransportInfo
 if TYPE_CHECKING:
     from channels.tcp.process import Process
     from channels.tcp.session import Session
+    from jobctl.config.settings import ChannelSettings
 
 
 class Submissions:
@@ -33,17 +34,20 @@ class Submissions:
         data: bytes,
         more: bool,
         rdns: str | None,
-    ) -> None:
-        """The first octets of a message, our Received field before them."""
-        link = self._process.link
-        self._count += 1
-        id = session.submission = str(self._count)
+    ) -> Reply | None:
+        """The first octets of a message, our Received field before them; or why nothing is sent."""
         when = time.time()
         view = session.view
         channel = view.channel
         envelope_id = new_envelope_id(when, view.by)
         recipients = envelope.recipients
         dialogue = session.dialogue
+        added = b""
+        if channel.submit or channel.authrewrite:
+            made = self._fixed(channel, envelope, dialogue.user, data, not more, when, envelope_id)
+            if isinstance(made, Reply):
+                return made
+            added, data = made
         field = received_field(
             helo=dialogue.helo,
             transport=TransportInfo.parse(session.transport)[0] if view.shows_address else None,
@@ -56,6 +60,11 @@ class Submissions:
             product=self.product,
             rdns=rdns,
         )
+        if added:
+            field += added
+        link = self._process.link
+        self._count += 1
+        id = session.submission = str(self._count)
         frame = Submit(
             id=id,
             envelope=envelope,
@@ -72,6 +81,24 @@ class Submissions:
             link.send(frame, field)
             link.send(Submit(id=id, more=more), data)
         link.progress += 1
+        return None
+
+    def _fixed(
+        self,
+        channel: ChannelSettings,
+        envelope: Envelope,
+        user: str | None,
+        data: bytes,
+        whole: bool,
+        when: float,
+        envelope_id: str,
+    ) -> tuple[bytes, bytes] | Reply:
+        # Late: most services take no submissions.
+        from channels.kit.fix_ups import fixed, wants_fixing
+
+        if not wants_fixing(channel, user):
+            return b"", data
+        return fixed(channel, envelope, user, data, whole, when, envelope_id)
 
     def go_on(self, session: Session, data: bytes, more: bool) -> None:
         """The next octets of a message that does not fit one frame."""

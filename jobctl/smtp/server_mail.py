@@ -1,8 +1,11 @@
 """MAIL, RCPT, DATA, BDAT and RSET on the server's side (RFC 5321 section 4.1.1, RFC 3030)."""
 
+import msgspec
+
 from jobctl.mail.envelope import Recipient
 from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
+from jobctl.smtp.completion import completed_recipient, completed_sender
 from jobctl.smtp.extensions import parameters_for
 from jobctl.smtp.parameters import BadArgument, mail_argument, rcpt_argument
 from jobctl.smtp.questions import Dropped, Finished, Piece, Question, RecipientGiven, Refusal, Sender
@@ -35,6 +38,8 @@ def mail(talk: Talk, argument: str) -> Question | None:
     except BadArgument as bad:
         talk.bad(f"MAIL {argument}", bad.reply)
         return None
+    if "@" not in transaction.sender:
+        transaction.sender = completed_sender(transaction.sender, config.channel, talk.helo, talk.user)
     given = transaction.given
     size = given.size
     if not argument.isascii() and not given.smtputf8:
@@ -89,6 +94,9 @@ def rcpt(talk: Talk, argument: str) -> Question | None:
         talk.limits.rejected()
         talk.bad(f"RCPT {argument}", bad.reply)
         return None
+    if "@" not in recipient.address:
+        address = completed_recipient(recipient.address, talk.config.channel)
+        recipient = msgspec.structs.replace(recipient, address=address)
     if "recipient" in talk.config.asks:
         return talk.ask(
             RecipientGiven(recipient, talk.transaction.sender),
