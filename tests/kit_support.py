@@ -129,7 +129,7 @@ class Controller:
         self._frames = from_program()
         self._heard = []
 
-    def hello(self, settings, role, host=None, mta=None, service=None, in_clear=""):
+    def hello(self, settings, role, host=None, mta=None, service=None, in_clear="", others=()):
         self.send(
             HelloController(
                 version=1,
@@ -141,6 +141,7 @@ class Controller:
                 mta=mta,
                 service=None if service is None else msgspec.to_builtins(service),
                 in_clear=in_clear,
+                channels=tuple(msgspec.to_builtins(one) for one in others),
             )
         )
 

@@ -66,6 +66,7 @@ class Program:
         environment: dict[str, str] | None = None,
         journal: int | None = None,
         mta: dict[str, object] | None = None,
+        others: tuple[ChannelSettings, ...] = (),
     ) -> None:
         self.seen: queue.Queue[tuple[Any, bytes]] = queue.Queue()
         self.status: int | None = None
@@ -107,6 +108,7 @@ class Program:
                 listen=tuple(range(10, 10 + len(listen))),
                 service=None if service is None else msgspec.to_builtins(service),
                 mta=mta,
+                channels=tuple(msgspec.to_builtins(one) for one in others),
             )
         )
         self.hello = self.expect(HelloProgram)

@@ -32,7 +32,7 @@ class Server:
     """The program with one listening socket."""
 
     def __init__(self, handle: Handle | None = None, service: Any = RELAY, **changes: Any) -> None:
-        how = {name: changes.pop(name) for name in ("mta", "environment") if name in changes}
+        how = {name: changes.pop(name) for name in ("mta", "environment", "others") if name in changes}
         self.socket = listening()
         self.address = self.socket.getsockname()
         self.program = Program(
