@@ -69,7 +69,9 @@ def shows_address(channel: ChannelSettings) -> bool:
 
 
 def literal(address: str) -> str:
-    """An address as rewrite rules see it (RFC 5321 section 4.1.3)."""
+    """An address as rewrite rules see it (RFC 5321 section 4.1.3); an IPv4 one that came over IPv6 as IPv4."""
+    if address.lower().startswith("::ffff:") and "." in address:
+        address = address[7:]
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
