@@ -169,3 +169,36 @@ def test_what_a_channel_promises_can_be_kept(keyword: str, keys: str, problem: s
     else:
         texts = [found.text for found in load(text, keyword=keyword).notes]
         assert [note in text for text in texts] == ([True] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("other", "keys", "problem"),
+    [
+        ("musttlsserver = true", "", "channel tcp_in, which clients can be switched to, insists on TLS"),
+        ("mustsaslserver = true", "", "insists on AUTH; or give tcp_in noswitchchannel"),
+        ("mustsaslserver = true\nnoswitchchannel = true", "", ""),
+        ("mustsaslserver = true", 'password_file = "users"', ""),
+    ],
+)
+def test_what_a_client_can_be_switched_to_can_be_kept(other: str, keys: str, problem: str) -> None:
+    """Nobody is switched, by an address, to where no mail could be taken."""
+    text = f'listen = "tcp:0"\n{keys}\n[channel.tcp_in]\nslave_command = ["x"]\n{other}\n'
+    if problem:
+        with pytest.raises(ConfigError, match=problem):
+            load(text, keyword="switchchannel")
+    else:
+        assert load(text, keyword="switchchannel").channels["tcp_in"].slave_command == ("x",)
+
+
+def test_users_of_a_channel_that_tls_leads_to() -> None:
+    """A password file is of use where only the channel after TLS offers AUTH."""
+    text = 'listen = "tcp:0"\npassword_file = "users"\n[channel.tcp_tls]\nmaysaslserver = true\n'
+    with_switch = load(text, keyword='tlsswitchchannel = "tcp_tls"\n#')
+    assert [note.text for note in with_switch.notes] == []
+
+
+def test_submissions_from_nobody() -> None:
+    """A channel for submissions that nobody could use is a mistake."""
+    with pytest.raises(ConfigError, match="takes mail from nobody"):
+        load('listen = "tcp:0"', keyword="submit")
+    assert load('listen = "tcp:0"\nrelay_from = ["::1"]', keyword="submit").channels["tcp_local"].submit

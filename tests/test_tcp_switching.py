@@ -119,6 +119,22 @@ def test_the_name_chooses_where_the_address_does_not(keyword: str, asked: list[s
     assert handle.asked == asked
 
 
+def test_check_source() -> None:
+    """CHECK_SOURCE=0 leaves the client's name out of the Received field, however long it has been known."""
+    with NameServerThread(Zone("9.0.0.127.in-addr.arpa. 60 PTR nine.example.")) as names:
+        for check, shown in ((1, True), (0, False)):
+            handle = Choosing()
+            how = {"options": {"check_source": check}, "nameservers": (names.address,)}
+            with Server(handle, OPEN, **how) as server:
+                for _ in range(20):
+                    with Client(server.address, "127.0.0.9") as client:
+                        client.begin()
+                        client.content(CONTENT)
+                    if b"(nine.example [127.0.0.9])" in handle.intake.messages[-1][1]:
+                        break
+            assert (b"(nine.example [127.0.0.9])" in handle.intake.messages[-1][1]) is shown
+
+
 def test_a_client_without_a_name_is_served() -> None:
     """No PTR record keeps nobody waiting."""
     with NameServerThread(Zone("")) as names:

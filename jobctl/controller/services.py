@@ -181,9 +181,14 @@ def _switches_otherwise(before: Settings, now: Settings, name: str) -> bool:
     if len(old) != len(new):
         return True
     # Programs remember which client stands for which channel.
-    if channel.switchchannel == "switchchannel" and before.rules != now.rules:
+    if channel.switchchannel == "switchchannel" and _said(before) != _said(now):
         return True
     return any(a.name != b.name or needs_new_programs(a, b) for a, b in zip(old, new, strict=True))
+
+
+def _said(settings: Settings) -> list[tuple[str, str]]:
+    """The rewrite rules, wherever they stand in the file."""
+    return [(rule.pattern, rule.template) for rule in settings.rules]
 
 
 def _for_programs(service: ServiceSettings) -> dict[str, object]:
