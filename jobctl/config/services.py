@@ -9,7 +9,7 @@ from jobctl.config.listen import check_listen
 from jobctl.config.paths import absolute, absolute_listen
 from jobctl.config.reading import Table, as_table, read_table
 from jobctl.config.sections import SERVICE
-from jobctl.config.service_users import check_users
+from jobctl.config.service_users import SOURCES, check_users
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.config.switching import choices, proved
 
@@ -128,8 +128,8 @@ def _check_choice(channel: ChannelSettings, given: Table, where: tuple[str, ...]
     instead = f"or give {channel.name} noswitchchannel"
     if channel.tls_server == "must" and "tls_certificate" not in given:
         findings.problem(where, f"needs tls_certificate: {told} TLS; {instead}")
-    if channel.sasl_server == "must" and not {"password_file", "tls_client_ca"} & given.keys():
-        findings.problem(where, f"needs password_file: {told} AUTH; {instead}")
+    if channel.sasl_server == "must" and not {*SOURCES, "tls_client_ca"} & given.keys():
+        findings.problem(where, f"needs one of {', '.join(SOURCES)}: {told} AUTH; {instead}")
 
 
 def _check_submission(

@@ -61,6 +61,7 @@ class Queries:
                 modifiers=source.modifiers,
                 recipient=frame.node,
                 text=str(reply),
+                channel=channel,
             ),
         )
         self._tell(job, frame.id, reply)
@@ -115,6 +116,6 @@ class Queries:
 
 
 def _came_by(job: Any, frame: Route | Etrn) -> str:
-    """The source channel: what comes in by a job comes from its channel, whatever the program says."""
-    name: str = job.spec.channel.name
+    """The source channel: that of the job, or one that its clients can come to."""
+    name: str = job.spec.source(frame.source.channel if frame.source is not None else "")
     return name
