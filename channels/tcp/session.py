@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.queries import checks_senders
+from channels.tcp.incoming import Incoming
 from channels.tcp.stream import FULL, Stream
-from jobctl.mail.envelope import Envelope
 from jobctl.mail.reply import Reply
-from jobctl.mail.trace import received_count
 from jobctl.mail.transportinfo import is_address
 from jobctl.net.proxy_header import read_header
 from jobctl.sasl.secrets import ScramKeys
@@ -47,7 +46,6 @@ _HEADER_PATIENCE = 10.0
 # What a client may send ahead while the controller has a question of ours.
 _AHEAD = 128 * 1024
 
-_LOOP = Reply(554, "5.4.6 Too many Received fields: the message is in a loop.")
 _OK = Reply(250)
 
 
@@ -71,8 +69,7 @@ class Session:
         self.submission: str | None = None
         self.counted = self.site = ""
         self.admitted = False
-        # Why the message that is coming in will not be taken.
-        self._refusal: Reply | None = None
+        self._incoming = Incoming(self)
         self._ahead = 0
         self._paused = False
         self._early = b""
@@ -322,39 +319,16 @@ class Session:
         self.server.route(self, question.recipient.address, question.sender)
 
     def _piece(self, question: Piece) -> None:
-        if self._refusal is not None:
-            return
-        if self.submission is None:
-            envelope = self.dialogue.envelope
-            assert envelope is not None  # there is content, so there was an envelope
-            self._begin(envelope, question.data, more=True)
-        else:
-            self.server.continue_submission(self, question.data, more=True)
+        self._incoming.piece(question)
         if self.server.link.full:
             self.server.held_back.add(self)
             self._pause()
 
     def _finished(self, question: Finished) -> None:
-        if self.submission is not None:
-            self.server.continue_submission(self, question.data, more=False)
-            return
-        if self._refusal is None:
-            self._begin(question.envelope, question.data, more=False)
-        refusal, self._refusal = self._refusal, None
-        if refusal is not None:
-            self.dialogue.answer(refusal)
-
-    def _begin(self, envelope: Envelope, data: bytes, more: bool) -> None:
-        self._refusal = _LOOP if self._in_loop(data) else self.server.submit(self, envelope, data, more)
+        self._incoming.finished(question)
 
     def _dropped(self, question: Dropped) -> None:
-        self._refusal = None
-        if self.submission is not None:
-            self.server.abandon(self)
-
-    def _in_loop(self, content: bytes) -> bool:
-        end = content.find(b"\r\n\r\n")
-        return received_count(content[: end + 2] if end >= 0 else content) > self.server.max_received
+        self._incoming.dropped()
 
     def _query(self, question: Verify | Expand | RunQueue) -> None:
         self.server.query(self, question)

@@ -1,0 +1,65 @@
+"""The content of a session's messages, on its way to the controller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobctl.mail.envelope import Envelope
+from jobctl.mail.reply import Reply
+from jobctl.mail.trace import received_count
+from jobctl.smtp.questions import Finished, Piece
+
+if TYPE_CHECKING:
+    from channels.tcp.session import Session
+
+_LOOP = Reply(554, "5.4.6 Too many Received fields: the message is in a loop.")
+
+
+class Incoming:
+    """What the dialogue gives out of one message after the other is submitted, or refused at its end."""
+
+    __slots__ = ("_refusal", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        # Why the message that is coming in will not be taken.
+        self._refusal: Reply | None = None
+
+    def piece(self, question: Piece) -> None:
+        """More is to come."""
+        session = self._session
+        if self._refusal is not None:
+            return
+        if session.submission is None:
+            envelope = session.dialogue.envelope
+            assert envelope is not None  # there is content, so there was an envelope
+            self._begin(envelope, question.data, more=True)
+        else:
+            session.server.continue_submission(session, question.data, more=True)
+
+    def finished(self, question: Finished) -> None:
+        """The rest of it, or all."""
+        session = self._session
+        if session.submission is not None:
+            session.server.continue_submission(session, question.data, more=False)
+            return
+        if self._refusal is None:
+            self._begin(question.envelope, question.data, more=False)
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            session.dialogue.answer(refusal)
+
+    def dropped(self) -> None:
+        """The rest will never come."""
+        self._refusal = None
+        if self._session.submission is not None:
+            self._session.server.abandon(self._session)
+
+    def _begin(self, envelope: Envelope, data: bytes, more: bool) -> None:
+        session = self._session
+        in_loop = self._in_loop(data, session.server.max_received)
+        self._refusal = _LOOP if in_loop else session.server.submit(session, envelope, data, more)
+
+    def _in_loop(self, content: bytes, most: int) -> bool:
+        end = content.find(b"\r\n\r\n")
+        return received_count(content[: end + 2] if end >= 0 else content) > most
