@@ -266,6 +266,8 @@ class Server:
         permission = self.admission.port(session.transport)
         session.site = permission.site
         if permission.refusal is not None:
+            # It was there, by the channel of the service.
+            self.opened(session)
             if not self.security.implicit:
                 session.stream.write(encode(permission.refusal))
             self.link.send(refused_port(permission, session.transport))
