@@ -40,7 +40,7 @@ def world() -> World:
 
 
 def slave(world: World):
-    spec = world.controller._spec(world.settings.channels["in"], "slave")
+    spec = world.controller.specs.by_hand(world.settings.channels["in"], "slave", None)
     return world.supervisor.spawn(spec).hello(0)
 
 
@@ -48,7 +48,7 @@ def test_programs_are_told_of_what_can_be_reached(world):
     """The channels that a client can choose or prove its way to, and no other."""
     job = slave(world)
     assert [one.name for one in job.spec.others] == ["inside", "known"]
-    assert world.controller._spec(world.settings.channels["out"], "master").others == ()
+    assert world.controller.specs.master(world.settings.channels["out"], None, None).others == ()
 
 
 @pytest.mark.parametrize(
