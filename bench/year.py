@@ -47,11 +47,8 @@ class Outcome(msgspec.Struct):
     waits: dict[str, float] = {}
 
 
-def kind(number: int) -> str:
-    """What a destination is like."""
-    return {0: "dead", 1: "greylists", 2: "greylists", 3: "sometimes down", 4: "sometimes down"}.get(
-        number % 20, "fine"
-    )
+# What a destination is like, by the rest of its number: of twenty in a row.
+KINDS = ("dead", "greylists", "greylists", "sometimes down", "sometimes down") + ("fine",) * 15
 
 
 class Year:
@@ -75,6 +72,7 @@ class Year:
         self.store: dict[str, QueueEntry] = {}
         self.jobs = 0
         self.told = Outcome(messages, waits={})
+        self.kinds = {f"h{number}.example": KINDS[number % len(KINDS)] for number in range(hosts)}
         self.arrivals = sorted(
             (START + self.random.uniform(0, 365 * DAY), self.random.randrange(hosts)) for _ in range(messages)
         )
@@ -87,8 +85,10 @@ class Year:
         self._act(schedule.plan(self.now, self.now))
         while arrivals or self.store:
             due = schedule.next_due()
-            coming = [at for at in (due, arrivals[-1][0] if arrivals else None) if at is not None]
-            self.now = max(self.now, min(coming))
+            if arrivals and (due is None or arrivals[-1][0] < due):
+                due = arrivals[-1][0]
+            assert due is not None  # something is queued
+            self.now = max(self.now, due)
             while arrivals and arrivals[-1][0] <= self.now:
                 self._arrive(arrivals.pop()[1])
             self._act(schedule.plan(self.now, self.now))
@@ -142,9 +142,8 @@ class Year:
         """What the destination makes of it."""
         self.told.attempts += 1
         entry, schedule = self.store[id], self.schedule
-        like = kind(int(entry.host[1:].split(".")[0]))
-        day = int((self.now - START) / DAY)
-        if like == "dead" or (like == "sometimes down" and day % 30 == 7):
+        like = self.kinds[entry.host]
+        if like == "dead" or (like == "sometimes down" and int((self.now - START) / DAY) % 30 == 7):
             schedule.host_failed(CHANNEL.name, entry.host, self.now)
             schedule.deferred(id, self.now, entry.attempts, self.now)
             return

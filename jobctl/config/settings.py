@@ -419,6 +419,13 @@ DEFAULT_BACKOFF: Backoff = {
 DEFAULT_NOTICES: tuple[float, ...] = tuple(86400.0 * days for days in (3, 6, 9, 12))
 
 
-def by_priority(table: dict[str, tuple[float, ...]], priority: Priority) -> tuple[float, ...]:
+# Second and third class share what is said of ``nonurgent``.
+_WORDS = tuple(Priority(min(priority, Priority.NONURGENT)).word for priority in Priority)
+
+
+def by_priority(
+    table: dict[str, tuple[float, ...]], default: dict[str, tuple[float, ...]], priority: Priority
+) -> tuple[float, ...]:
     """The list for a priority; second and third class share that of ``nonurgent``."""
-    return table[Priority(min(priority, Priority.NONURGENT)).word]
+    word = _WORDS[priority]
+    return table[word] if word in table else default[word]

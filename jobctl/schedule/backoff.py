@@ -19,7 +19,7 @@ def intervals(
     """The retry intervals in seconds (``backoff``, ``normalbackoff`` ...); never empty, the last repeats."""
     if rule is not None and rule.backoff is not None:
         return rule.backoff
-    return by_priority(DEFAULT_BACKOFF | channel.backoff, priority)
+    return by_priority(channel.backoff, DEFAULT_BACKOFF, priority)
 
 
 def next_attempt(
@@ -64,15 +64,20 @@ def host_wait(channel: ChannelSettings, failures: int, random: Random) -> float:
 
     :param failures: In a row, this one included, at least 1.
     """
-    longest = _longest(channel)
+    return jittered(failures, longest(channel), random)
+
+
+def jittered(failures: int, longest: float, random: Random) -> float:
+    """The same, where the longest wait of the channel is at hand."""
     seconds = min(HOST_FIRST * float(1 << min(failures - 1, 16)), longest)
     return seconds * random.uniform(1 - HOST_JITTER, 1 + HOST_JITTER)
 
 
+def longest(channel: ChannelSettings) -> float:
+    """Seconds that a host is left alone for at most, but for the jitter."""
+    return min(intervals(channel, Priority.NORMAL)[0], HOST_LONGEST)
+
+
 def longest_wait(channel: ChannelSettings) -> float:
     """Seconds: no host is left alone for longer."""
-    return _longest(channel) * (1 + HOST_JITTER)
-
-
-def _longest(channel: ChannelSettings) -> float:
-    return min(intervals(channel, Priority.NORMAL)[0], HOST_LONGEST)
+    return longest(channel) * (1 + HOST_JITTER)

@@ -191,7 +191,7 @@ class Entries:
         if queue is not None and known is not None:
             self._reach.hurry(known, now)
             queue.throttle.worked()
-            self._memory.dirty[queue] = None
+            self._memory.dirty[queue] = True
 
     def retry_now(self, channel: str, now: float) -> None:
         """What is delayed in memory is due now; backoff of hosts and starts is forgotten."""
@@ -203,4 +203,4 @@ class Entries:
         for host in list(queue.hosts.values()):
             self._reach.answered(host)
         queue.throttle.worked()
-        memory.dirty[queue] = None
+        memory.dirty[queue] = True

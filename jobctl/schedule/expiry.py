@@ -32,7 +32,7 @@ class Life(msgspec.Struct, frozen=True):
 
 def life_of(channel: ChannelSettings, priority: Priority, rule: RetryRule | None = None) -> Life:
     """What ``notices`` and ``max_attempts`` say of mail of this priority, and a rule that applies to it."""
-    ages = by_priority(_DEFAULT | channel.notices, priority)
+    ages = by_priority(channel.notices, _DEFAULT, priority)
     attempts = channel.max_attempts
     if rule is not None:
         ages = rule.notices or ages

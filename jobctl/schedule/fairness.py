@@ -58,7 +58,8 @@ def fairness(memory: Memory, channel: str, now: float) -> Fairness:
             name = item.entry.share
             waits[name] = max(waits.get(name, 0.0), now - item.due)
             backlog[name] = backlog.get(name, 0) + cost(item)
-    views = [_view(share, waits.get(share.name, 0.0)) for share in queue.shares.known.values()]
+    period = queue.shares.period
+    views = [_view(share, waits.get(share.name, 0.0), period) for share in queue.shares.known.values()]
     views = [view for view in views if view.ready or view.active or view.handed]
     demands = [view.units + backlog.get(view.share, 0) for view in views]
     fair = max_min(demands, [view.weight for view in views], sum(view.units for view in views))
@@ -67,8 +68,8 @@ def fairness(memory: Memory, channel: str, now: float) -> Fairness:
     return Fairness(channel, jain(got), longest, sorted(views, key=lambda view: -view.units))
 
 
-def _view(share: Share, waiting: float) -> ShareView:
-    now, last = share.now, share.last
+def _view(share: Share, waiting: float, period: int) -> ShareView:
+    now, last = share.told(period)
     return ShareView(
         share=share.name,
         weight=share.weight,

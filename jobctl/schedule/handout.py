@@ -35,7 +35,8 @@ class HandOut:
         """Hand out what the channel's jobs have credit for."""
         steady = self._memory.steady
         channel.shares.look(steady)
-        if not (channel.ready or channel.on_trial or channel.alone or self._memory.runs):
+        on_trial = bool(channel.trials) and channel.on_trial
+        if not (channel.ready or on_trial or channel.alone or self._memory.runs):
             # Jobs are measured again when there is something to be handed out.
             return
         if channel.alone and not channel.stopped:
@@ -55,13 +56,14 @@ class HandOut:
                     free.append(Free(job, room, job.spare(depth), job.places(depth, steady)))
                 else:
                     self._serve_bound(channel, job, room, now, out)
-        if free and (channel.ready or channel.on_trial):
+        if free and (channel.ready or on_trial):
             self._share(channel, free, now, out)
 
     def _share(self, channel: ChannelQueue, jobs: list[Free], now: float, out: Handouts) -> None:
-        # Probes of dead hosts take half of what there is at most, and one goes always.
-        connections = sum(job.connections for job in channel.jobs.values() if job.run is None)
-        channel.probe(max(min(sum(free.room for free in jobs), connections) // 2, 1))
+        if channel.trials and channel.on_trial:
+            # Probes of dead hosts take half of what there is at most, and one goes always.
+            connections = sum(job.connections for job in channel.jobs.values() if job.run is None)
+            channel.probe(max(min(sum(free.room for free in jobs), connections) // 2, 1))
 
         def take(lane: Lane, job: Job, cls: int, count: int) -> tuple[int, int]:
             return self._take(lane, job, cls, count, now, out)
@@ -124,7 +126,7 @@ class HandOut:
         host = lane.host
         items: list[Item] = []
         lives = host.channel.lives
-        tally = lane.share.now
+        tally = lane.share.tally(host.channel.shares.period)
         units = 0
         while count and lane.head_class() == cls:
             item = host.pop(lane)
@@ -178,16 +180,18 @@ class HandOut:
         held = job.held
         shares = host.channel.shares
         for item in items:
-            share = shares.of(item.entry.share)
-            item.entry.share = share.name
+            entry = item.entry
+            share = shares.of(entry.share)
+            entry.share = share.name
             share.active += 1
             item.state = ACTIVE
             item.job = job
-            held[item.entry.id] = item
-        host.active += len(items)
-        host.channel.active += len(items)
-        host.site.took(host, len(items))
-        if host.channel.rate is not None:
-            host.site.sent(host.channel.rate, len(items), self._memory.steady)
-        job.took(host, len(items), self._memory.steady)
+            held[entry.id] = item
+        channel, count = host.channel, len(items)
+        host.active += count
+        channel.active += count
+        host.site.took(host, count)
+        if channel.rate is not None:
+            host.site.sent(channel.rate, count, self._memory.steady)
+        job.took(host, count, self._memory.steady)
         out.append((job.id, [item.entry.id for item in items]))

@@ -96,9 +96,10 @@ class HostQueue:
             lane = self.lanes.get(share.name)
             if lane is None:
                 share.lanes += 1
-                served = min((other.served for other in self.lanes.values()), default=0.0)
-                lane = self.lanes[share.name] = Lane(self, share)
-                lane.served = served
+                lane = Lane(self, share)
+                if self.lanes:
+                    lane.served = min(other.served for other in self.lanes.values())
+                self.lanes[share.name] = lane
         return lane
 
     def drop(self, lane: Lane) -> None:
@@ -160,7 +161,8 @@ class HostQueue:
             self.blocked = False
             self.channel.ready += self.ready
             self.channel.wanted += -(-self.ready // self.channel.depth)
-            self.enroll()
+            if self.lanes:
+                self.enroll()
 
     def failed(self, until: float) -> None:
         """It could not be talked to: leave it alone for a while."""

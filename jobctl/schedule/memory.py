@@ -28,7 +28,8 @@ class Memory:
     """
     The entries, and the moves between their places.
 
-    :ivar dirty: Channels about which something may have to be decided.
+    :ivar dirty: Channels about which something may have to be decided; ``False``: only if mail waits, or
+        somebody for a slot (:meth:`jobctl.schedule.staffing.Staffing.rouse`).
     :ivar ages: What is to be told of entries by their age, and what has been given out for it.
     :ivar rules: The retry rules in force; ``judge``: entries of which it is not known which applies.
     :ivar thin: Hosts of which the store may have more than memory and memory may want more.
@@ -44,7 +45,7 @@ class Memory:
         self.items: dict[str, Item] = {}
         self.channels: dict[str, ChannelQueue] = {}
         self.runs: dict[str, Run] = {}
-        self.dirty: dict[ChannelQueue, None] = {}
+        self.dirty: dict[ChannelQueue, bool] = {}
         self.ages = Ages()
         self.rules: tuple[RetryRule, ...] = ()
         self.judge: dict[str, None] = {}
@@ -153,7 +154,7 @@ class Memory:
 
     def _waits(self, item: Item, said: float) -> None:
         self._said_later(item, said)
-        self.dirty[item.host.channel] = None
+        self.dirty.setdefault(item.host.channel, False)
 
     def _said_later(self, item: Item, said: float) -> None:
         channel = item.host.channel
@@ -223,7 +224,7 @@ class Memory:
         if host.probing and host.blocked and not host.active:
             # The probe ended without a verdict on the host: the next one may go.
             host.lapse()
-        self.dirty[channel] = None
+        self.dirty.setdefault(channel, False)
 
     def wake(self, now: float) -> None:
         """What is due becomes ready, hosts may be probed, what waited too long expires."""
@@ -243,7 +244,7 @@ class Memory:
             elif isinstance(thing, str):
                 self._speak_of_ready(self.channel(thing), now)
             else:
-                self.dirty[thing] = None
+                self.dirty[thing] = True
 
     def _look_at_gate(self, channel: ChannelQueue, now: float) -> None:
         """See which delivery windows are open; what is ready and may not go out any more waits."""
@@ -262,12 +263,12 @@ class Memory:
                     fresh = self.items[item.entry.id] = Item(item.entry, host)
                     self.place(fresh, now, now)
         self._look_at_alone(channel, now)
-        self.dirty[channel] = None
+        self.dirty[channel] = True
 
     def _lapse(self, host: HostQueue) -> None:
         if host.failures and host.blocked and not host.probing:
             host.lapse()
-            self.dirty[host.channel] = None
+            self.dirty.setdefault(host.channel, False)
             if not host.size and host.cursor is None:
                 host.recovered()
                 host.channel.forget_if_idle(host)
@@ -318,8 +319,11 @@ class Memory:
         while delayed and delayed[0][2].state != DELAYED:
             heappop(delayed)
             self._garbage -= 1
-        times = (delayed[0][0] if delayed else None, self.wall.next(), self.gates.next())
-        return min((at for at in times if at is not None), default=None)
+        due = delayed[0][0] if delayed else None
+        for at in (self.wall.next(), self.gates.next()):
+            if at is not None and (due is None or at < due):
+                due = at
+        return due
 
     def lifetimes_changed(self, now: float) -> None:
         """Look at every age and delivery window anew."""

@@ -61,8 +61,11 @@ class Pools:
 
     def free(self, channel: ChannelQueue) -> int:
         """Jobs that may be started for a channel now; negative when limits were lowered."""
-        used = self._used.get(channel.settings.pool, 0)
-        return min(channel.settings.maxjobs - channel.slots, self.job_limit(channel) - used)
+        settings = channel.settings
+        pool = settings.pool
+        own = settings.maxjobs - channel.slots
+        left = self._pools.get(pool, _DEFAULT).job_limit - self._used.get(pool, 0)
+        return own if own < left else left
 
     def wait(self, channel: ChannelQueue) -> bool:
         """It would start a job; ``True``: that is new."""
@@ -77,6 +80,10 @@ class Pools:
         waiting = self._waiting.get(channel.settings.pool)
         if waiting:
             waiting.pop(channel, None)
+
+    def contended(self, channel: ChannelQueue) -> bool:
+        """Whether any channel of the pool, this one included, is waiting for a slot."""
+        return bool(self._waiting.get(channel.settings.pool))
 
     def others_wait(self, channel: ChannelQueue) -> bool:
         """Whether another channel of the pool is waiting for a slot."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from jobctl.config.settings import ChannelSettings, RetryRule
 from jobctl.mail.envelope import Priority
+from jobctl.schedule.backoff import longest
 from jobctl.schedule.expiry import Life, life_of
 from jobctl.schedule.gates import gate_of
 from jobctl.schedule.hosts import HostQueue
@@ -81,6 +82,7 @@ class ChannelQueue:
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
     :ivar gate: Its delivery windows, if it has any; ``shut``: it keeps some priorities back now.
+    :ivar longest_backoff: Seconds that its hosts are left alone for at most, but for the jitter.
     :ivar lives: By number of the retry rule (-1 too), and priority.
     :ivar oldest: Of no ready entry there is anything to be said before this time.
     """
@@ -129,6 +131,7 @@ class ChannelQueue:
         )
         self.runnable = bool(settings.master_command)
         self.gate = gate_of(settings)
+        self.longest_backoff = longest(settings)
         self.lives: tuple[tuple[Life, ...], ...] = tuple(
             tuple(life_of(settings, priority, rule) for priority in Priority) for rule in (None, *rules)
         )
@@ -195,10 +198,11 @@ class ChannelQueue:
                 return lane
             lanes.popleft()
             lane.enrolled &= ~(1 << cls)
-            if not host.blocked:
+            if lane.heap and not host.blocked:
                 self.shares.enroll(lane)
             host.drop(lane)
-            self.forget_if_idle(host)
+            if not host.size:
+                self.forget_if_idle(host)
         return None
 
     def unserved(self) -> HostQueue | None:

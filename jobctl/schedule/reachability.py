@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from jobctl.schedule.backoff import HOST_JITTER, HOST_LONGEST, host_wait, longest_wait
+from jobctl.schedule.backoff import HOST_JITTER, HOST_LONGEST, jittered, longest_wait
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.memory import Memory
 from jobctl.schedule.plan import HostBackoff
@@ -32,7 +32,7 @@ class Reachability:
             host.failures -= 1
             self._back_off(host, early)
         elif not host.failures or host.until <= now:
-            wait = host_wait(host.channel.settings, host.failures + 1, self._random)
+            wait = jittered(host.failures + 1, host.channel.longest_backoff, self._random)
             self._back_off(host, now + wait)
         return HostBackoff(host.failures, host.until)
 
@@ -40,7 +40,7 @@ class Reachability:
         host.failed(until)
         self._memory.wall.set(host, until)
         self._window.shed_blocked(host)
-        self._memory.dirty[host.channel] = None
+        self._memory.dirty.setdefault(host.channel, False)
 
     def reconsider(self, channel: ChannelQueue, now: float) -> None:
         """Other retry intervals: no host is left alone for longer than they allow."""
@@ -56,7 +56,7 @@ class Reachability:
         if host.failures and host.until > now and not host.lapsed:
             host.until = now
             self._memory.wall.set(host, now)
-            self._memory.dirty[host.channel] = None
+            self._memory.dirty[host.channel] = True
 
     def call(self, host: HostQueue, now: float) -> None:
         """It says itself that it is there (ETRN): its probe may go out now, and counts for nothing if it fails."""
@@ -71,7 +71,7 @@ class Reachability:
             return False
         self._memory.wall.clear(host)
         host.recovered()
-        self._memory.dirty[host.channel] = None
+        self._memory.dirty.setdefault(host.channel, False)
         self._window.freed(host)
         host.channel.forget_if_idle(host)
         return True

@@ -48,14 +48,14 @@ class Roster:
             self._pools.take(queue)
             if host is not None:
                 queue.host(host).jobs += 1
-        self._memory.dirty[queue] = None
+        self._memory.dirty[queue] = True
 
     def grant(self, job: str, n: int) -> None:
         """A job can take ``n`` messages more."""
         known = self.jobs.get(job)
         if known is not None and not known.stopping:
             known.credit += max(n, 0)
-            self._memory.dirty[self._memory.channels[known.channel]] = None
+            self._memory.dirty.setdefault(self._memory.channels[known.channel], False)
 
     def stopping(self, job: str) -> None:
         """A job was told to stop by somebody else: nothing more is handed to it."""
@@ -92,7 +92,7 @@ class Roster:
         known.gone()
         if known.run is not None:
             self._runs.job_ended(known, worked, now)
-            self._memory.dirty[queue] = None
+            self._memory.dirty[queue] = True
             return held
         self._staffing.gave_up_slot(queue, known.host)
         if worked:
@@ -130,7 +130,7 @@ class Roster:
             queue.throttle.unreachable(now)
         else:
             queue.throttle.failed(now)
-        self._memory.dirty[queue] = None
+        self._memory.dirty[queue] = True
 
     def died(self, ids: list[str]) -> bool:
         """

@@ -30,7 +30,7 @@ class RunQueue:
             if item.state in (READY, DELAYED, ALONE):
                 run.add(memory.again(item))
         run.exhausted = self._window.complete
-        memory.dirty[queue] = None
+        memory.dirty[queue] = True
 
     def done(self, name: str) -> bool:
         """Whether nothing is left of it; it is forgotten then."""
@@ -81,4 +81,4 @@ class RunQueue:
         if entries:
             run.after = (entries[-1].due, entries[-1].id)
         run.exhausted = run.exhausted or len(entries) < request.limit
-        memory.dirty[memory.channel(run.channel)] = None
+        memory.dirty[memory.channel(run.channel)] = True

@@ -134,7 +134,7 @@ class Scheduler:
                         job.stop()
             channel.shares.weigh(settings.controller.share)
             self._reach.reconsider(channel, now)
-            memory.dirty[channel] = None
+            memory.dirty[channel] = True
         self._pools.configure(settings.pools, memory.channels.values())
         self._window.limit(settings.controller.max_cache_messages)
         memory.lifetimes_changed(now)
@@ -186,7 +186,7 @@ class Scheduler:
         queue = self._memory.channel(channel)
         queue.stopped = True
         self._window.relax()
-        self._memory.dirty[queue] = None
+        self._memory.dirty[queue] = True
 
     def start(self, channel: str, now: float) -> None:
         """A channel goes on, at once."""
@@ -195,7 +195,7 @@ class Scheduler:
         queue.throttle.worked()
         for host in queue.hosts.values():
             self._window.freed(host)
-        self._memory.dirty[queue] = None
+        self._memory.dirty[queue] = True
 
     # Runs.
 
@@ -246,9 +246,11 @@ class Scheduler:
         stops, self._stop = self._stop, []
         steady = memory.steady = self._clock.time
         for channel in self._staffing.checks.due(steady):
-            memory.dirty[channel] = None
+            memory.dirty[channel] = True
         for channel in memory.paces.due(steady):
-            memory.dirty[channel] = None
+            memory.dirty[channel] = True
+        if memory.dirty:
+            self._staffing.rouse()
         # A channel may make others think again (a slot that it wants): bounded, the rest is next.
         for _ in range(3):
             if not memory.dirty:
@@ -296,22 +298,31 @@ class Scheduler:
         Due work without a slot or without credit is not counted: who frees a slot calls.
         """
         memory = self._memory
+        if memory.dirty:
+            self._staffing.rouse()
         waiting = (
             memory.dirty or memory.ages.expired or memory.ages.warn or memory.judge or self._window.postponed
         )
         if waiting or self._stop:
             return self._now
-        steady = (self._staffing.checks.next(), memory.paces.next())
-        times = [memory.next_due(), self._window.next_due(self._now)]
-        times += [self._now + at - self._clock.time for at in steady if at is not None]
-        return min((at for at in times if at is not None), default=None)
+        due = memory.next_due()
+        at = self._window.next_due(self._now)
+        if at is not None and (due is None or at < due):
+            due = at
+        for timers in (self._staffing.checks, memory.paces):
+            if (at := timers.next()) is not None:
+                at = self._now + at - self._clock.time
+                if due is None or at < due:
+                    due = at
+        return due
 
     # Loading.
 
     def _load(self, now: float) -> LoadRequest | None:
-        if self._window.asked is None and (request := self._runs.request()) is not None:
-            self._window.ask(request)
-        return self._window.request(now)
+        window, memory = self._window, self._memory
+        if window.asked is None and memory.runs and (request := self._runs.request()) is not None:
+            window.ask(request)
+        return window.request(now)
 
     def loaded(self, request: LoadRequest, entries: list[QueueEntry], now: float) -> None:
         """

@@ -57,23 +57,32 @@ class Share:
     :ivar weight: Its part, in proportion to others'.
     :ivar ready: Its ready entries, those of blocked hosts too; ``active``: those that jobs have.
     :ivar lanes: How many it has.
-    :ivar now: Of this period, ``last``: of the one before.
+    :ivar served: Number of the period in which it was served last.
     """
 
-    __slots__ = ("active", "flows", "lanes", "last", "name", "now", "ready", "weight")
+    __slots__ = ("_last", "_now", "active", "flows", "lanes", "name", "ready", "served", "weight")
 
     def __init__(self, name: str, weight: int) -> None:
         self.name = name
         self.weight = weight
         self.ready = self.active = self.lanes = 0
         self.flows: list[Flow | None] = [None] * CLASSES
-        self.now = Tally()
-        self.last = Tally()
+        self._now = self._last = Tally()
+        self.served = -2
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing would be lost by forgetting it."""
-        return not (self.lanes or self.active or self.now.messages or self.last.messages)
+    def tally(self, period: int) -> Tally:
+        """Where it is noted what it gets in this period."""
+        if period != self.served:
+            self._last = self._now if period == self.served + 1 else Tally()
+            self._now = Tally()
+            self.served = period
+        return self._now
+
+    def told(self, period: int) -> tuple[Tally, Tally]:
+        """What it got in this period, and in the one before."""
+        if period == self.served:
+            return self._now, self._last
+        return Tally(), self._now if period == self.served + 1 else Tally()
 
     def flow(self, cls: int) -> Flow:
         """Its lanes of one class."""
@@ -162,13 +171,14 @@ class Shares:
     The shares of a channel and whose turn it is: deficit round robin between them, class by class.
 
     :ivar turns: Per class, the flows that have some of it, next first.
+    :ivar period: Number of the period of :data:`PERIOD` that :meth:`look` was called in last.
     """
 
     def __init__(self, weights: Mapping[str, int]) -> None:
         self.turns: tuple[deque[Flow], ...] = tuple(deque() for _ in range(CLASSES))
         self.known: dict[str, Share] = {}
         self._weights = weights
-        self._period = -1
+        self.period = 0
         self._until = 0.0
 
     def weigh(self, weights: Mapping[str, int]) -> None:
@@ -203,14 +213,11 @@ class Shares:
                 self.turns[head].append(flow)
 
     def look(self, steady: float) -> None:
-        """Begin a new period of the tallies when it is time, and forget whom nobody knows."""
+        """Begin a new period of the tallies when it is time (steady seconds), and forget whom nobody knows."""
         if steady < self._until:
             return
-        period = int(steady / PERIOD)
+        period = self.period = int(steady / PERIOD)
         self._until = (period + 1) * PERIOD
-        for share in list(self.known.values()):
-            share.last = share.now if period == self._period + 1 else Tally()
-            share.now = Tally()
-            if share.idle:
+        for share in [share for share in self.known.values() if share.served < period - 1]:
+            if not (share.lanes or share.active):
                 del self.known[share.name]
-        self._period = period

@@ -39,22 +39,66 @@ class Staffing:
         self._pools = pools
         self.checks: Timers[ChannelQueue] = Timers()
 
+    def rouse(self) -> None:
+        """
+        Find out about which channels there is something to decide, and forget the others.
+
+        In those it is noted at most since when a job has been idle: most verdicts find nothing
+        that waits, and a decision costs more than they do.
+        """
+        memory = self._memory
+        for channel, sure in list(memory.dirty.items()):
+            if sure:
+                continue
+            waits = channel.ready or channel.alone or (channel.trials and channel.on_trial)
+            if waits or memory.runs or self._pools.contended(channel) or self._rest(channel, memory.steady):
+                memory.dirty[channel] = True
+            else:
+                del memory.dirty[channel]
+
+    def _rest(self, channel: ChannelQueue, steady: float) -> bool:
+        """Nothing waits: jobs that hold nothing are idle from now on; whether there is one of a run."""
+        check = math.inf
+        for job in channel.jobs.values():
+            if job.run is not None:
+                return True
+            if job.stopping:
+                continue
+            end = job.started + channel.settings.max_life_time
+            if not job.held:
+                if job.idle is None:
+                    job.idle = steady
+                end = min(end, job.idle + _linger(job))
+            if end < check:
+                check = end
+        self._look_at(channel, check, steady)
+        return False
+
+    def _look_at(self, channel: ChannelQueue, check: float, steady: float) -> None:
+        """Look at the channel again at this time, or when a start or the backlog has stood for long enough."""
+        if channel.starting:
+            check = min(check, min(start.since for start in channel.starting) + START_TIMEOUT)
+        if channel.behind is not None and channel.behind + PATIENCE > steady:
+            check = min(check, channel.behind + PATIENCE)
+        if check < math.inf:
+            self.checks.set(channel, check)
+        else:
+            self.checks.clear(channel)
+
     def stops(self, channel: ChannelQueue, steady: float, out: list[str]) -> None:
         """Tell jobs to stop that have lived long enough, are not needed, or must make place."""
         if channel.starting:
             for start in [start for start in channel.starting if start.since + START_TIMEOUT <= steady]:
                 self.heard(channel, start.host, start.run)
         jobs = [job for job in channel.jobs.values() if not job.stopping]
-        surplus = self._surplus(channel, jobs)
+        free = self._pools.free(channel)
+        surplus = 0
+        if free < 0 or self._pools.contended(channel):
+            surplus = self._surplus(channel, jobs, free)
         if surplus > 0:
             jobs.sort(key=lambda job: len(job.held))
         check = math.inf
-        if channel.starting:
-            check = min(start.since for start in channel.starting) + START_TIMEOUT
-        if channel.behind is not None and channel.behind + PATIENCE > steady:
-            check = min(check, channel.behind + PATIENCE)
-        full = channel.bound and bool(jobs) and self._pools.free(channel) <= 0
-        hosts_wait = full and channel.unserved() is not None
+        hosts_wait = channel.bound and bool(jobs) and free <= 0 and channel.unserved() is not None
         for job in jobs:
             run = job.run is not None
             end = self._run_end(job, steady) if run else self._end(channel, job, steady, hosts_wait)
@@ -62,16 +106,13 @@ class Staffing:
                 surplus -= not run
                 out.append(job.id)
                 job.stop()
-            else:
-                check = min(check, end)
-        if check < math.inf:
-            self.checks.set(channel, check)
-        else:
-            self.checks.clear(channel)
+            elif end < check:
+                check = end
+        self._look_at(channel, check, steady)
 
-    def _surplus(self, channel: ChannelQueue, jobs: list[Job]) -> int:
+    def _surplus(self, channel: ChannelQueue, jobs: list[Job], free: int) -> int:
         """Jobs beyond the limits, or that another channel needs more."""
-        surplus = -self._pools.free(channel)
+        surplus = -free
         if self._pools.must_yield(channel, self._memory.channels.values()):
             surplus = max(surplus, 1)
         if surplus <= 0:
@@ -92,7 +133,7 @@ class Staffing:
             return end
         if job.idle is None:
             job.idle = steady
-        linger = LINGER if job.host is None else BOUND_LINGER
+        linger = _linger(job)
         unneeded = job.credit > 0 and (
             not channel.ready if job.host is None else not self._has_work(channel, job)
         )
@@ -128,20 +169,20 @@ class Staffing:
         if host is not None:
             channel.free_host(host)
         for waiting in self._pools.give(channel):
-            self._memory.dirty[waiting] = None
-        self._memory.dirty[channel] = None
+            self._memory.dirty[waiting] = True
+        self._memory.dirty.setdefault(channel, False)
 
     # Starts.
 
     def starts(self, channel: ChannelQueue, now: float, steady: float, out: list[StartJob]) -> None:
         """Start what the backlog wants."""
-        if channel.bound:
+        if channel.bound and channel.trials:
             # Hosts that were dead when last heard of leave half of the slots to the others.
             channel.probe(max(self._pools.limit(channel) // 2, 1))
         if (
             channel.stopped
             or not channel.runnable
-            or not (channel.ready or channel.on_trial or channel.alone)
+            or not (channel.ready or channel.alone or (channel.trials and channel.on_trial))
         ):
             self._pools.served(channel)
             return
@@ -155,7 +196,7 @@ class Staffing:
                 # Whoever can spare a job in the pool hears of it.
                 for other in self._memory.channels.values():
                     if other.jobs and other.settings.pool == channel.settings.pool:
-                        self._memory.dirty[other] = None
+                        self._memory.dirty[other] = True
         else:
             self._pools.served(channel)
 
@@ -249,3 +290,7 @@ class Staffing:
             bound = host if channel.bound else None
             channel.starting.append(Starting(bound, run.name, steady))
             out.append(StartJob(channel.name, bound, run.name))
+
+
+def _linger(job: Job) -> float:
+    return LINGER if job.host is None else BOUND_LINGER

@@ -1,6 +1,6 @@
 """Things to look at again at a time, each with one time."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
@@ -25,14 +25,15 @@ class Timers(Generic[T]):
 
     def set(self, thing: T, at: float) -> None:
         """Look at it at this time, instead of any time set before."""
-        known = self._times.get(thing)
+        times, heap = self._times, self._heap
+        known = times.get(thing)
         if known is not None and known[0] == at:
             return
-        self._serial += 1
-        self._times[thing] = (at, self._serial)
-        heappush(self._heap, (at, self._serial, thing))
-        if len(self._heap) > 2 * len(self._times) + 64:
-            self._heap = [(at, serial, thing) for thing, (at, serial) in self._times.items()]
+        serial = self._serial = self._serial + 1
+        times[thing] = (at, serial)
+        heappush(heap, (at, serial, thing))
+        if len(heap) > 64 and len(heap) > 2 * len(times) + 64:
+            self._heap = [(at, serial, thing) for thing, (at, serial) in times.items()]
             heapify(self._heap)
 
     def of(self, thing: T) -> float | None:
@@ -55,12 +56,12 @@ class Timers(Generic[T]):
             heappop(heap)
         return None
 
-    def due(self, now: float) -> list[T]:
+    def due(self, now: float) -> Sequence[T]:
         """Those whose time has come, earliest first; their times are forgotten."""
-        found: list[T] = []
         # Stale or not: nothing is earlier.
         if not self._heap or self._heap[0][0] > now:
-            return found
+            return ()
+        found: list[T] = []
         while (at := self.next()) is not None and at <= now:
             thing = heappop(self._heap)[2]
             del self._times[thing]

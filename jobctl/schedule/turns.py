@@ -68,7 +68,7 @@ class Decision:
         self._take = take
         self._steady = steady
         self._pace = pace
-        self._credit = sum(free.room for free in jobs)
+        self._credit = jobs[0].room if len(jobs) == 1 else sum(free.room for free in jobs)
         self._kept = (self._credit + channel.active) // KEPT
         # The host whose turn it is has no connection to come to.
         self._full = False

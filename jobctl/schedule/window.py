@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.cursor import Cursor
 from jobctl.schedule.hosts import HostQueue
@@ -124,7 +126,7 @@ class Window:
     def next_due(self, now: float) -> float | None:
         """When the first entry that memory has not is due; ``None``: nothing to be done then."""
         due = self.cursor.due
-        return due if not self.cursor.done and due > now and self.asked is None else None
+        return due if now < due < math.inf and self.asked is None else None
 
     # Making room.
 
@@ -175,7 +177,7 @@ class Window:
     def shed_blocked(self, host: HostQueue) -> None:
         """A host cannot be served for now: what of it is more than a share makes room for others."""
         self._tight_at = None
-        if not self.complete and (excess := self._excess(host)) > 0:
+        if (self.partial or self.cursor.due < math.inf) and (excess := self._excess(host)) > 0:
             self._shed(host, excess)
 
     def _shed(self, host: HostQueue, count: int) -> None:
@@ -218,7 +220,7 @@ class Window:
         """What to read from the store, if anything; the same until it is answered."""
         if self.asked is not None:
             return self.asked
-        if self.cursor.done and not self._memory.thin and len(self._items) <= self._limit:
+        if self.cursor.due == math.inf and not self._memory.thin and len(self._items) <= self._limit:
             return None
         due = not self.cursor.done and self.cursor.due <= now and len(self._items) > self._low
         if due or len(self._items) > self._limit or (self._memory.thin and len(self._items) >= self._usual):
