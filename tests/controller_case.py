@@ -1,6 +1,8 @@
 """The real controller on a set clock, a store in memory that waits or fails when told, and jobs without programs."""
 
 from collections.abc import Callable, Iterable
+from itertools import count
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
@@ -22,6 +24,8 @@ from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.store.memory import MemoryDisk, MemoryStore
 
 START = 1_700_000_000.0
+# A number for each controller: names of jobs differ between lives.
+LIVES = count()
 CALLER = Caller(uid=1000, pid=1, name="ann", rights=frozenset({"read", "change"}))
 CONFIGURATION = """
 [job_controller]
@@ -303,6 +307,7 @@ class World:
 
     :param disk: Of a former life.
     :param slow: As :class:`Store` has it.
+    :param random: The controller's; lives of one disk must not have the same numbers.
     :ivar on_assign: Called before a job gets a message.
     """
 
@@ -313,6 +318,7 @@ class World:
         disk: MemoryDisk | None = None,
         clock: Clock | None = None,
         slow: frozenset[str] = frozenset(),
+        random: Random | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.on_assign: Callable[[FakeJob, Message], None] = lambda job, frame: None
@@ -323,7 +329,9 @@ class World:
         self.settings = load_text(text, "jobctl.toml", exists=lambda path: True)
         self.store = Store(self.clock, disk)
         self.store.slow = slow
-        self.controller = Controller(self.clock, self.settings, store=self.store)
+        self.controller = Controller(
+            self.clock, self.settings, store=self.store, random=random or Random(next(LIVES))
+        )
         self.supervisor = FakeSupervisor(self)
         self.controller.supervisor = self.supervisor  # type: ignore[assignment]
         self.scheduler = self.controller.scheduler

@@ -1,8 +1,8 @@
 """The Job Controller: builds its parts from the settings, joins them, starts and stops them in order."""
 
 import os
-import random
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any
 
 from twisted.logger import Logger
@@ -70,6 +70,7 @@ class Controller:
     :ivar gone: Names of channels that are not configured (any more) and may have mail.
     :param store: jobctl.interfaces.IMessageStore; ``None``: SQLite in the settings' queue directory.
     :param monotonic: Seconds of a clock that does not jump; ``None``: the reactor's does not.
+    :param random: For jitter, and for what distinguishes the names of jobs of one life from those of others.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class Controller:
         settings: Settings,
         store: Any = None,
         monotonic: Callable[[], float] | None = None,
+        random: Random | None = None,
     ) -> None:
+        random = random or Random()
         self.reactor = reactor
         self.settings = self.configured = settings
         self.gone: set[str] = set()
@@ -88,7 +91,7 @@ class Controller:
         queue = settings.controller.queue_directory
         self.store = store or SQLiteStore(reactor, queue, free_space=settings.controller.free_space)
         self.store.share_by(settings.controller.fair_share)
-        self.scheduler = Scheduler(settings, random.Random())
+        self.scheduler = Scheduler(settings, random)
         self.hot = HotMessages()
         self.jobs: dict[str, Any] = {}
         self.starting: dict[str, JobSpec] = {}
@@ -106,7 +109,7 @@ class Controller:
             self.intake,
             lambda: new_envelope_id(reactor.seconds(), self.settings.local_host).split("@")[0],
         )
-        self.verdicts = Verdicts(settings, self.notices, random.Random())
+        self.verdicts = Verdicts(settings, self.notices, random)
         self.recorder = Recorder(
             self.store,
             self.scheduler,
@@ -159,7 +162,7 @@ class Controller:
         self.handler.greet_watchers.append(self._job_greeted)
         self.handler.end_watchers.append(self._job_ended)
         self.handler.failure_watchers.append(self._start_failed)
-        self.specs = Specs(self)
+        self.specs = Specs(self, random)
         self.handler.clear_wanted = self.specs.clear_wanted
         self._sent_directory = os.path.join(queue, "sent")
         self.supervisor = Supervisor(

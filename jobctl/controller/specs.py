@@ -1,6 +1,6 @@
 """What jobs are started with: made of the settings at that moment."""
 
-import secrets
+from random import Random
 from typing import Any
 
 from jobctl.config.settings import ChannelSettings, ServiceSettings
@@ -15,10 +15,10 @@ MOST_IN_CLEAR = 10_000
 class Specs:
     """:param controller: Whose settings count."""
 
-    def __init__(self, controller: Any) -> None:
+    def __init__(self, controller: Any, random: Random) -> None:
         self._at = controller
         # Names of jobs are unique over restarts: journals of a former life carry them.
-        self._life = secrets.token_hex(2)
+        self._life = f"{random.getrandbits(16):04x}"
         self._made = 0
         self._in_clear: dict[tuple[str, str | None], None] = {}
 
