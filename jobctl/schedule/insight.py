@@ -10,7 +10,7 @@ from jobctl.config.settings import ChannelSettings
 from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.memory import Memory
-from jobctl.schedule.outlook import outlook
+from jobctl.schedule.outlook import outlook, pace
 from jobctl.schedule.pools import Pools
 from jobctl.schedule.queues import ChannelQueue
 from jobctl.schedule.tracked import ACTIVE, ALONE, DELAYED, EXPIRED, READY, RUN, Item
@@ -32,7 +32,7 @@ class HostInsight(msgspec.Struct, frozen=True):
     :ivar blocked: Nothing of it goes out now; ``lapsed``: because it waits for its turn to be probed.
     :ivar probed: One message is out to see whether it answers again.
     :ivar window: Entries that jobs may have of its site at a time; ``site_active``: those that they have.
-    :ivar pace: When its rate lets another message go; 0: it may.
+    :ivar pace: When its rate lets this message go, after those that go before it; 0: it may.
     """
 
     failures: int = 0
@@ -118,8 +118,9 @@ def insight(memory: Memory, pools: Pools, complete: bool, entry: QueueEntry, now
     item = memory.items.get(entry.id)
     queue = memory.channels.get(entry.channel)
     host = None if queue is None else queue.hosts.get(entry.host)
-    view = outlook(memory, entry, now)
     ahead, lane = _ahead(item, host)
+    before = lane if ahead is None else ahead
+    view = outlook(memory, entry, now, before)
     return Insight(
         place="" if item is None else _PLACES.get(item.state, ""),
         state=view.state,
@@ -133,7 +134,7 @@ def insight(memory: Memory, pools: Pools, complete: bool, entry: QueueEntry, now
         ahead=ahead,
         others=max((0 if queue is None else queue.ready) - lane, 0),
         complete=complete,
-        host=HostInsight() if host is None else _host(host, now, memory.steady),
+        host=HostInsight() if host is None else _host(host, now, memory.steady, before),
         channel=_channel(memory, pools, queue or ChannelQueue(_unknown(entry.channel))),
     )
 
@@ -154,7 +155,7 @@ def _ahead(item: Item | None, host: HostQueue | None) -> tuple[int | None, int]:
     return sum(rank < mine for rank in ranks), len(ranks)
 
 
-def _host(host: HostQueue, now: float, steady: float) -> HostInsight:
+def _host(host: HostQueue, now: float, steady: float, ahead: int) -> HostInsight:
     return HostInsight(
         failures=host.failures,
         until=host.until,
@@ -166,19 +167,10 @@ def _host(host: HostQueue, now: float, steady: float) -> HostInsight:
         window=host.site.window,
         served=bool(host.serving),
         site_active=host.site.active,
-        pace=_pace(host, now, steady),
+        pace=pace(host, now, steady, ahead) if pace(host, now, steady) else 0.0,
         most_connections=host.channel.most_connections,
         connections=host.site.connections(host.channel.depth),
     )
-
-
-def _pace(host: HostQueue, now: float, steady: float) -> float:
-    """When its rate lets another message go (epoch seconds); 0: it may."""
-    rate, site = host.channel.rate, host.site
-    if rate is None or not site.begun:
-        return 0.0
-    wait = site.next_at(rate) - steady
-    return now + wait if wait > 0 else 0.0
 
 
 def _channel(memory: Memory, pools: Pools, queue: ChannelQueue) -> ChannelInsight:

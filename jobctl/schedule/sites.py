@@ -87,11 +87,11 @@ class Site:
         """Whether anything was sent to it under a rate."""
         return self._filled is not None
 
-    def next_at(self, rate: Rate) -> float:
-        """Steady seconds at which one more may go."""
+    def next_at(self, rate: Rate, ahead: int = 0) -> float:
+        """Steady seconds at which one more may go, when so many go before it."""
         _, flow = _bucket(rate)
         assert self._filled is not None  # something was sent
-        return self._filled + max(1.0 - self._tokens, 0.0) / flow
+        return self._filled + max(1.0 + ahead - self._tokens, 0.0) / flow
 
     def _fill(self, rate: Rate, steady: float) -> None:
         most, flow = _bucket(rate)
