@@ -19,6 +19,9 @@ LOW_WATER = 0.7
 RESERVE = 20
 # A host that cannot be served keeps this part of the limit, for its probes.
 BLOCKED = 64
+# All hosts of a channel that is stopped keep this part of it: nothing can go out, and what is in memory of
+# them only keeps the window from moving on to what can.
+STOPPED = 16
 # Pairs that a request may leave out (IMessageStore.window).
 MOST_SKIPPED = 500
 # Entries that wait for their delivery window and make room at a time: each is a change in the store.
@@ -131,6 +134,9 @@ class Window:
     # Making room.
 
     def _allowed(self, host: HostQueue) -> int:
+        channel = host.channel
+        if (channel.stopped or not channel.runnable) and channel.size * STOPPED >= self._limit:
+            return 1
         if self._stuck(host):
             return max(1, self._limit // BLOCKED)
         return max(1, self._usual - len(self._items))
