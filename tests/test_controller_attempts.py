@@ -518,3 +518,39 @@ def test_a_sender_without_a_route_cannot_be_told(world):
     world.turn()
     assert not world.queued()
     world.balance()
+
+
+def test_what_a_dead_program_never_saw_does_not_wait(world):
+    """It goes to the next program as soon as one is started; what was begun waits a while."""
+    (done,), (begun,), (unseen,) = (world.accept(f"u{n}@x.example") for n in range(3))
+    job = world.job()
+    job.report(done)
+    job.held[unseen].untouched = True
+    job.end(signal=9)
+    world.turn()
+    assert world.history(begun) == ["interrupted"] and world.history(unseen) == []
+    assert world.scheduler.state(begun, world.clock.seconds()) == "delayed"
+    job = world.job()
+    assert ids_of(job.assigned) == [unseen]
+    job.report(unseen)
+    world.turn(5)
+    assert ids_of(job.assigned) == [unseen, begun]
+    job.report(begun)
+    world.turn()
+    assert not world.queued() and not len(world.controller.attempts)
+
+
+def test_programs_that_die_unseeing_follow_slowly(world):
+    """Each a second, two, four after the one before: what they never saw makes them no faster."""
+    (id,) = world.accept()
+    starts = 0
+    for _ in range(60):
+        for _ in range(3):
+            if world.supervisor.asked:
+                starts += 1
+                job = world.job()
+                job.held[id].untouched = True
+                job.end(signal=9)
+                world.turn()
+        world.turn(1)
+    assert 4 <= starts <= 7 and world.history(id) == []

@@ -212,18 +212,22 @@ class Attempts:
         for entry_id in entry_ids:
             if entry_id in self._concluding:
                 continue
+            assignment = held.get(entry_id)
+            if entry_id in self._open and assignment is not None and assignment.untouched:
+                # The program has seen nothing of it.  How fast programs that come to nothing follow one
+                # another, the schedule limits; one that gave a verdict has made the queue shorter.
+                self.undo(entry_id)
             attempt = self._open.pop(entry_id, None)
             if attempt is None:
-                # It had not been read yet.
+                # Or it had not been read yet.
                 self._scheduler.deferred(entry_id, now, None, now)
             else:
                 under_way.append(attempt)
         if deadly:
-            deadly = self._scheduler.died(_begun(under_way, held))
+            deadly = self._scheduler.died([attempt.stored.entry.id for attempt in under_way])
         for attempt in under_way:
             assignment = held.get(attempt.stored.entry.id)
-            blamed = deadly and not (assignment is not None and assignment.untouched)
-            self._interrupt(attempt, assignment, how, blamed, now)
+            self._interrupt(attempt, assignment, how, deadly, now)
         done: Deferred[None] = Deferred()
         if job in self._owed:
             self._ended[job] = done
@@ -274,9 +278,3 @@ class Attempts:
         while self._quoting:
             await DeferredList(list(self._quoting))
         await self._recorder.finish()
-
-
-def _begun(attempts: list[UnderWay], held: Mapping[str, Assignment]) -> list[str]:
-    """Ids of those of which the program has seen anything."""
-    ids = [attempt.stored.entry.id for attempt in attempts]
-    return [id for id in ids if (assignment := held.get(id)) is None or not assignment.untouched]
