@@ -73,7 +73,6 @@ def test_generic_slave() -> None:
     questions = SlaveQuestions(
         unused,
         unused,
-        channel="x",
         tables=unused,
         reception=unused,
         security=Asked(),  # type: ignore[arg-type]
