@@ -1,18 +1,27 @@
 """Configurations for tests of the whole daemon; ``@NAME@`` is filled in by :class:`tests.daemon.Daemon`."""
 
-GATEWAY = """
+# Where everything lies, and which programs serve which channels.
+PLACES = """
 [job_controller]
-[job_controller.job_pool.SMTP_POOL]
-job_limit = 10
-[job_controller.channel_class."tcp_*"]
-master_command = "tcp_smtp_client"
-slave_command  = "tcp_smtp_server"
+queue_directory = "var/queue"
+control_socket = "var/control.sock"
+log_directory = "var/log"
 [job_controller.channel_class."test_smtp*"]
 master_command = "test_smtp_master"
-slave_command  = "test_smtp_slave"
+slave_command = "test_smtp_slave"
 transport = "tcp"
+[job_controller.channel_class."tcp*"]
+master_command = "tcp_smtp_client"
+slave_command = "tcp_smtp_server"
 [job_controller.channel_class."maildir*"]
 master_command = "maildir_master"
+"""
+
+GATEWAY = (
+    PLACES
+    + """
+[job_controller.job_pool.SMTP_POOL]
+job_limit = 10
 [dispatcher.service.SMTP]
 listen  = ["tcp:@PORT@:interface=127.0.0.1"]
 channel = "tcp_local"
@@ -42,3 +51,4 @@ port = @GATEWAY@
 "fast.example" = "tcp_gateway"
 "." = "tcp_local"
 """
+)

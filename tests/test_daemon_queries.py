@@ -6,24 +6,14 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
+from tests.configurations import PLACES
 from tests.daemon import Daemon, free_port, greets, until
 from tests.dns_server import Zone
 from tests.tcp_support import NameServerThread
 
-CONFIGURATION = """
-[job_controller]
-queue_directory = "var/queue"
-control_socket = "var/control.sock"
-log_directory = "var/log"
-[job_controller.channel_class."tcp_*"]
-master_command = "tcp_smtp_client"
-slave_command = "tcp_smtp_server"
-[job_controller.channel_class."test_smtp*"]
-master_command = "test_smtp_master"
-slave_command = "test_smtp_slave"
-transport = "tcp"
-[job_controller.channel_class."maildir*"]
-master_command = "maildir_master"
+CONFIGURATION = (
+    PLACES
+    + """
 [dispatcher.service.TCP]
 listen = ["tcp:@PORT@:interface=127.0.0.1"]
 channel = "tcp_in"
@@ -62,6 +52,7 @@ existingmaildirs = true
 "away.example" = "test_smtp_out"
 "." = "tcp_in"
 """
+)
 ZONE = "good.example. 60 MX 10 mx.good.example.\nwild.example. 60 A 192.0.2.7\n"
 ASKED = (
     ("VRFY ann", 250, "2.1.5 <ann@mail.example.org>"),

@@ -8,19 +8,12 @@ import pytest
 
 from jobctl.sasl.secrets import scram_keys, scram_line
 from tests.certificates import Authority
+from tests.configurations import PLACES
 from tests.daemon import Daemon, until
 
-CONFIGURATION = """
-[job_controller]
-queue_directory = "var/queue"
-control_socket = "var/control.sock"
-log_directory = "var/log"
-[job_controller.channel_class."test_smtp*"]
-master_command = "test_smtp_master"
-slave_command = "test_smtp_slave"
-transport = "tcp"
-[job_controller.channel_class."maildir*"]
-master_command = "maildir_master"
+CONFIGURATION = (
+    PLACES
+    + """
 [dispatcher.service.SUBMIT]
 listen = ["tcp:@PORT@:interface=127.0.0.1"]
 channel = "test_smtp_in"
@@ -52,6 +45,7 @@ maildir = "Maildir"
 "mail.example.org" = "maildir"
 "away.example" = ["$U%mail.example.org@maildir-daemon$Mtest_smtp_in", "test_smtp_gateway"]
 """
+)
 
 
 @pytest.mark.real

@@ -6,21 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.configurations import PLACES
 from tests.daemon import Daemon, until
 from tests.tcp_support import Peer, Wire
 
-CONFIGURATION = """
-[job_controller]
-queue_directory = "var/queue"
-control_socket = "var/control.sock"
-log_directory = "var/log"
-[job_controller.channel_class."test_smtp*"]
-master_command = "test_smtp_master"
-slave_command = "test_smtp_slave"
-transport = "tcp"
-[job_controller.channel_class."tcp*"]
-master_command = "tcp_smtp_client"
-slave_command = "tcp_smtp_server"
+CONFIGURATION = (
+    PLACES
+    + """
 [dispatcher.service.SMTP]
 listen = ["tcp:@PORT@:interface=127.0.0.1"]
 channel = "tcp_in"
@@ -39,6 +31,7 @@ backoff = ["PT1S"]
 [rewrite]
 "[]" = "@NAME@"
 """
+)
 
 
 def broken_tls(taken: list[bytes]) -> Callable[[Wire, int], None]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jobctl.smtp.events import NeedContent
 from jobctl.smtp.questions import Finished
 from tests.certificates import Authority
+from tests.configurations import PLACES
 from tests.daemon import Daemon, free_port, until
 from tests.smtp_dialogues import Client, Server
 from tests.smtp_peers import without_trace
@@ -106,21 +107,13 @@ def test_any_octets_leave_as_one_message(content: bytes, offers: str, cut: int) 
         assert seen.sender.startswith(b"MAIL FROM:<ann@example.org>")
 
 
-CONFIGURATION = """
-[job_controller]
-queue_directory = "var/queue"
-control_socket = "var/control.sock"
-log_directory = "var/log"
-[job_controller.channel_class."test_smtp*"]
-master_command = "test_smtp_master"
-slave_command = "test_smtp_slave"
-transport = "tcp"
-[job_controller.channel_class."tcp_*"]
-master_command = "tcp_smtp_client"
-slave_command = "tcp_smtp_server"
+CONFIGURATION = (
+    PLACES
+    + """
 [channel.l]
 official_host_name = "mail.example.org"
 """
+)
 IN = """
 [dispatcher.service.{name}]
 listen = ["tcp:{port}:interface=127.0.0.1"]

@@ -1,30 +1,21 @@
 """What all parts of the matrix share: the configuration of ours that they try, and the table that comes of it."""
 
 from bench.matrix.clients import MODES
+from tests.configurations import PLACES
 
 USER, PASSWORD = "ann", "sesame-9"
 KINDS = {"tcp": "tcp", "generic": "test_smtp"}
 COLUMNS = [*(f"{mode}, {kind}" for kind in KINDS for mode in MODES), *MODES]
-BASE = """
-[job_controller]
-queue_directory = "var/queue"
-control_socket = "var/control.sock"
-log_directory = "var/log"
-[job_controller.channel_class."test_smtp*"]
-master_command = "test_smtp_master"
-slave_command = "test_smtp_slave"
-transport = "tcp"
-[job_controller.channel_class."tcp_*"]
-master_command = "tcp_smtp_client"
-slave_command = "tcp_smtp_server"
-[job_controller.channel_class."maildir*"]
-master_command = "maildir_master"
+BASE = (
+    PLACES
+    + """
 [channel.l]
 official_host_name = "mail.example.org"
 [channel.maildir]
 official_host_name = "maildir-daemon"
 maildir = "Maildir"
 """
+)
 IN = """
 [dispatcher.service.{name}]
 listen = ["tcp:{port}:interface=127.0.0.1"]
