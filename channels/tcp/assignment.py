@@ -27,6 +27,7 @@ class Assignment:
     :ivar carrier: The connection that has it in transaction.
     :ivar fed: Octets given to a dialogue so far.
     :ivar restarts: How often its transaction had to begin again.
+    :ivar unfit: Names of exchangers that do not offer what it needs.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Assignment:
         "restarts",
         "share",
         "spent",
+        "unfit",
     )
 
     def __init__(self, frame: Message, content: bytes) -> None:
@@ -61,6 +63,7 @@ class Assignment:
         self.spent = False
         self.dotted = False
         self.fed = 0
+        self.unfit: frozenset[str] = frozenset()
 
     @property
     def whole(self) -> bytes | None:

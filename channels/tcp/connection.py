@@ -230,6 +230,8 @@ class Connection:
         assignment = self.destination.take()
         if assignment is None:
             return False
+        if assignment.unfit and not self._fits(assignment):
+            return not self._quitting
         self._open[assignment.id] = assignment
         assignment.carrier = self
         self._touched = self.pool.now
@@ -237,6 +239,21 @@ class Connection:
         envelope = assignment.envelope
         self.dialogue.begin(assignment.id, envelope, assignment.octets, time_left(envelope), assignment.whole)
         return True
+
+    def _fits(self, assignment: Assignment) -> bool:
+        """A message that this exchanger cannot take goes to the next connection, which looks for another one."""
+        search = self._search
+        assert search.hop is not None
+        if search.hop.name not in assignment.unfit:
+            return True
+        if search.hop.name in search.unfit:
+            # All others were tried before this one.
+            why = f"{search.hop.name} does not offer what it needs, and no other mail exchanger could be talked to"
+            self.pool.report(assignment.given_back("recipient", "4.4.1", why))
+        else:
+            self.destination.put_back(assignment)
+            self._quit()
+        return False
 
     def _take(self, event: object) -> None:
         if type(event) is Done:
@@ -282,6 +299,14 @@ class Connection:
             return
         hop, search = self._search.hop, self._search
         remote = hop.name if hop is not None else ""
+        if event.unsaid and not assignment.spent and not self.pool.stopping:
+            unfit = assignment.unfit | {remote}
+            if search.names - unfit:
+                # Another exchanger may offer more; this connection makes room for one to it.
+                assignment.unfit = unfit
+                self.destination.put_back(assignment)
+                self._quit()
+                return
         told = report(event.id, event.dispositions, event.scope, event.connection, remote, self._transport)
         # Once for each connection.
         told.site, search.site = search.site, ""

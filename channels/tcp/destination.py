@@ -41,6 +41,12 @@ class Destination:
         self.idle: set[Connection] = set()
         self._not_before = 0.0
 
+    @property
+    def unfit(self) -> frozenset[str]:
+        """Names of exchangers that will not do for the next message."""
+        first = self.queue.first
+        return frozenset() if first is None else first.unfit
+
     def take(self) -> Assignment | None:
         """The next message."""
         return self.queue.take()

@@ -1,4 +1,4 @@
-"""Which of several mail exchangers that are as good as each other comes first."""
+"""Which of several mail exchangers comes first."""
 
 from collections import Counter
 
@@ -18,3 +18,12 @@ def least_used_first(hops: list[NextHop], in_use: Counter[str], channel: Channel
     if not in_use or channel.mx == "nonrandommx":
         return hops
     return sorted(hops, key=lambda hop: (hop.preference, in_use[hop.name]))
+
+
+def unfit_last(hops: list[NextHop], unfit: frozenset[str]) -> list[NextHop]:
+    """
+    Exchangers that lack what a message needs come after all others, whatever their preference.
+
+    :param unfit: Their names.
+    """
+    return sorted(hops, key=lambda hop: hop.name in unfit) if unfit else hops

@@ -36,6 +36,11 @@ class Line:
         self._shares.move_to_end(assignment.share, last=False)
         self._count += 1
 
+    @property
+    def first(self) -> Assignment | None:
+        """The next one, which stays."""
+        return next(iter(self._shares.values()))[0] if self._count else None
+
     def take(self) -> Assignment | None:
         """The next one."""
         if not self._count:

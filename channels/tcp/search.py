@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import ensureDeferred
 
 from channels.kit.log_stream import say
-from channels.tcp.exchangers import least_used_first
+from channels.tcp.exchangers import least_used_first, unfit_last
 from channels.tcp.race import Race
 from jobctl.jobprotocol.frames import Event
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
@@ -33,6 +33,7 @@ class Search:
     :param asking: For whom it is: its own use of a next hop does not count.
     :param connected: Called with each socket, then told by :meth:`next` or :meth:`again` if that would not do.
     :ivar hop: Whom it has connected to, or tries to.
+    :ivar names: Of all next hops; ``unfit``: of those that come last, as the message needs others.
     :ivar site: The hosts that share the connections (``group_by_mx``), ``""``: nothing to tell.
     """
 
@@ -50,6 +51,8 @@ class Search:
         self._failed = failed
         self.hop: NextHop | None = None
         self.site = ""
+        self.names: frozenset[str] = frozenset()
+        self.unfit: frozenset[str] = frozenset()
         self._hops: deque[NextHop] = deque()
         self._race: Race | None = None
         self._only_unconnected = True
@@ -80,7 +83,10 @@ class Search:
             self._fail(f"internal error: {why!r}", "4.3.0")
             raise
         else:
-            self._hops = deque(least_used_first(hops, self._destination.hops_in_use(self._asking), channel))
+            self.names = frozenset(hop.name for hop in hops)
+            self.unfit = self._destination.unfit
+            hops = least_used_first(hops, self._destination.hops_in_use(self._asking), channel)
+            self._hops = deque(unfit_last(hops, self.unfit))
             if channel.group_by_mx:
                 self.site = ",".join(sorted({hop.name.lower() for hop in hops}))
             if not self._over:

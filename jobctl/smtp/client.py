@@ -200,7 +200,8 @@ class ClientDialogue:
         if transaction.waiting():
             transaction.prepare(talk.opening.extensions, chunked)
         if not transaction.to_send:
-            talk.events.append(Done(id, tuple(v for v in transaction.verdicts if v is not None)))
+            verdicts = tuple(verdict for verdict in transaction.verdicts if verdict is not None)
+            talk.events.append(Done(id, verdicts, unsaid=True))
             return
         talk.begun += 1
         if talk.most is not None and talk.begun >= talk.most:

@@ -35,12 +35,14 @@ class Done(msgspec.Struct, frozen=True):
     :ivar scope: ``recipient``: it was tried. ``local``: nothing of it was answered and it was not
         the session's first, so it does not count as an attempt.
     :ivar connection: Whether the session can carry another transaction.
+    :ivar unsaid: Nothing was said to this peer, because of what it offers; another may offer more.
     """
 
     id: str
     dispositions: tuple[Disposition, ...]
     scope: str = "recipient"
     connection: bool = True
+    unsaid: bool = False
 
 
 class SessionFailed(msgspec.Struct, frozen=True):
