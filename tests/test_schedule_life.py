@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from jobctl.schedule.scheduler import Scheduler
 from jobctl.schedule.tracked import ACTIVE, DELAYED, READY
 from tests.schedule_case import World, channel
 from tests.schedule_case import settings as configured
+from tests.zones import local_zone
 
 CHANNELS = ("tcp_local", "generic", "local")
 HOSTS = ("a", "b", "c", "d")
@@ -375,3 +377,21 @@ ScheduleLife.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestScheduleLife = ScheduleLife.TestCase
+
+
+@local_zone("UTC")
+@pytest.mark.parametrize("place", range(11))
+def test_what_was_to_be_postponed_is_taken_away(place: int) -> None:
+    """Found once by the machine: memory is full, mail outside its hours makes room, an operator deletes it at once."""
+    life = ScheduleLife()
+    life.operator_configures(limit=6, depth=1, most=None, group=False)
+    life.arrive("tcp_local", "a", Priority.URGENT, 0, "", 5)
+    life.decide()
+    life.store_answers()
+    life.operator_configures(limit=7, depth=1, most=None, group=False)
+    life.arrive("generic", "a", Priority.NORMAL, 0, "", 6)
+    id = sorted(life.world.store.entries)[place]
+    life.scheduler.remove(id)
+    del life.world.store.entries[id]
+    check_books(life.scheduler)
+    life.teardown()

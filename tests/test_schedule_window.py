@@ -389,3 +389,24 @@ def test_mail_that_waits_for_its_window_keeps_no_other_waiting() -> None:
         world.work(credit=50)
         assert len(world.scheduler._memory.items) <= 600
     assert not world.store.entries and len(world.delivered) == 6800
+
+
+@local_zone("UTC")
+@pytest.mark.parametrize("back", [False, True])
+def test_what_an_operator_takes_is_not_postponed(back: bool) -> None:
+    """Mail out of its hours that made room, and was deleted or released before that was said, stays what it is."""
+    hours = channel("generic", transport="tcp", delivery={"normal": ((360, 720),)}, notices=LONG)
+    world = World(settings(channel(), hours, limit=6))
+    world.enqueue(priority=Priority.URGENT, count=5)
+    world.scheduler.reconfigure(settings(channel(), hours, limit=7), world.now)
+    ids = world.enqueue("b.example", channel="generic", count=6)
+    made_room = set(ids) - world.scheduler._memory.items.keys()
+    assert made_room, "the last ones found memory full"
+    for id in made_room:
+        world.scheduler.remove(id)
+        stored = world.store.entries.pop(id)
+        if back:
+            world.store.put(stored)
+            world.scheduler.add(stored, world.now)
+            world.scheduler.promote(id, world.now, stored)
+    assert not made_room & {entry.id for entry, _ in world.plan().postpone}

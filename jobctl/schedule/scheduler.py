@@ -267,7 +267,6 @@ class Scheduler:
         expired, ages.expired = ages.expired, []
         warn, ages.warn = ages.warn, []
         load = self._load(now)
-        postponed, self._window.postponed = self._window.postponed, []
         return Plan(
             _merged(handouts) if len(handouts) > 1 else handouts,
             starts,
@@ -276,7 +275,7 @@ class Scheduler:
             stops,
             [pair for pair in warn if self._apart(pair[0])] if warn else warn,
             self._to_judge() if memory.judge else [],
-            postponed,
+            self._window.postponed(),
         )
 
     def _to_judge(self) -> list[str]:
@@ -301,7 +300,7 @@ class Scheduler:
         if memory.dirty:
             self._staffing.rouse()
         waiting = (
-            memory.dirty or memory.ages.expired or memory.ages.warn or memory.judge or self._window.postponed
+            memory.dirty or memory.ages.expired or memory.ages.warn or memory.judge or self._window.postpones
         )
         if waiting or self._stop:
             return self._now

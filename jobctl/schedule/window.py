@@ -52,8 +52,7 @@ class Window:
         self._gone: dict[str, None] = {}
         self._removed: dict[str, None] = {}
         self._postponing: dict[str, None] = {}
-        #: Entries that the store is to have as due later, with the time.
-        self.postponed: list[tuple[QueueEntry, float]] = []
+        self._postponed: dict[str, tuple[QueueEntry, float]] = {}
         self._overrun = False
         self._tight_at: int | None = None
         self._window_turn = True
@@ -108,6 +107,7 @@ class Window:
     def removed(self, id: str) -> None:
         """An operator took an entry away, the store will learn of it later."""
         self._removed[id] = None
+        self._postponed.pop(id, None)
         if len(self._removed) > MOST_REMEMBERED:
             del self._removed[next(iter(self._removed))]
 
@@ -115,6 +115,7 @@ class Window:
         """It is queued (again)."""
         for without in (self._removed, self._gone, self._postponing):
             without.pop(id, None)
+        self._postponed.pop(id, None)
 
     def relax(self) -> None:
         """Something changed that may let room be made."""
@@ -209,9 +210,25 @@ class Window:
 
         Before that is recorded it is not read again, or it would come back at once.
         """
-        self.postponed.append((item.entry, item.due))
+        self._postponed[item.entry.id] = item.entry, item.due
         self._drop(item)
         self._postponing[item.entry.id] = None
+
+    @property
+    def postpones(self) -> bool:
+        """Whether :meth:`postponed` may have something."""
+        return bool(self._postponed)
+
+    def postponed(self) -> list[tuple[QueueEntry, float]]:
+        """
+        Entries that the store is to have as due later, with the time; each is said once.
+
+        What an operator has taken away or put back since is not among them.
+        """
+        if not self._postponed:
+            return []
+        said, self._postponed = self._postponed, {}
+        return list(said.values())
 
     def later(self, host: HostQueue | None, id: str, due: float) -> None:
         """The store has a postponed entry as due then."""
