@@ -447,7 +447,8 @@ def test_cache_changes(jobctl):
     out = jobctl("cache", "-view", "-changes")[1]
     assert out[0].split() == ["Scope", "Name", "Option", "Value", "By", "Since", "Persistent"]
     assert "max_messages" in out[1] and "root" in out[1]
-    assert "job_limit" in jobctl("cache", "revert", "--channel", "tcp_local", "job-limit")[1][1]
+    out = jobctl("cache", "revert", "--channel", "tcp_local", "job-limit")[1]
+    assert "job_limit" in out[1] and out[-1] == "taken back: the configuration counts again"
     assert "job_limit" in jobctl("cache", "-revert", "-all")[1][1]
     assert "never rebuilt" in jobctl("cache", "-change", "-global", "-noinorder_rebuild")[1][0]
 
@@ -479,7 +480,7 @@ def test_reload_shows_what_would_change(jobctl):
     """For how many messages, what needs a restart; and the same for programs."""
     status, out, err = jobctl("reload", "--dry-run")
     assert status == 0 and not err
-    assert out[1].split()[:5] == ["channel.tcp_local.backoff", "normal", "600", "3600", "normal"]
+    assert out[1].split()[:5] == ["channel.tcp_local.backoff", "normal", "PT10M", "PT1H", "normal"]
     assert "1204" in out[1] and out[2].split()[:4] == ["channel.old", "(section)", "-", "12"]
     assert out[-2] == "jobctl.toml: 2 changes would come into force"
     assert out[-1] == "job_controller.queue_directory needs a restart; until then it stays /a"
@@ -672,6 +673,8 @@ TROUBLE = [
     (("cache", "change", "--channel=tcp_locl", "--job-limit=3"), exits.CONFIG, "tcp_local"),
     (("cache", "walk", "-debug=x"), exits.USAGE, "sum of bits"),
     (("cache", "revert"), exits.USAGE, "--all"),
+    (("qm", "directory", "--bogus"), exits.USAGE, "--bogus; see 'jobctl qm directory --help'"),
+    (("version", "now"), exits.USAGE, "now; see 'jobctl version --help'"),
     (("stop", "dispatcher"), exits.USAGE, "jobctl restart dispatcher"),
     (("start", "tcp_local"), exits.USAGE, "jobctl qm start"),
     (("kill",), exits.USAGE, "--help"),

@@ -76,7 +76,9 @@ def test_a_job_has_it(world):
         "others": 1,
         "leaving": False,
         "octets": 0,
+        "began": None,
     }
+    assert row["causes"][0]["since"] is None, "when it began is not when the job did"
     assert "x.example" in row["causes"][0]["text"]
     assert codes(world, other) == ["delivering"]
 
@@ -99,8 +101,9 @@ def test_a_program_that_tells_is_asked_what_it_does(world):
     job.says(Ask(n=100))
     world.turn()
     asked = ensureDeferred(world.operate("explain", Explain(message=id)))
-    job.says(Alive(progress=1, work=(Work(id, "content", "mx.x.example [192.0.2.1]", 7),)))
+    job.says(Alive(progress=1, work=(Work(id, "content", "mx.x.example [192.0.2.1]", 7, 12.0),)))
     row = world.do(asked)
+    assert row["causes"][0]["since"] == seconds(world) - 12 != row["holder"]["since"]
     assert (row["holder"]["phase"], row["holder"]["octets"]) == ("content", 7)
     assert "at content with mx.x.example [192.0.2.1], 7 of 21 octets" in row["causes"][0]["text"]
     late = ensureDeferred(world.operate("explain", Explain(message=id)))
@@ -153,6 +156,24 @@ def test_deferred_and_its_backoff(world):
     assert 600 <= cause["until"] - seconds(world) <= 660 and row["next_attempt"] == cause["until"]
     assert row["expires"] == START + 4 * DAY and "returned to ann@a.example" in row["at_expiry"]
     assert row["at_expiry_where"] == "jobctl.toml:15: channel.out.notices"
+
+
+def test_no_attempt_is_promised_for_after_its_end():
+    """Its next time would come when it has been returned: no time, and why."""
+    world = World(configuration=CONFIGURATION.replace("notices = [1, 4]", 'notices = ["PT5M"]'))
+    try:
+        (id,) = world.accept("bob@x.example")
+        world.job().report(id, "deferred", "450 4.7.1 greylisted")
+        world.turn()
+        row = explain(world, id)
+        assert row["causes"][0]["until"] > row["expires"] == START + 300
+        assert (row["next_attempt"], row["next"]) == (None, "none: its life ends before")
+        world.turn(301)
+        (cause,) = explain(world, id)["causes"]
+        assert cause["code"] == "finished_expired"
+        assert cause["text"].startswith("bob@x.example was given up after one attempt: 450 4.7.1 greylisted")
+    finally:
+        world.close()
 
 
 def test_a_default_is_told_as_one():

@@ -152,8 +152,12 @@ def test_the_log_says_who_and_what(world):
 def test_jobs_with_old_settings_are_replaced_after_their_message(world):
     """What they hold gets its verdict, nothing more is handed to them, and a new one takes over."""
     (first,) = world.accept("bob@x.example")
+    text = CONFIGURATION.replace('"out-daemon"', '"out-daemon"\nport = 2525')
+    (change,) = world.reload(text, dry_run=True).changes
+    assert change["effect"] == "for its next program: none runs"
     job = world.job(credit=1)
-    world.reload(CONFIGURATION.replace('"out-daemon"', '"out-daemon"\nport = 2525'))
+    (change,) = world.reload(text).changes
+    assert change["effect"] == "its running program is replaced after its current message or session"
     assert job.stopped
     (second,) = world.accept("bob@y.example")
     world.turn(2)

@@ -105,7 +105,10 @@ def revert(context: Context) -> int:
         scope, name = _place(args)
         options = [option.lower().replace("-", "_") for option in args.options]
         done = context.call("cache.revert", scope=scope, name=name, options=options)
-    return _tell(context, done, "nothing of that was set")
+    status = _tell(context, done, "nothing of that was set")
+    if done and not context.json:
+        write("taken back: the configuration counts again")
+    return status
 
 
 def show(context: Context) -> int:

@@ -16,6 +16,13 @@ class Parser(argparse.ArgumentParser):
         keys.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **keys)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What the command itself does not know nobody knows, and it is its help that tells."""
+        found, left = super().parse_known_args(args, namespace)
+        if left and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return found, left
+
     def error(self, message: str) -> NoReturn:
         """:raises UsageError: Always."""
         raise UsageError(f"{message}; see '{self.prog} --help'")

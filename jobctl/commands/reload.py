@@ -5,6 +5,7 @@ from typing import Any
 
 from jobctl.commands import exits
 from jobctl.commands.context import Context
+from jobctl.commands.few_words import few_words
 from jobctl.commands.output import Column, count, text, write, write_json, write_table
 from jobctl.commands.parser import Commands, command
 
@@ -71,19 +72,9 @@ def _several(changes: list[Any]) -> str:
 
 
 def _for_eyes(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "old": _short(row["old"]), "new": _short(row["new"])}
+    return {**row, "old": _short(row["key"], row["old"]), "new": _short(row["key"], row["new"])}
 
 
-def _short(value: Any) -> str:
-    """A value in few characters."""
-    if value is None:
-        return "-"
-    if isinstance(value, dict):
-        whole = ", ".join(f"{name} {_short(part)}" for name, part in value.items())
-    elif isinstance(value, list):
-        whole = " ".join(map(_short, value))
-    elif isinstance(value, float) and value.is_integer():
-        whole = str(int(value))
-    else:
-        whole = str(value)
+def _short(key: str, value: Any) -> str:
+    whole = few_words(key.rpartition(".")[2], value)
     return whole if len(whole) <= 40 else whole[:37] + "..."

@@ -10,6 +10,7 @@ import msgspec
 
 from jobctl.commands import exits
 from jobctl.commands.context import Context
+from jobctl.commands.few_words import few_words
 from jobctl.commands.output import printable, write, write_json
 from jobctl.commands.parser import Commands, command
 from jobctl.commands.session import complain
@@ -209,7 +210,7 @@ def _set(channel: Any) -> Iterator[str]:
         if field == "keywords":
             yield from (f"{name} = {one}" for name, one in sorted(value.items()))
             continue
-        yield f"{field} = {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        yield f"{field} = {few_words(field, value)}"
 
 
 def _option(name: str) -> str:

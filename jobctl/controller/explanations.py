@@ -99,4 +99,5 @@ class Explanations:
             others=max(len(job.held) - (over is None), 0),
             leaving=job.leaving,
             octets=0 if work is None else work.octets,
+            began=None if work is None else at.reactor.seconds() - work.seconds,
         )

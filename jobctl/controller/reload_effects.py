@@ -153,7 +153,15 @@ async def _of_channel(
     if key in _INTAKE and not needs_new_programs(before, after):
         return "for mail that comes from now on", None
     jobs = sum(job.spec.channel.name == name and job.spec.run is None for job in controller.jobs.values())
-    return f"its {jobs} running programs are replaced after their current message or session", queue.messages
+    return _replaced(jobs), queue.messages
+
+
+def _replaced(jobs: int) -> str:
+    if not jobs:
+        return "for its next program: none runs"
+    if jobs == 1:
+        return "its running program is replaced after its current message or session"
+    return f"its {jobs} running programs are replaced after their current message or session"
 
 
 async def _expiring(controller: Any, before: ChannelSettings, after: ChannelSettings) -> int:

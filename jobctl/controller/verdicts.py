@@ -110,7 +110,7 @@ class Verdicts:
         status = "5.4.7" if stored.entry.returns and is_late(stored.entry, now) else "4.4.7"
         reply = (
             stored.last_reply
-            or "451 4.4.7 never tried: the channel was stopped, held back or without a program"
+            or "451 4.4.7 never tried: its channel was stopped, outside its hours, held back or without a program"
         )
         failed = [
             Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status=status, reply=reply)

@@ -52,12 +52,15 @@ def explain(facts: Facts) -> Explanation:
         return _active(facts)
     causes = tuple(_as_changed(facts, cause) for cause in obstacles(facts))
     at, text = _next(facts, causes)
+    ending = _ending(facts)
+    if at is not None and ending.when is not None and facts.now < ending.when <= at:
+        at, text = None, "none: its life ends before"
     return Explanation(
         state=facts.insight.state,
         causes=causes or (Cause("next", "nothing keeps it: it is handed to a job now"),),
         next_attempt=at,
         next_text=text,
-        ending=_ending(facts),
+        ending=ending,
         notes=_notes(facts),
     )
 
@@ -85,7 +88,7 @@ def _active(facts: Facts) -> Explanation:
         if holder is None:
             causes = [Cause("handing_over", f"it is being read, to be handed to job {job}")]
     else:
-        causes = [Cause("delivering", _delivering(facts, holder), since=holder.since)]
+        causes = [Cause("delivering", _delivering(facts, holder), since=holder.began)]
     if facts.insight.changing:
         causes.append(Cause("changing", "an operator has changed it; that counts when its attempt is over"))
     if facts.standstill:

@@ -13,7 +13,7 @@ _BECAME = {
     Loss.DELIVERED: "was delivered",
     Loss.RELAYED: "was relayed",
     Loss.FAILED: "failed",
-    Loss.EXPIRED: "was given up as too old",
+    Loss.EXPIRED: "was given up",
     Loss.DELETED: "was deleted by an operator",
     Loss.MOVED: "was moved",
 }
