@@ -12,6 +12,11 @@ _HARMFUL = dict.fromkeys(
     (*range(0x20), 0x7F, *range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "?"
 )
 
+# What rows are told apart by, and what is typed again: never cut, however narrow the terminal.
+_NAMES = frozenset({"id", "channel", "number", "rule", "job", "key"})
+# Other texts may be folded to so many characters: a date takes two lines.
+_LEAST = 11
+
 
 class Column(msgspec.Struct, frozen=True):
     """
@@ -82,13 +87,38 @@ def _draw(columns: Sequence[Column], cells: list[list[str]], trailer: Sequence[s
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_header=heading, show_footer=bool(trailer), pad_edge=False)
+    console = Console()
     feet = trailer or [""] * len(columns)
-    for column, foot in zip(columns, feet, strict=True):
-        table.add_column(column.heading, footer=Text(foot), justify="right" if column.right else "left")
+    widest = [
+        max(len(text) for text in (column.heading if heading else "", foot, *column_cells))
+        for column, foot, *column_cells in zip(columns, feet, *cells, strict=True)
+    ]
+    least = [
+        width if column.right or column.key in _NAMES else min(width, _LEAST)
+        for column, width in zip(columns, widest, strict=True)
+    ]
+    gap = 2 if sum(widest) + 2 * len(columns) <= console.width else 1
+    # Narrower than that nothing could be read: the terminal breaks the lines then.
+    console.width = max(console.width, sum(least) + gap * len(columns) + 1)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_header=heading,
+        show_footer=bool(trailer),
+        pad_edge=False,
+        padding=(0, gap - 1, 0, 0),
+    )
+    for column, foot, width in zip(columns, feet, least, strict=True):
+        table.add_column(
+            column.heading,
+            footer=Text(foot),
+            justify="right" if column.right else "left",
+            # What has no room goes on in the next line: nothing of a list is left out.
+            overflow="fold",
+            min_width=width,
+        )
     for line in cells:
         table.add_row(*(Text(text) for text in line))
-    Console().print(table)
+    console.print(table)
 
 
 def count(value: Any) -> str:
