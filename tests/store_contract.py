@@ -412,6 +412,15 @@ class MessageStoreContract(OperatorContract):
             after = (page[-1].due, page[-1].id)
         self.assertEqual(found, expected)
 
+    def test_open_recipients_are_counted(self) -> None:
+        """The schedule is told how many there are, and who is done does not count."""
+        (text_id,) = self.enqueue(new_entry(ANN, BOB))
+        (entry,) = self.wait(self.store.window(None, 9, []))
+        self.assertEqual((entry.recipients, self.one(text_id).entry.recipients), (2, 2))
+        self.settle(delivered(text_id))
+        (entry,) = self.wait(self.store.backlog("tcp_local", None, None, 9))
+        self.assertEqual((entry.recipients, self.one(text_id).entry.recipients), (1, 1))
+
     def test_window_leaves_out_hosts(self) -> None:
         """Destinations that wait for something else do not fill the window."""
         (here,) = self.enqueue(new_entry(ANN))

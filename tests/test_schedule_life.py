@@ -29,6 +29,7 @@ def check_books(scheduler: Scheduler) -> None:
     for queue in memory.channels.values():
         items = [item for item in memory.items.values() if item.host.channel is queue]
         assert queue.size == len(items)
+        assert queue.recipients == (sum(item.entry.recipients for item in items) if queue.per_job else 0)
         for host in queue.hosts.values():
             mine = Counter(item.state for item in items if item.host is host)
             assert (host.size, host.ready, host.delayed, host.active) == (
@@ -66,6 +67,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.limit = 12
+        self.per_job = 5
         self.world = World(self.configuration(), empty=False)
         self.scheduler = self.world.scheduler
         self.starting: list[StartJob] = []
@@ -81,7 +83,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         return configured(
             channel("tcp_local", threaddepth=2, maxjobs=3, **changes),
             channel("generic", transport="tcp", threaddepth=2, maxjobs=2, delivery=HOURS),
-            channel("local", smtp="nosmtp", maxjobs=2),
+            channel("local", smtp="nosmtp", maxjobs=2, addrsperjob=self.per_job),
             limit=self.limit,
             pools={"DEFAULT": 4},
         )
@@ -97,8 +99,18 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         later=st.sampled_from((0, 0, 0, 60, 3600)),
         share=st.sampled_from(("", "x.example", "y.example")),
         count=st.integers(1, 6),
+        recipients=st.sampled_from((1, 1, 2, 9)),
     )
-    def arrive(self, name: str, host: str, priority: Priority, later: float, share: str, count: int) -> None:
+    def arrive(
+        self,
+        name: str,
+        host: str,
+        priority: Priority,
+        later: float,
+        share: str,
+        count: int,
+        recipients: int = 1,
+    ) -> None:
         for _ in range(count):
             self.world.enqueue(
                 "" if name == "local" else host,
@@ -106,6 +118,7 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
                 priority=priority,
                 due=self.world.now + later,
                 share=share,
+                recipients=recipients,
             )
 
     @stateful.rule()
@@ -282,9 +295,12 @@ class ScheduleLife(stateful.RuleBasedStateMachine):
         depth=st.integers(1, 4),
         most=st.sampled_from((None, 1, 2)),
         group=st.booleans(),
+        per_job=st.sampled_from((0, 1, 5)),
     )
-    def operator_configures(self, limit: int, depth: int, most: int | None, group: bool) -> None:
-        self.limit = limit
+    def operator_configures(
+        self, limit: int, depth: int, most: int | None, group: bool, per_job: int = 5
+    ) -> None:
+        self.limit, self.per_job = limit, per_job
         changed = self.configuration()
         changed.channels["tcp_local"] = channel(
             "tcp_local",

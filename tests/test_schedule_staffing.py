@@ -1,6 +1,7 @@
 """Jobs follow the backlog, within the limits, and a broken program is not started in a storm."""
 
 import msgspec
+import pytest
 
 from jobctl.schedule.throttle import LONGEST, Throttle
 from tests.schedule_case import START, World, channel, settings
@@ -60,6 +61,34 @@ class TestAnyHost:
                 world.start(connections=1, credit=0)
             world.now += 1
         assert len(world.scheduler._memory.channels["tcp_local"].jobs) == 5
+
+    @pytest.mark.parametrize(
+        ("recipients", "jobs"), [((50,) * 10, 5), ((1,) * 10, 1), ((1000,) * 3, 3), ((10, 10, 370, 10), 4)]
+    )
+    @pytest.mark.parametrize("later", [False, True])
+    def test_a_job_for_so_many_recipients(self, recipients: tuple[int, ...], jobs: int, later: bool) -> None:
+        """addrsperjob: as many as messages of this size have together, and no more jobs than messages."""
+        named = channel(maxjobs=20, smtp="nosmtp", addrsperjob=100, threaddepth=100)
+        world = World(settings(channel(maxjobs=20, smtp="nosmtp", threaddepth=100) if later else named))
+        for count in recipients:
+            world.enqueue("", recipients=count)
+        if later:
+            world.scheduler.reconfigure(settings(named), world.now)
+        for _ in range(12):
+            for _ in started(world):
+                world.start(connections=1, credit=100)
+            world.now += 1
+        queue = world.scheduler._memory.channels["tcp_local"]
+        assert len(queue.jobs) == jobs
+        assert sum(bool(held) for held in world.held.values()) == jobs, "and each has its part"
+        world.settle([id for held in world.held.values() for id in held])
+        assert (queue.recipients, queue.size) == (0, 0)
+
+    def test_recipients_do_not_count_for_programs_with_many_connections(self) -> None:
+        """They go by connections: a message's recipients go over one."""
+        world = World(settings(channel(addrsperjob=1)))
+        world.enqueue("", recipients=500, count=9)
+        assert len(started(world)) == 1 and world.scheduler._memory.channels["tcp_local"].depth == 10
 
     def test_burst_that_the_job_masters_starts_no_other(self) -> None:
         """A backlog that is gone within a second was no reason for another process."""

@@ -142,11 +142,12 @@ QUEUE: tuple[Key, ...] = (
         low=0,
         default="0",
     ),
-    inert(
+    valued(
         "addrsperjob",
         Kind.INTEGER,
-        "A further job per so many recipients.",
-        "jobs follow the backlog by threaddepth",
+        "A further job per so many recipients, for programs that do one thing at a time; 0: they do not count.",
+        field="addrsperjob",
+        low=0,
         default="0",
     ),
     inert("maxfiles", Kind.INTEGER, "Files read into memory.", "the queue is a database"),

@@ -117,6 +117,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_host: tuple[int, float] | None = None
     group_by_mx: bool = False
     filesperjob: int = 0
+    addrsperjob: int = 0
     anon_host: bool = False
     user: str | None = None
     limit_memory: int | None = None  # MiB

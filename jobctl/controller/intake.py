@@ -318,6 +318,7 @@ class Intake:
                 paused=new.paused,
                 deadline=new.deadline,
                 returns=new.returns,
+                recipients=len(new.recipients),
                 share=share_of(self.settings.controller.fair_share, submission.envelope, submission.source),
                 rule=self._rules.number(arriving(submission, new), submission.arrived) if self._rules else 0,
             )

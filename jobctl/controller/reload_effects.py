@@ -17,7 +17,15 @@ log = Logger()
 
 _FUTURE = "for mail that comes from now on; queued mail keeps its channel and host"
 _TOLD = "for notifications from now on"
-_LIMITS = ("maxjobs", "threaddepth", "filesperjob", "pool", "max_life_time", "max_life_askwork")
+_LIMITS = (
+    "maxjobs",
+    "threaddepth",
+    "filesperjob",
+    "addrsperjob",
+    "pool",
+    "max_life_time",
+    "max_life_askwork",
+)
 _INTAKE = (
     *("recipientlimit", "recipientcutoff", "deferralrejectlimit", "transactionlimit", "blocklimit"),
     *("disconnecttransactionlimit", "disconnectrecipientlimit", "disconnectrejectlimit"),

@@ -76,6 +76,7 @@ class QueueEntry(msgspec.Struct, gc=False):
         ``returns``: then it is returned; else its sender is told, once.
     :ivar rule: Number of the retry rule that applies to it, 0: none does, -1: not known.  Not stored: it
         follows from the rest.
+    :ivar recipients: Open ones, when it was read; only ``addrsperjob`` asks.
     :ivar share: Whom its turns are counted to (:mod:`jobctl.mail.share`); ``""``: nobody, all are one.
     """
 
@@ -93,6 +94,7 @@ class QueueEntry(msgspec.Struct, gc=False):
     share: str = ""
     deadline: float = 0.0
     returns: bool = False
+    recipients: int = 1
 
     @property
     def born(self) -> float:

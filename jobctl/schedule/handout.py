@@ -34,6 +34,8 @@ class HandOut:
     def serve(self, channel: ChannelQueue, now: float, out: Handouts) -> None:
         """Hand out what the channel's jobs have credit for."""
         steady = self._memory.steady
+        if channel.per_job:
+            channel.weigh()
         channel.shares.look(steady)
         on_trial = bool(channel.trials) and channel.on_trial
         if not (channel.ready or on_trial or channel.alone or self._memory.runs):

@@ -81,7 +81,13 @@ class Memory:
             self.judge[entry.id] = None
         host.size += 1
         channel.size += 1
+        if channel.per_job:
+            channel.recipients += entry.recipients
         return item
+
+    def recipients(self, channel: ChannelQueue) -> int:
+        """Of all messages of a channel, counted anew."""
+        return sum(item.entry.recipients for item in self.items.values() if item.host.channel is channel)
 
     def forget(self, item: Item) -> None:
         """It leaves memory, from whatever place."""
@@ -93,6 +99,8 @@ class Memory:
             self.blame.acquit(item.entry.id)
         host.size -= 1
         host.channel.size -= 1
+        if host.channel.per_job:
+            host.channel.recipients -= item.entry.recipients
         if host.cursor is not None:
             self.thin[host] = None
         elif not host.size:

@@ -29,6 +29,7 @@ _OURS = frozenset(
             "maxjobs",
             "threaddepth",
             "filesperjob",
+            "addrsperjob",
             "pool",
             "rate_per_host",
             "max_life_time",
@@ -74,6 +75,8 @@ class ChannelQueue:
         ``wanted``: connections they deserve, one per host for each ``threaddepth`` begun.
     :ivar alone: Entries for jobs that hold nothing else.
     :ivar active: In the hands of jobs.
+    :ivar per_job: Recipients that are worth a job, 0: they do not count; ``recipients``: of all that is in
+        memory, where they count.
     :ivar trials: Hosts whose backoff is over; ``probing``: how many of them are being probed.
     :ivar slots: Of its pool in use: jobs, also those being started; an operator's runs use none.
     :ivar shares: Whose turn it is.
@@ -99,7 +102,7 @@ class ChannelQueue:
         self.sites = Sites()
         self.trials: deque[HostQueue] = deque()
         self.ready = self.wanted = self.slots = 0
-        self.size = self.active = self.delayed = self.probing = 0
+        self.size = self.active = self.delayed = self.probing = self.recipients = 0
         self.jobs: dict[str, Job] = {}
         self.alone: dict[str, Item] = {}
         self.starting: list[Starting] = []
@@ -120,7 +123,9 @@ class ChannelQueue:
         old = getattr(self, "settings", settings)
         self.settings = settings
         one_at_a_time = settings.transport is not None or settings.smtp == "nosmtp"
-        self.depth = max(settings.filesperjob if one_at_a_time else 0, 0) or max(settings.threaddepth, 1)
+        self._most = (settings.filesperjob if one_at_a_time else 0) or max(settings.threaddepth, 1)
+        self.per_job = settings.addrsperjob if one_at_a_time else 0
+        self.depth = self._most
         self.turn = min(self.depth, TURN)
         self.most_connections = settings.max_connections_per_host
         self.rate = settings.rate_per_host
@@ -139,9 +144,25 @@ class ChannelQueue:
             # At -1: what is not known to fall under a rule or not.
             self.lives += ((_UNKNOWN,) * len(Priority),)
         self.oldest = -math.inf if self.size else math.inf
+        self._count_wanted()
+        return needs_new_programs(old, settings)
+
+    def weigh(self) -> None:
+        """
+        With ``addrsperjob``: messages are worth a job by how many recipients they have on average.
+
+        :attr:`recipients` is of all that is in memory, so one large message does not change it from one
+        decision to the next; a message with more than that is a job's alone.
+        """
+        fitting = self.per_job * self.size // self.recipients if self.recipients else self._most
+        depth = min(max(fitting, 1), self._most)
+        if depth != self.depth:
+            self.depth, self.turn = depth, min(depth, TURN)
+            self._count_wanted()
+
+    def _count_wanted(self) -> None:
         hosts = [host for host in self.hosts.values() if not host.blocked]
         self.wanted = sum(-(-host.ready // self.depth) for host in hosts)
-        return needs_new_programs(old, settings)
 
     def opening(self, priority: Priority) -> float:
         """When mail of this priority may go out; minus infinity: it may."""

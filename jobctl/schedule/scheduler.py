@@ -132,6 +132,7 @@ class Scheduler:
                 for job in channel.jobs.values():
                     if job.run is None:
                         job.stop()
+            channel.recipients = memory.recipients(channel) if channel.per_job else 0
             channel.shares.weigh(settings.controller.share)
             self._reach.reconsider(channel, now)
             memory.dirty[channel] = True

@@ -313,7 +313,12 @@ class MemoryStore(MemoryChanges, MemoryRecords, MemoryFinished):
     def _copy(self, stored: StoredEntry) -> StoredEntry:
         """The caller's own, as if it had been read."""
         share = share_of(self._share_by, stored.envelope, stored.source)
-        return msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry, share=share))
+        return msgspec.structs.replace(
+            stored,
+            entry=msgspec.structs.replace(
+                stored.entry, share=share, recipients=len(stored.envelope.recipients)
+            ),
+        )
 
     def _queue(
         self, after: tuple[float, str] | None, limit: int, wanted: Callable[[QueueEntry], bool]

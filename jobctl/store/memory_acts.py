@@ -76,7 +76,8 @@ class MemoryRecords:
         stored = self.disk.entries.get(number)
         if stored is None:
             return None
-        return msgspec.structs.replace(stored, entry=msgspec.structs.replace(stored.entry))
+        entry = msgspec.structs.replace(stored.entry, recipients=len(stored.envelope.recipients))
+        return msgspec.structs.replace(stored, entry=entry)
 
     def _note_undo(self, settlement: Settlement, ids: list[list[str]]) -> None:
         """What was split off goes back too, as it is."""

@@ -220,9 +220,12 @@ ENTRY_COLUMNS = (
 )
 EntryRecord = tuple[int, int, str, str, int, int, int, int, int, int, int, str, int | None, str | None]
 # Columns of queries for the schedule.
-QUEUE_COLUMNS = "e.id, e.channel, e.host, e.priority, e.size, e.enqueued, e.due, e.attempts, e.crc, e.detail"
+QUEUE_COLUMNS = (
+    "e.id, e.channel, e.host, e.priority, e.size, e.enqueued, e.due, e.attempts, e.crc, e.detail, "
+    "e.recipients"
+)
 # The last is where the share is made of (jobctl.mail.share), if it is wanted.
-QueueRecord = tuple[int, str, str, int, int, int, int, int, int, str, str | None]
+QueueRecord = tuple[int, str, str, int, int, int, int, int, int, str, int, str | None]
 
 _PRIORITY = {priority.value: priority for priority in Priority}
 
@@ -284,11 +287,11 @@ def row_of(record: EntryRecord) -> Row:
 
 def queue_entry(text_id: str, record: QueueRecord, share_by: str) -> QueueEntry:
     """:raises Damage: Something in it is not as written."""
-    return _queue_entry(text_id, record, detail_of(record[9], record[8]), named(share_by, record[10]))
+    return _queue_entry(text_id, record, detail_of(record[9], record[8]), named(share_by, record[11]))
 
 
 def _queue_entry(text_id: str, record: QueueRecord, detail: Detail, share: str = "") -> QueueEntry:
-    _, channel, host, priority, size, enqueued, due, attempts, _, _, _ = record
+    _, channel, host, priority, size, enqueued, due, attempts, _, _, recipients, _ = record
     return QueueEntry(
         id=text_id,
         channel=channel,
@@ -303,6 +306,7 @@ def _queue_entry(text_id: str, record: QueueRecord, detail: Detail, share: str =
         share=share,
         deadline=detail.deadline,
         returns=detail.returns,
+        recipients=recipients,
     )
 
 
@@ -329,9 +333,12 @@ def stored_entry(text_id: str, record: EntryRecord) -> StoredEntry:
     envelope = shared.envelope
     if detail.recipients is not None:
         envelope = with_recipients(envelope, detail.recipients)
+    count = len(envelope.recipients)
     return StoredEntry(
         entry=_queue_entry(
-            text_id, (number, channel, host, priority, size, enqueued, due, attempts, crc, text, None), detail
+            text_id,
+            (number, channel, host, priority, size, enqueued, due, attempts, crc, text, count, None),
+            detail,
         ),
         message=message,
         state=STATE[state],
