@@ -25,6 +25,7 @@ def test_a_duration_can_be_written_into_the_configuration(seconds: int) -> None:
         ("maxjobs", 10, "10"),
         ("logging", True, "true"),
         ("pool", None, "-"),
+        ("after", {}, "-"),
     ],
 )
 def test_shown_as_the_configuration_spells_it(key: str, value: object, shown: str) -> None:

@@ -397,7 +397,7 @@ def test_its_pool_is_full():
     world.turn()
     (id,) = world.accept("bob@y.example")
     cause = first(world, id)
-    assert cause["code"] == "pool_full" and "gate 1" in cause["text"]
+    assert cause["code"] == "pool_full" and "has 1 slot, and none is free: gate 1" in cause["text"]
     assert cause["where"] == "jobctl.toml:5: job_controller.job_pool.DEFAULT.job_limit"
     world.close()
 

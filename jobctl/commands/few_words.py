@@ -15,7 +15,7 @@ def few_words(key: str, value: Any) -> str:
     :param key: The last part of the setting's name, which says whether numbers are seconds.
     :param value: As JSON could say it.
     """
-    if value is None:
+    if value is None or value in ({}, [], ()):
         return "-"
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -157,11 +157,11 @@ def _slots(facts: Facts) -> Cause | None:
         return None
     if channel.spare <= 0:
         place = of_channel(facts.settings, name, "maxjobs")
-        text = f"channel {name} has {channel.slots} jobs, as many as it may have, and all are busy"
+        text = f"channel {name} has as many jobs as it may have, {channel.slots}, and none is free"
         return Cause("channel_full", text, place=place)
     if channel.pool_spare <= 0:
         users = ", ".join(f"{other} {slots}" for other, slots in sorted(channel.neighbours.items()))
-        text = f"all {channel.pool_limit} slots of pool {channel.pool} are in use: {users}"
+        text = f"pool {channel.pool} has {_several(channel.pool_limit, 'slot')}, and none is free: {users}"
         return Cause("pool_full", text, place=of_pool(facts.settings, channel.pool))
     return None
 
@@ -179,10 +179,13 @@ def _busy(facts: Facts) -> Cause | None:
     if not _ready(facts) or channel.starting or not channel.jobs:
         return None
     if channel.credit <= 0 and channel.spare > 0 and channel.pool_spare > 0:
-        text = f"the {channel.jobs} jobs of channel {facts.entry.channel} have all they can take at a time"
+        jobs = _several(channel.jobs, "job")
+        text = f"channel {facts.entry.channel} has {jobs}, busy with all that can be taken at a time"
         return Cause("no_credit", text, place=of_program(facts.settings, facts.entry.channel, "maxjobs"))
     if channel.credit > 0 and host.site_active >= host.window > 0:
-        text = f"{facts.host} has {host.site_active} messages in work, as many as it keeps up with"
+        text = (
+            f"{facts.host} has {_several(host.site_active, 'message')} in work, as many as it keeps up with"
+        )
         return Cause("host_window", text)
     return None
 
@@ -204,7 +207,7 @@ def _destination(facts: Facts) -> Cause | None:
         place = of_channel(facts.settings, name, "max_connections_per_host")
         return Cause(
             "host_connections",
-            f"{facts.host} has {host.connections} connections, all it may have",
+            f"{facts.host} has {_several(host.connections, 'connection')}, all it may have",
             place=place,
         )
     return None
@@ -216,9 +219,9 @@ def _behind(facts: Facts) -> Cause | None:
         return None
     if insight.ahead == 0 and not insight.others:
         return None
-    ahead = "very many" if insight.ahead is None else str(insight.ahead)
+    ahead = "very many messages" if insight.ahead is None else _several(insight.ahead, "message")
     whose = f"{insight.share} to {facts.host}" if insight.share else facts.host
-    text = f"{ahead} messages of {whose} go before it"
+    text = f"{ahead} of {whose} {'goes' if insight.ahead == 1 else 'go'} before it"
     if insight.others:
         text += f", and {insight.others} of other senders and hosts have their turns in between"
     place = place_of(facts.settings, ("job_controller", "share", insight.share, "weight"))
@@ -256,3 +259,7 @@ _LOOKS: tuple[Callable[[Facts], Cause | None], ...] = (
     _behind,
     _in_store,
 )
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
