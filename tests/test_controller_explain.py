@@ -76,11 +76,22 @@ def test_a_job_has_it(world):
         "others": 1,
         "leaving": False,
         "octets": 0,
-        "began": None,
+        "began": START,
     }
-    assert row["causes"][0]["since"] is None, "when it began is not when the job did"
     assert "x.example" in row["causes"][0]["text"]
     assert codes(world, other) == ["delivering"]
+
+
+def test_since_when_it_has_it(world):
+    """Since it was handed over, not since the job began."""
+    world.accept("bea@x.example")
+    job = world.job()
+    world.turn(40)
+    (id,) = world.accept("bob@x.example")
+    world.turn(2)
+    row = explain(world, id)
+    assert job.id == row["holder"]["job"] and row["holder"]["since"] == START
+    assert row["causes"][0]["since"] == row["holder"]["began"] == START + 40
 
 
 def test_the_final_dot_has_gone(world):
@@ -101,9 +112,8 @@ def test_a_program_that_tells_is_asked_what_it_does(world):
     job.says(Ask(n=100))
     world.turn()
     asked = ensureDeferred(world.operate("explain", Explain(message=id)))
-    job.says(Alive(progress=1, work=(Work(id, "content", "mx.x.example [192.0.2.1]", 7, 12.0),)))
+    job.says(Alive(progress=1, work=(Work(id, "content", "mx.x.example [192.0.2.1]", 7),)))
     row = world.do(asked)
-    assert row["causes"][0]["since"] == seconds(world) - 12 != row["holder"]["since"]
     assert (row["holder"]["phase"], row["holder"]["octets"]) == ("content", 7)
     assert "at content with mx.x.example [192.0.2.1], 7 of 21 octets" in row["causes"][0]["text"]
     late = ensureDeferred(world.operate("explain", Explain(message=id)))

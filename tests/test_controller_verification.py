@@ -4,7 +4,7 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import LogLevel, capturedLogs
 
-from jobctl.control.change_requests import QmHold
+from jobctl.control.change_requests import QmDelete, QmHold, QmRelease, Undo
 from jobctl.control.requests import CacheSync, CacheWalk
 from jobctl.controller import verification
 from tests.controller_case import CONFIGURATION, Terminal, World
@@ -34,6 +34,30 @@ def test_agrees(world):
     world.turn()
     world.do(world.operate("qm_hold", QmHold(ids=(ids[8],))))
     assert sync(world) == {"stored": 7, "memory": 7, "differences": []}
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_ages_agree_however_slow_the_disk_is(world, undone):
+    """What was held or deleted goes on with its age from when the store says, not from when the commit was done."""
+    (id,) = world.accept("bob@x.example")
+    change = QmDelete(ids=(id,)) if undone else QmHold(ids=(id,))
+    outcome = world.do(world.operate("qm_delete" if undone else "qm_hold", change))
+    world.turn(5)
+    settle = world.store.memory.settle
+
+    def slow(settlement):
+        done = settle(settlement)
+        world.clock.advance(0.5)
+        return done
+
+    world.store.memory.settle = slow
+    back = Undo(operation=outcome["operation"]) if undone else QmRelease(ids=(id,))
+    done = ensureDeferred(world.operate("undo" if undone else "qm_release", back))
+    for _ in range(9):
+        world.turn(0.1)
+    world.do(done)
+    assert world.scheduler._memory.items[id].entry.paused >= 5
+    assert sync(world) == {"stored": 1, "memory": 1, "differences": []}
 
 
 def test_more_than_memory_holds():

@@ -83,7 +83,7 @@ class Explanations:
             return None
         if job is None:
             return Holder(over.job, "", None, at.started, "", "recording", 0, True)
-        spec = job.spec
+        spec, under_way = job.spec, over or at.attempts.get(entry_id)
         phase = "in hand" if work is None else work.phase
         if over is not None:
             phase = "recording"
@@ -99,5 +99,5 @@ class Explanations:
             others=max(len(job.held) - (over is None), 0),
             leaving=job.leaving,
             octets=0 if work is None else work.octets,
-            began=None if work is None else at.reactor.seconds() - work.seconds,
+            began=None if under_way is None else under_way.since,
         )

@@ -118,19 +118,20 @@ class Steering:
         if not isinstance(wanted, Settlement):
             self._put_back(stored)
             return succeed(UNCHANGED if wanted is None else Outcome(End.REFUSED, wanted))
+        now = self._at.reactor.seconds()
         done: Deferred[Any] = self._at.store.settle(wanted)
         given = (wanted, stored)
-        return done.addCallbacks(self._committed, self._failed, (*given, first), {}, given)
+        return done.addCallbacks(self._committed, self._failed, (*given, first, now), {}, given)
 
     def _committed(
-        self, notice_ids: list[list[str]], settlement: Settlement, stored: StoredEntry, first: bool
+        self, notice_ids: list[list[str]], settlement: Settlement, stored: StoredEntry, first: bool, at: float
     ) -> Outcome:
         if settlement.notifications and not notice_ids:
             return Outcome(End.GONE, _GONE)
         self._at.books.settled(stored, settlement)
         for ids, notice in zip(notice_ids, settlement.notifications, strict=True):
             self._at.intake.remember(ids, notice)
-        self.scheduled(stored, settlement, first)
+        self.scheduled(stored, settlement, at, first)
         return DONE
 
     def _failed(self, why: Failure, settlement: Settlement, stored: StoredEntry) -> Outcome:
@@ -144,8 +145,12 @@ class Steering:
             log.failure("{entry}: bug while an operator changes it", Failure(why), entry=stored.entry.id)
         return str(why) or repr(why)
 
-    def scheduled(self, stored: StoredEntry, settlement: Settlement, first: bool = False) -> None:
-        """Tell the schedule of a committed change: whoever is queued now is added, as it is now."""
+    def scheduled(self, stored: StoredEntry, settlement: Settlement, at: float, first: bool = False) -> None:
+        """
+        Tell the schedule of a committed change: whoever is queued now is added, as it is now.
+
+        :param at: When the store was given it: to the store its age goes on from then.
+        """
         state = stored.state if settlement.state is None else settlement.state
         if state is not Lasting.QUEUED or len(settlement.losses) >= len(stored.envelope.recipients):
             return
@@ -160,7 +165,7 @@ class Steering:
         )
         if stored.state is not Lasting.QUEUED:
             # Its age goes on from where it was.
-            fresh.paused, _ = paused(entry.paused, stored.held_since, Lasting.QUEUED, now)
+            fresh.paused, _ = paused(entry.paused, stored.held_since, Lasting.QUEUED, at)
         self._at.scheduler.add(fresh, now)
         if settlement.due is not None:
             # Who wants it tried now does not mean when its host's backoff is over.

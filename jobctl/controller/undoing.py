@@ -188,11 +188,12 @@ class Undoing:
         return {stored.entry.id: end for (stored, _), end in zip(in_grace, ends, strict=True)}
 
     def _restore(self, stored: StoredEntry, undo: Undo, caller: Caller) -> "Deferred[Outcome]":
-        settlement = taken_back(undo, stored, self._at.reactor.seconds(), caller.name)
+        now = self._at.reactor.seconds()
+        settlement = taken_back(undo, stored, now, caller.name)
 
         def committed(_: object) -> Outcome:
             self._at.books.settled(stored, settlement)
-            self._steering.scheduled(stored, settlement)
+            self._steering.scheduled(stored, settlement, now)
             self._at.dispatch.kick()
             return DONE
 

@@ -20,7 +20,7 @@ class Holder(msgspec.Struct, frozen=True):
     :ivar others: Messages beside this one that it holds.
     :ivar leaving: It was told to stop, and finishes what it holds.
     :ivar octets: Of the content that have gone.
-    :ivar began: Epoch seconds, when it began with this message; ``None``: the program has not said.
+    :ivar began: Epoch seconds, when it was handed this message.
     """
 
     job: str
