@@ -97,6 +97,13 @@ def test_enqueue(jobctl, message):
     assert status == 0 and len(json.loads("".join(out))) == 1
 
 
+def test_enqueue_takes_an_address_at_a_time(jobctl, message):
+    """Addresses joined by commas are no address: it is said how to give several."""
+    status, _, err = jobctl("enqueue", "--from", "a@a.example", "--to", "b@b.example,c@b.example", message)
+    assert status == 64
+    assert "say it again for each further recipient" in " ".join(err)
+
+
 def test_enqueue_from_standard_input(jobctl, monkeypatch):
     """Without a file, or with '-', the message is read from standard input."""
     for words in ((), ("-",)):

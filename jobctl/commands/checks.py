@@ -5,6 +5,7 @@ from jobctl.commands.context import Context
 from jobctl.commands.output import printable, write, write_json
 from jobctl.commands.parser import Commands, command, family
 from jobctl.config.settings import Settings
+from jobctl.mail.counts import counted
 
 _EXAMPLES = """\
   jobctl test config
@@ -50,8 +51,8 @@ def config(context: Context) -> int:
     for fault in _text_faults(settings):
         write(printable(f"{fault}; the built-in text is used instead"))
     write(
-        f"{settings.path} is in order: {len(settings.channels)} channels, {len(settings.services)} services, "
-        f"{len(settings.rules)} rewrite rules"
+        f"{settings.path} is in order: {counted(len(settings.channels), 'channel')}, "
+        f"{counted(len(settings.services), 'service')}, {counted(len(settings.rules), 'rewrite rule')}"
     )
     return exits.OK
 

@@ -1,5 +1,6 @@
 """``jobctl enqueue``: hand over a message."""
 
+import argparse
 import contextlib
 import re
 import sys
@@ -43,6 +44,7 @@ def register(commands: Commands) -> None:
         dest="recipients",
         action="append",
         required=True,
+        type=_recipient,
         metavar="ADDRESS",
         help="recipient; may be repeated",
     )
@@ -91,6 +93,12 @@ def run(context: Context) -> int:
         for entry in ids:
             write(entry)
     return exits.OK
+
+
+def _recipient(text: str) -> str:
+    if "," in text and '"' not in text:
+        raise argparse.ArgumentTypeError("takes one address: say it again for each further recipient")
+    return text
 
 
 def _by(text: str) -> str:

@@ -139,7 +139,8 @@ def _chosen(context: Context) -> Version:
         )
     place = args.f if args.f is not None else len(found) - 1 - (args.l or 0)
     if not 0 <= place < len(found):
-        raise UsageError(f"there are {len(found)} versions, 0 to {len(found) - 1}", exits.NO_INPUT)
+        known = f"the versions are 0 to {len(found) - 1}" if len(found) > 1 else "there is only version 0"
+        raise UsageError(known, exits.NO_INPUT)
     return found[place]
 
 

@@ -16,6 +16,7 @@ from jobctl.commands.progress import Bar
 from jobctl.commands.session import confirm
 from jobctl.commands.without_daemon import ask_or_read, channels_meant
 from jobctl.errors import UsageError
+from jobctl.mail.counts import counted
 
 # Option, part, and what it is called; a dash in options.
 _PARTS = {
@@ -225,8 +226,8 @@ def top(context: Context) -> int:
         return exits.OK
     for part in result["parts"]:
         scope = f"channel {args.channel}" if args.channel else "all channels"
-        kind = "held messages" if args.held else "messages"
-        write(f"Most frequent {part['part'].replace('_', ' ')} of {result['messages']} {kind}, {scope}")
+        kind = counted(result["messages"], "held message" if args.held else "message")
+        write(f"Most frequent {part['part'].replace('_', ' ')} of {kind}, {scope}")
         for line in part["values"]:
             value = sender(line["value"]) if part["part"] == "from" else line["value"]
             write(f"{line['count']:>9}  {printable(value) or '(empty)'}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from jobctl.config.places import Place, of_channel, of_pool, of_program, of_rule, place_of
 from jobctl.config.settings import REPROCESS
 from jobctl.explaining.facts import Cause, Facts
+from jobctl.mail.counts import counted
 from jobctl.mail.envelope import Priority
 
 
@@ -161,7 +162,7 @@ def _slots(facts: Facts) -> Cause | None:
         return Cause("channel_full", text, place=place)
     if channel.pool_spare <= 0:
         users = ", ".join(f"{other} {slots}" for other, slots in sorted(channel.neighbours.items()))
-        text = f"pool {channel.pool} has {_several(channel.pool_limit, 'slot')}, and none is free: {users}"
+        text = f"pool {channel.pool} has {counted(channel.pool_limit, 'slot')}, and none is free: {users}"
         return Cause("pool_full", text, place=of_pool(facts.settings, channel.pool))
     return None
 
@@ -179,13 +180,11 @@ def _busy(facts: Facts) -> Cause | None:
     if not _ready(facts) or channel.starting or not channel.jobs:
         return None
     if channel.credit <= 0 and channel.spare > 0 and channel.pool_spare > 0:
-        jobs = _several(channel.jobs, "job")
+        jobs = counted(channel.jobs, "job")
         text = f"channel {facts.entry.channel} has {jobs}, busy with all that can be taken at a time"
         return Cause("no_credit", text, place=of_program(facts.settings, facts.entry.channel, "maxjobs"))
     if channel.credit > 0 and host.site_active >= host.window > 0:
-        text = (
-            f"{facts.host} has {_several(host.site_active, 'message')} in work, as many as it keeps up with"
-        )
+        text = f"{facts.host} has {counted(host.site_active, 'message')} in work, as many as it keeps up with"
         return Cause("host_window", text)
     return None
 
@@ -207,7 +206,7 @@ def _destination(facts: Facts) -> Cause | None:
         place = of_channel(facts.settings, name, "max_connections_per_host")
         return Cause(
             "host_connections",
-            f"{facts.host} has {_several(host.connections, 'connection')}, all it may have",
+            f"{facts.host} has {counted(host.connections, 'connection')}, all it may have",
             place=place,
         )
     return None
@@ -219,7 +218,7 @@ def _behind(facts: Facts) -> Cause | None:
         return None
     if insight.ahead == 0 and not insight.others:
         return None
-    ahead = "very many messages" if insight.ahead is None else _several(insight.ahead, "message")
+    ahead = "very many messages" if insight.ahead is None else counted(insight.ahead, "message")
     whose = f"{insight.share} to {facts.host}" if insight.share else facts.host
     text = f"{ahead} of {whose} {'goes' if insight.ahead == 1 else 'go'} before it"
     if insight.others:
@@ -259,7 +258,3 @@ _LOOKS: tuple[Callable[[Facts], Cause | None], ...] = (
     _behind,
     _in_store,
 )
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
