@@ -83,3 +83,15 @@ def test_sender_domains(start):
     peer.send(b"MAIL FROM:<a@there.example>\r\n")
     answer(program, Route, 250, "", "")
     assert peer.reply() == b"250 2.5.0 Address Ok.\r\n"
+
+
+def test_the_original_recipient_is_asked_about_too(start):
+    """The question has the ORCPT parameter; a yes to one original recipient is none to another."""
+    program = start()
+    peer = program.peer
+    peer.send(b"MAIL FROM:<a@a.example>\r\n")
+    peer.reply()
+    for orcpt in ("rfc822;one@y.example", "rfc822;two@y.example"):
+        peer.send(f"RCPT TO:<ann@x.example> ORCPT={orcpt}\r\n".encode())
+        assert answer(program, Route, 250, "2.1.5", "ok").orcpt == orcpt
+        assert peer.reply().startswith(b"250")

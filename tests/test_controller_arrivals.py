@@ -478,3 +478,18 @@ def test_enqueue_while_the_disk_fails(world):
     world.store.broken["stage"] = StoreError("no")
     with pytest.raises(StoreError):
         receiver.write(b"x" * 400_000)
+
+
+def test_tables_may_look_at_the_original_recipient():
+    """``access_orcpt``: at RCPT and when the message comes, decoded; without the option nobody sees it."""
+    table = "[mapping]\nSEND_ACCESS = '*|rfc822;a+b@y.example  $N'\n"
+    envelope = Envelope("x@a.example", (Recipient("x@b.example", orcpt="rfc822;a+2Bb@y.example"),))
+    route = Route(id="r", recipient="x@b.example", sender="x@a.example", orcpt="rfc822;a+2Bb@y.example")
+    for option, refused in (("access_orcpt = 4\n", True), ("", False)):
+        world = World(configuration=f"{CONFIGURATION}\n[mta]\n{option}{table}")
+        slave = world.slave()
+        slave.says(route)
+        assert isinstance(slave.sent[-1], VerdictFrame) and (slave.sent[-1].code == 550) is refused
+        slave.says(Submit(id="s", envelope=envelope), CONTENT)
+        (answer,) = world.answers(slave)
+        assert isinstance(answer, Refused if refused else Accepted)

@@ -164,6 +164,33 @@ def test_recipient_tables(name: str, probe: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bits", "with_it"),
+    [(0, ""), (1, "os OS om OM"), (2, "os"), (4, "OS"), (8, "om"), (16, "OM"), (18, "os OM")],
+)
+def test_the_original_recipient_in_probes(bits: int, with_it: str) -> None:
+    """``access_orcpt``: each bit has its table; who gave no ORCPT has said the recipient itself."""
+    names = {"ORIG_SEND_ACCESS": "os", "SEND_ACCESS": "OS", "ORIG_MAIL_ACCESS": "om", "MAIL_ACCESS": "OM"}
+    for name, short in names.items():
+        for orcpt, shown in (
+            ("rfc822;first@x.example", "rfc822;first@x.example"),
+            ("", "rfc822;al@b.example"),
+        ):
+            resolved = "al@b.example" if name.startswith("ORIG_") else "bob@b.example"
+            end = f"|maildir|{resolved}" + (f"|{shown}" if short in with_it.split() else "")
+            found = recipient_access(
+                tables(**{name: f"*tcp_local|a@b.example{end}  $N"}),
+                SOURCE,
+                "a@b.example",
+                "al@b.example",
+                "bob@b.example",
+                "maildir",
+                orcpt,
+                bits,
+            )
+            assert found.refusal is not None, (name, bits, orcpt)
+
+
+@pytest.mark.parametrize(
     ("template", "code", "text"),
     [
         ("$N", 550, "5.7.1 you are not allowed to use this address"),

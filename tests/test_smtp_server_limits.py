@@ -45,6 +45,14 @@ def test_recipient_limits(given: dict[str, Any], reply: str) -> None:
     assert last(server, "MAIL FROM:<a@b>", *rcpts(3)).startswith("250 ")
 
 
+def test_a_recipient_too_many_is_logged_as_any_other() -> None:
+    """An address without its brackets, and with its domain; what is none as it came."""
+    server = Server(recipientlimit=1, defaulthost=("x.example", "y.example"))
+    server.say("MAIL FROM:<a@b>", "RCPT TO:<a@d>")
+    server.say("RCPT TO:<c@d> NOTIFY=NEVER", "RCPT TO:<c>", "RCPT TO:c d")
+    assert [note.recipient for note in server.told(Refusal)] == ["c@d", "c@y.example", "c d"]
+
+
 def test_recipients_are_limited_by_default() -> None:
     """ALLOW_RECIPIENTS_PER_TRANSACTION is 128; refused recipients do not count."""
     server = Server(no_such_user)

@@ -25,6 +25,15 @@ def test_queries_are_asked_and_answered() -> None:
     assert server.asked == [Verify("ann", "ann"), Expand("<list@x>", "list@x"), RunQueue("#chan")]
 
 
+def test_an_address_without_a_domain_is_the_one_that_rcpt_would_mean() -> None:
+    """VRFY and EXPN complete by ``defaulthost`` as RCPT does."""
+    server = Server(
+        lambda q: Reply(250, "ok"), keywords={"expnallow": True}, defaulthost=("x.example", "y.example")
+    )
+    server.say("VRFY ann", "EXPN ann", "VRFY postmaster")
+    assert [one.address for one in server.asked] == ["ann@y.example", "ann@y.example", "postmaster"]
+
+
 def test_smtputf8_parameter() -> None:
     """RFC 6531 section 3.7.4.2: VRFY and EXPN may end in SMTPUTF8, which is no part of the address."""
     server = Server(lambda q: Reply(250, "ok"), keywords={"utf8header": True})

@@ -75,3 +75,17 @@ def test_trusted_clients_are_asked_about_recipients_where_a_table_may_forbid_one
         client.socket.sendall(CONTENT + b".\r\n")
         assert client.reply().startswith("250")
     assert [one.address for one in taken.messages[0][0].envelope.recipients] == ["c@d.example"]
+
+
+def test_the_original_recipient_is_asked_about_too() -> None:
+    """The question has the ORCPT parameter; a yes to one original recipient is none to another."""
+    with with_tables(SEND_ACCESS="*  $Y") as server, Client(server.address) as client:
+        client.reply()
+        client.say("EHLO c.example")
+        client.say("MAIL FROM:<x@ham.example>")
+        for orcpt in ("rfc822;one@y.example", "rfc822;two@y.example"):
+            client.socket.sendall(f"RCPT TO:<a@b.example> ORCPT={orcpt}\r\n".encode())
+            asked = server.program.expect(Route)
+            assert asked.orcpt == orcpt
+            server.program.send(VerdictFrame(id=asked.id, code=250, status="2.1.5", text="ok"))
+            assert client.reply() == "250 2.1.5 ok"

@@ -74,9 +74,9 @@ class SlaveQuestions:
         self._security = security
         self._wait = wait
         # Of whom a yes will be remembered.
-        self._recipient: tuple[str, str] | None = None
+        self._recipient: tuple[str, str, str] | None = None
         self._count = 0
-        self._verdicts: dict[tuple[str, str], tuple[float, Reply]] = {}
+        self._verdicts: dict[tuple[str, str, str], tuple[float, Reply]] = {}
         self._wrong_passwords = 0
 
     def take(self, question: Any) -> None:
@@ -106,7 +106,8 @@ class SlaveQuestions:
         self._run.link.send(told(self._dialogue, self._run.start.transport.text, event, **more))
 
     def _recipient_given(self, question: RecipientGiven) -> None:
-        key = self._recipient = (question.sender, question.recipient.address)
+        address, orcpt = question.recipient.address, question.recipient.orcpt or ""
+        key = self._recipient = (question.sender, address, orcpt)
         known = self._verdicts.get(key)
         if known is not None and known[0] > time.monotonic():
             self._dialogue.answer(known[1])
@@ -116,7 +117,9 @@ class SlaveQuestions:
             return
         self._ask(f"r{self._count}")
         self._run.link.send(
-            Route(id=self.asked, recipient=key[1], sender=question.sender, source=self._source())
+            Route(
+                id=self.asked, recipient=address, sender=question.sender, source=self._source(), orcpt=orcpt
+            )
         )
 
     def _claimed(self, question: PasswordGiven | TokenGiven) -> None:

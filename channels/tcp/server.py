@@ -38,7 +38,7 @@ from jobctl.jobprotocol.frames import (
     VerdictFrame,
     Work,
 )
-from jobctl.mail.envelope import Envelope, Source
+from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import Permission
 from jobctl.net.resolver import Resolver
@@ -329,7 +329,7 @@ class Server:
         if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
 
-    def route(self, session: Session, recipient: str, sender: str) -> None:
+    def route(self, session: Session, recipient: Recipient, sender: str) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
         self._verdicts.ask(session, recipient, sender, self._source(session), self.now)
 

@@ -316,7 +316,7 @@ class Session:
     # What the dialogue asks or tells.
 
     def _recipient(self, question: RecipientGiven) -> None:
-        self.server.route(self, question.recipient.address, question.sender)
+        self.server.route(self, question.recipient, question.sender)
 
     def _piece(self, question: Piece) -> None:
         self._incoming.piece(question)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from channels.kit.queries import query
 from jobctl.jobprotocol.frames import Route, VerdictFrame
-from jobctl.mail.envelope import Source
+from jobctl.mail.envelope import Recipient, Source
 from jobctl.mail.reply import Reply
 from jobctl.net.dns_cache import DnsCache
 from jobctl.smtp.questions import Expand, RunQueue, Verify
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # A recipient that was welcome a moment ago still is.
 _LIFETIME = 5.0
 
+# Source channel, client, user, sender, recipient, ORCPT.
+_Key = tuple[str, str, str, str, str, str]
+
 
 class Verdicts:
     """What the sessions of a server job ask about recipients."""
@@ -26,24 +29,25 @@ class Verdicts:
         self._process = process
         self._known: DnsCache[Reply] = DnsCache(10_000)
         # The last is what a yes is remembered by, ``None``: it is not.
-        self._asked: dict[str, tuple[Session, tuple[str, str, str, str, str] | None]] = {}
+        self._asked: dict[str, tuple[Session, _Key | None]] = {}
         self._count = 0
 
-    def ask(self, session: Session, recipient: str, sender: str, source: Source, now: float) -> None:
+    def ask(self, session: Session, recipient: Recipient, sender: str, source: Source, now: float) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
-        key = (source.channel, session.client, session.dialogue.user or "", sender, recipient)
+        address, orcpt = recipient.address, recipient.orcpt or ""
+        key = (source.channel, session.client, session.dialogue.user or "", sender, address, orcpt)
         known = self._known.get(key, now)
         if known is not None:
             session.dialogue.answer(known)
             return
         id = self._id(session, key)
-        self._process.link.send(Route(id=id, recipient=recipient, sender=sender, source=source))
+        self._process.link.send(Route(id=id, recipient=address, sender=sender, source=source, orcpt=orcpt))
 
     def query(self, session: Session, question: Verify | Expand | RunQueue, source: Source) -> None:
         """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
         self._process.link.send(query(self._id(session, None), question, source))
 
-    def _id(self, session: Session, key: tuple[str, str, str, str, str] | None) -> str:
+    def _id(self, session: Session, key: _Key | None) -> str:
         self._count += 1
         id = str(self._count)
         self._asked[id] = (session, key)

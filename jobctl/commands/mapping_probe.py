@@ -18,6 +18,8 @@ def register(subcommands: Commands) -> None:
         mapping,
         "what does a mapping table make of a text?",
         "  jobctl test mapping --table PORT_ACCESS 'TCP|192.0.2.1|25|198.51.100.7|40001'\n"
+        "  jobctl test mapping --table SEND_ACCESS 'tcp_local|a@b.example|maildir|c@d.example'     the probes: "
+        "docs/access.md\n"
         "  imsimta test -mapping -table=FROM_ACCESS     reads texts from standard input, one a line",
         description="Probe a table of [mapping]: the result, the flags it sets, and the entry that made it. Exit "
         "status 0 whether it matches or not.",

@@ -339,7 +339,15 @@ MTA = KeyTable(
             Kind.NETWORKS,
             "Addresses and networks that `mailfromdnsverify` counts as absent.",
         ),
-        _inert("access_orcpt", Kind.INTEGER, "ORCPT in access probes.", "there are no mapping tables"),
+        _key(
+            "access_orcpt",
+            Kind.INTEGER,
+            "Bits: probes end with `|` and the original recipient (`rfc822;ann@example.org`): 1 of all tables for "
+            "recipients, 2 ORIG_SEND_ACCESS, 4 SEND_ACCESS, 8 ORIG_MAIL_ACCESS, 16 MAIL_ACCESS.",
+            "0",
+            0,
+            31,
+        ),
         _inert(
             "use_ip_access", Kind.INTEGER, "Retry count in IP_ACCESS probes.", "there are no mapping tables"
         ),

@@ -293,6 +293,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar postmaster: Sender of notifications in their header, and who gets copies; ``""``: postmaster@ this host.
     :ivar content_return_limit: Octets; larger messages are returned by their header alone.
     :ivar blocked_mail_from_ips: Networks whose addresses count as absent where sender domains are looked up.
+    :ivar access_orcpt: Which access probes end with the original recipient.
     """
 
     block_limit: int = 0
@@ -306,6 +307,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     return_delivery_history: bool = True
     content_return_limit: int = 1024 * 1024
     blocked_mail_from_ips: tuple[str, ...] = ()
+    access_orcpt: int = 0
 
 
 class LanguageRule(msgspec.Struct, frozen=True):

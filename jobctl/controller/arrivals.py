@@ -15,7 +15,7 @@ from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
 from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Accepted, Locate, Located, Refused, Route, Submit, VerdictFrame
-from jobctl.mail.envelope import Priority, Source
+from jobctl.mail.envelope import Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints, hints_of
 from jobctl.routing.router import NoRoute
 
@@ -219,7 +219,9 @@ class Arrivals:
         if not known:
             return 550, "5.1.1", f"unknown or illegal alias: {frame.recipient}", "", ""
         if self._intake.access:
-            permission = self._intake.permission(frame.sender, frame.recipient, source, None)
+            permission = self._intake.permission(
+                frame.sender, Recipient(frame.recipient, orcpt=frame.orcpt or None), source, None
+            )
             if permission.refusal is not None:
                 told = refused(permission.refusal)
                 return told.code, told.status, told.text, "", ""

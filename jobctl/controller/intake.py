@@ -18,6 +18,7 @@ from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
 from jobctl.mail.labels import labels, sensitivity
 from jobctl.mail.share import share_of
+from jobctl.mail.xtext import decode_xtext
 from jobctl.mapping.access import Permission, recipient_access
 from jobctl.mapping.tables import compiled
 from jobctl.routing.router import NoRoute, Router
@@ -218,7 +219,7 @@ class Intake:
         """
         cause = ""
         for recipient in envelope.recipients:
-            permission = self.permission(envelope.sender, recipient.address, source, channel)
+            permission = self.permission(envelope.sender, recipient, source, channel)
             if permission.refusal is not None:
                 raise refused(permission.refusal)
             if permission.hold:
@@ -248,15 +249,24 @@ class Intake:
             settings.existingmaildirs and settings.maildir is not None
         )
 
-    def permission(self, sender: str, recipient: str, source: Source, channel: str | None) -> Permission:
+    def permission(
+        self, sender: str, recipient: Recipient, source: Source, channel: str | None
+    ) -> Permission:
         """
         What the access tables say of a recipient.
 
         :raises NoRoute: It leads nowhere.
         """
-        route = self.router.route(recipient, source.channel)
+        route = self.router.route(recipient.address, source.channel)
         return recipient_access(
-            self.access, source, sender, recipient, route.address, channel or route.channel
+            self.access,
+            source,
+            sender,
+            recipient.address,
+            route.address,
+            channel or route.channel,
+            decode_xtext(recipient.orcpt) if recipient.orcpt else "",
+            self.settings.mta.access_orcpt,
         )
 
     def _cause_to_hold(self, source_channel: str, recipients: int, hints: Hints) -> str:

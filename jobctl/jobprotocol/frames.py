@@ -202,6 +202,7 @@ class Route(_Frame, tag="route"):
 
     :ivar command: ``RCPT``; or another that asks about an address: ``VRFY`` and ``EXPN`` whether ``recipient``
         is known, ``MAIL`` whether the domain of ``sender`` is in the DNS.
+    :ivar orcpt: Its ORCPT parameter as given, ``""``: none.
     """
 
     id: str
@@ -209,6 +210,7 @@ class Route(_Frame, tag="route"):
     sender: str = ""
     source: Source | None = None
     command: str = "RCPT"
+    orcpt: str = ""
 
 
 class Etrn(_Frame, tag="etrn"):

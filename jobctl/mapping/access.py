@@ -11,6 +11,8 @@ FROM_ACCESS = "FROM_ACCESS"
 ETRN_ACCESS = "ETRN_ACCESS"
 # In the order in which they are asked.
 RECIPIENT_TABLES = ("ORIG_SEND_ACCESS", "SEND_ACCESS", "ORIG_MAIL_ACCESS", "MAIL_ACCESS")
+# ``access_orcpt``: whose probes end with the original recipient; bit 0 means all of them.
+_ORCPT = {"ORIG_SEND_ACCESS": 3, "SEND_ACCESS": 5, "ORIG_MAIL_ACCESS": 9, "MAIL_ACCESS": 17}
 ALL = (PORT_ACCESS, FROM_ACCESS, *RECIPIENT_TABLES, ETRN_ACCESS)
 
 _REJECTED = "5.7.1 you are not allowed to use this address"
@@ -80,13 +82,22 @@ def etrn_access(tables: Tables, source: Source, channel: str, node: str) -> Repl
 
 
 def recipient_access(
-    tables: Tables, source: Source, sender: str, given: str, resolved: str, channel: str
+    tables: Tables,
+    source: Source,
+    sender: str,
+    given: str,
+    resolved: str,
+    channel: str,
+    orcpt: str = "",
+    access_orcpt: int = 0,
 ) -> Permission:
     """
     May this sender send to this recipient (RCPT TO)?
 
     :param given: The recipient as the client gave it; ``resolved``: as rewritten.
     :param channel: Where it would be queued.
+    :param orcpt: ``type;address`` of the ORCPT parameter, decoded; ``""``: the recipient as given.
+    :param access_orcpt: Bits that say which probes have it.
     """
     permission = ALLOWED
     for name in RECIPIENT_TABLES:
@@ -98,6 +109,8 @@ def recipient_access(
             probe = short
         else:
             probe = "|".join((_transport(source), source.application, "MAIL", short))
+        if access_orcpt & _ORCPT[name]:
+            probe += f"|{orcpt or f'rfc822;{given}'}"
         found = _permission(tables.probe(name, probe))
         if found.refusal is not None:
             return found

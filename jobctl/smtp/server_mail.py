@@ -84,7 +84,7 @@ def _take_sender(talk: Talk, said: bytes) -> None:
 
 def rcpt(talk: Talk, argument: str) -> Question | None:
     if (refused := talk.limits.recipient()) is not None:
-        talk.refuse(argument[3:].strip(), refused)
+        talk.refuse(_named(talk, argument), refused)
         return None
     try:
         recipient = rcpt_argument(argument)
@@ -104,6 +104,15 @@ def rcpt(talk: Talk, argument: str) -> Question | None:
         )
     _recipient_answered(talk, recipient, _YES)
     return None
+
+
+def _named(talk: Talk, argument: str) -> str:
+    """A recipient that nobody looks at, for the log; as it was given where it is none."""
+    try:
+        address = rcpt_argument(argument).address
+    except BadArgument:
+        return argument[3:].strip()
+    return address if "@" in address else completed_recipient(address, talk.config.channel)
 
 
 def _recipient_answered(talk: Talk, recipient: Recipient, reply: Reply) -> None:

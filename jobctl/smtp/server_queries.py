@@ -5,6 +5,7 @@ import re
 from jobctl.config.settings import ChannelSettings
 from jobctl.mail.address import normal_domain, parse_path, split_address
 from jobctl.mail.reply import Reply
+from jobctl.smtp.completion import completed_recipient
 from jobctl.smtp.extensions import etrn_disabled
 from jobctl.smtp.questions import Expand, RunQueue, Verify
 from jobctl.smtp.replies import ETRN_DISABLED, EXPN_DISABLED, NOT_IMPLEMENTED, SEND_DISABLED
@@ -24,7 +25,7 @@ def verify(text: str, config: ServerConfig, limits: SessionLimits) -> Verify | R
         return refused
     if _hides(config.channel):
         return vague_verification(text, config)
-    address = _mailbox(text)
+    address = _recipient(text, config)
     return address if isinstance(address, Reply) else Verify(text, address)
 
 
@@ -39,7 +40,7 @@ def expand(text: str, config: ServerConfig, limits: SessionLimits) -> Expand | R
     refused = limits.verification()
     if refused is not None:
         return refused
-    address = _mailbox(text)
+    address = _recipient(text, config)
     return address if isinstance(address, Reply) else Expand(text, address)
 
 
@@ -52,6 +53,14 @@ def expands(config: ServerConfig) -> bool:
         keywords.get("expnallow")
         or (keywords.get("expndefault") and config.channel.options.disable_expand == 0)
     )
+
+
+def _recipient(text: str, config: ServerConfig) -> str | Reply:
+    """The address that RCPT would mean."""
+    address = _mailbox(text)
+    if isinstance(address, Reply) or "@" in address:
+        return address
+    return completed_recipient(address, config.channel)
 
 
 def _mailbox(text: str) -> str | Reply:
