@@ -193,3 +193,14 @@ def test_the_line_that_is_responsible(tmp_path: Path, authority: Authority) -> N
         (told,) = [step for step in steps if "tls_policy" in step and "towards" in step]
         assert told.startswith("channel tcp_gateway, tls_policy none towards [127.0.0.1], by ")
         assert told.endswith("jobctl.toml:15: channel.tcp_gateway.tls_policy")
+
+
+def test_ip_access_counts(tmp_path: Path, authority: Authority) -> None:
+    """What the table skips or forbids is told, and nobody is connected to."""
+    for template, status, last in (
+        ("$I", 75, "IP_ACCESS allows none of these addresses: mail would wait"),
+        ("$N", 69, "Invalid host: [127.0.0.1] (5.1.2): mail would be returned"),
+    ):
+        table = f'may"\n[mapping]\nIP_ACCESS = "* {template}'
+        found, steps = run(tmp_path, 1, authority, table, "delivery", "bob@away.example")
+        assert (found, steps[-1]) == (status, last)

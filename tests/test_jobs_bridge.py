@@ -279,6 +279,18 @@ class ConnectTests(TcpCase):
         remote.transport.loseConnection()
         await self.end()
 
+    async def test_ip_access(self) -> None:
+        """Addresses that the table skips are not connected to; a host that it forbids fails the mail."""
+        for template, temporary, words in (
+            ("$I", True, "cannot connect to remote: IP_ACCESS allows none of its addresses"),
+            ("$Nsecret", False, "Invalid host: remote"),
+        ):
+            found = await self.failure(
+                names={"remote": [self.here()]}, ip_access={"IP_ACCESS": f"*|1|1|*  {template}"}
+            )
+            self.assertEqual(found, (words, temporary))
+            self.handler.failed.clear()
+
     async def test_last_resort_fails_too(self) -> None:
         """When the last resort does not exist either, it is still only for now."""
         names = {"remote": [self.closed_port()], "last": NoSuchHost("5.1.2", "no such domain")}

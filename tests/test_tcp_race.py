@@ -132,3 +132,31 @@ def test_a_dead_address_of_an_exchanger_costs_no_time() -> None:
             program.stop()
     assert report.verdict is Verdict.DELIVERED
     assert report.transport.split("|")[3] == "127.0.1.2"
+
+
+@pytest.mark.parametrize(
+    ("table", "verdict", "words"),
+    [
+        ("tcp_local|*|127.0.1.1|mx1.b.example  $I", Verdict.DELIVERED, ""),
+        ("*|127.0.1.1|*  $A127.0.1.2", Verdict.DELIVERED, ""),
+        ("*|mx2.b.example  $Nnot$ there", Verdict.FAILED, "Invalid host: mx2.b.example"),
+        ("*  $I", Verdict.DEFERRED, "mx2.b.example: IP_ACCESS allows none of its addresses"),
+    ],
+)
+def test_addresses_by_ip_access(table: str, verdict: Verdict, words: str) -> None:
+    """Skipped, replaced, refused after the better one would not do; the table's text is not told."""
+    with Peer(serve(), "127.0.1.2") as peer:
+        zone = Zone(
+            "b.example. 60 MX 10 mx1.b.example.\nb.example. 60 MX 20 mx2.b.example.\n"
+            "mx1.b.example. 60 A 127.0.1.1\nmx2.b.example. 60 A 127.0.1.2"
+        )
+        settings = {"mx": "nonrandommx", "ip_access": {"IP_ACCESS": table}}
+        with (
+            NameServerThread(zone) as names,
+            client(peer.port, nameservers=(names.address,), **settings) as program,
+        ):
+            program.send(message("E0", host="b.example"), BODY)
+            report = program.expect(Report)
+            program.stop()
+    assert report.verdict is verdict
+    assert words in report.reply and "not there" not in report.reply

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from channels.kit.client_security import ClientSecurity
+from channels.kit.log_stream import say
 from channels.kit.reactor_link import ReactorLink
 from channels.tcp.assignment import Assignment
 from channels.tcp.connection import Connection
@@ -14,6 +15,7 @@ from channels.tcp.destination import Destination
 from channels.tcp.sources import Sources
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Ask, Message, Report
+from jobctl.net.ip_access import IpAccess
 from jobctl.net.resolver import Resolver
 
 # Messages in hand for each connection: one under way, the others close by.
@@ -52,6 +54,7 @@ class Pool:
         self.resolver = resolver
         self.security = security
         self.sources = Sources(channel)
+        self.ip_access = IpAccess(channel, say)
         self.loop = loop
         self._quiet = quiet
         self.now = time.monotonic()

@@ -13,6 +13,7 @@ from channels.kit.log_stream import say
 from channels.tcp.exchangers import least_used_first, unfit_last
 from channels.tcp.race import Race
 from jobctl.jobprotocol.frames import Event
+from jobctl.net.ip_access import HostForbidden
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Search:
         self.names: frozenset[str] = frozenset()
         self.unfit: frozenset[str] = frozenset()
         self._hops: deque[NextHop] = deque()
+        # Of the host under way: addresses that IP_ACCESS allows, and what follows when none will do.
+        self._allowed: list[NextHop] = []
+        self._forbidden: HostForbidden | None = None
         self._race: Race | None = None
         self._only_unconnected = True
         self._may_last_resort = self._pool.channel.lastresort is not None
@@ -98,18 +102,29 @@ class Search:
 
     def next(self, reply: str, status: str) -> None:
         """Try the next address; ``reply`` and ``status`` say why the last one would not do."""
-        if not self._hops:
-            if self._may_last_resort and self._only_unconnected:
-                self._may_last_resort = False
-                ensureDeferred(self._seek(self._pool.channel.lastresort or ""))
-            else:
-                self._fail(reply, status)
-            return
-        # All addresses of the host at once: one that is dead costs no time.
-        hops = [self._hops.popleft()]
-        while self._hops and self._hops[0].name == hops[0].name:
-            hops.append(self._hops.popleft())
+        while not self._allowed:
+            if self._forbidden is not None:
+                self._fail(self._forbidden.text, self._forbidden.status, permanent=True)
+                return
+            if not self._hops:
+                self._last_resort(reply, status)
+                return
+            # All addresses of the host at once: one that is dead costs no time.
+            hops = [self._hops.popleft()]
+            while self._hops and self._hops[0].name == hops[0].name:
+                hops.append(self._hops.popleft())
+            self._allowed, self._forbidden = self._pool.ip_access.of(hops)
+            if not self._allowed:
+                reply, status = f"{hops[0].name}: IP_ACCESS allows none of its addresses", "4.4.4"
+        hops, self._allowed = self._allowed, []
         self._connect(hops)
+
+    def _last_resort(self, reply: str, status: str) -> None:
+        if self._may_last_resort and self._only_unconnected:
+            self._may_last_resort = False
+            ensureDeferred(self._seek(self._pool.channel.lastresort or ""))
+        else:
+            self._fail(reply, status)
 
     def again(self, helo_only: bool = False, in_clear: bool = False) -> None:
         """Connect to the same address once more, to talk to it in another way."""
@@ -122,7 +137,7 @@ class Search:
         def connected(skt: socket.socket, answered: NextHop) -> None:
             race, self._race = self._race, None
             if race is not None:
-                self._hops.extendleft(reversed(race.left))
+                self._allowed = list(race.left)
             self.hop = answered
             self._only_unconnected = False
             self._connected(skt, helo_only, in_clear)

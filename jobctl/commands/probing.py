@@ -265,7 +265,7 @@ def _hops(steps: _Steps, channel: ChannelSettings, host: str) -> list[NextHop] |
         steps.tell(
             f"next hops of {host}: {', '.join(f'{hop.name} [{hop.address}]:{hop.port}' for hop in result)}"
         )
-        return result
+        return _allowed(steps, channel, result)
     if result.check(NoSuchHost):
         steps.tell(f"{result.value.text} ({result.value.status}): mail would be returned")
         return exits.UNAVAILABLE
@@ -274,3 +274,21 @@ def _hops(steps: _Steps, channel: ChannelSettings, host: str) -> list[NextHop] |
         return exits.TEMPORARY
     result.raiseException()
     raise AssertionError
+
+
+def _allowed(steps: _Steps, channel: ChannelSettings, hops: list[NextHop]) -> list[NextHop] | int:
+    """What IP_ACCESS leaves of them; or the exit status when that is nothing."""
+    from jobctl.net.ip_access import HostForbidden, IpAccess
+
+    allowed = []
+    try:
+        for hop in IpAccess(channel, steps.tell).in_turn(hops):
+            allowed.append(hop)
+    except HostForbidden as why:
+        if not allowed:
+            steps.tell(f"{why.text} ({why.status}): mail would be returned")
+            return exits.UNAVAILABLE
+    if hops and not allowed:
+        steps.tell("IP_ACCESS allows none of these addresses: mail would wait")
+        return exits.TEMPORARY
+    return allowed

@@ -35,6 +35,7 @@ class Surroundings(NamedTuple):
 
     :ivar demotion: What [mta] says of it, as :class:`ChannelSettings` has it.
     :ivar tls_rules: What [tls_policy] says.
+    :ivar ip_access: All tables where there is an IP_ACCESS, which may ask them.
     :ivar directory: Paths in the file are as seen from here.
     :ivar exists: Whether a file is there.
     """
@@ -44,6 +45,7 @@ class Surroundings(NamedTuple):
     return_units: int
     demotion: dict[str, int]
     tls_rules: dict[str, TlsRule]
+    ip_access: dict[str, str]
     directory: str
     exists: Callable[[str], bool]
 
@@ -193,7 +195,9 @@ def _channel(
                 merged["option_file"].where, f"there is no file {keywords['option_file']!r}"
             )
     fields["smtp"] = _line_ends(name, fields)
-    fields["tls_rules"] = around.tls_rules if fields["smtp"] != "nosmtp" else {}
+    sends = fields["smtp"] != "nosmtp"
+    fields["tls_rules"] = around.tls_rules if sends else {}
+    fields["ip_access"] = around.ip_access if sends else {}
     fields["gateway"] = _gateway(merged.get("daemon"), section, fields, findings)
     fields["copies"] = _copies(name, merged, fields, program, findings)
     _check_pool(merged.get("pool"), fields["pool"], around.pools, findings)

@@ -19,8 +19,8 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "rules": ("rewrite",),
     "log": ("mta",),
 }
-# Which channels have them says nothing more: they are one section of the file.
-_TLS_RULES = "tls_rules"
+# Which channels have them says nothing more: each is one section of the file.
+_SHARED = ("tls_rules", "ip_access")
 _BY_PRIORITY = frozenset({"backoff", "notices", "after", "delivery", "demotion"})
 _NO_SETTINGS = frozenset({"path", "notes", "lines"})
 # What cannot change under a running daemon: its queue and its sockets' names are how others know it.
@@ -118,7 +118,7 @@ def _compare(where: KeyPath, old: object, new: object) -> Iterator[Difference]:
         return
     for name in {**old, **new}:
         in_channel = where[:1] == ("channel",) and len(where) == 2
-        if in_channel and name == _TLS_RULES:
+        if in_channel and name in _SHARED:
             continue
         if in_channel and name == "keywords":
             yield from _compare(where, old[name], new[name])

@@ -27,7 +27,7 @@ from jobctl.config.shares import read_shares
 from jobctl.config.tls_policy import read_tls_policy
 from jobctl.config.tls_rules import TlsRule
 from jobctl.errors import ConfigError
-from jobctl.mapping.access import RECIPIENT_TABLES
+from jobctl.mapping.access import IP_ACCESS, RECIPIENT_TABLES
 
 DEFAULT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "default.toml")
 BLOCK = 1024
@@ -138,14 +138,14 @@ def _settings(
     mta = read_table(sections["mta"], ("mta",), MTA, findings)
     controller = read_table(sections["job_controller"], ("job_controller",), CONTROLLER, findings)
     tls_rules = read_tls_policy(sections["tls_policy"], findings, directory, exists)
-    around = _surroundings(controller, mta, tls_rules, findings, directory, exists)
+    mappings = read_mappings(sections["mapping"], findings)
+    around = _surroundings(controller, mta, tls_rules, mappings, findings, directory, exists)
     channels = read_channels(sections["channel"], sections["defaults"], findings, around)
     dispatcher = as_tables(
         sections["dispatcher"], ("dispatcher",), findings, ("service",), "key of [dispatcher]"
     )
     where = ("job_controller", "share")
     weights = read_shares(controller["share"].value if "share" in controller else {}, where, findings)
-    mappings = read_mappings(sections["mapping"], findings)
     checked = any(one.recipients_file or one.existingmaildirs for one in channels.values())
     asks_all = checked or any(name in mappings for name in RECIPIENT_TABLES)
     places = _controller(controller, directory, weights)
@@ -173,6 +173,7 @@ def _surroundings(
     controller: Table,
     mta: Table,
     tls_rules: dict[str, TlsRule],
+    mappings: dict[str, str],
     findings: Findings,
     directory: str,
     exists: Callable[[str], bool],
@@ -193,6 +194,7 @@ def _surroundings(
         return_units=1 if "return_units" in mta and mta["return_units"].value == 1 else 0,
         demotion=demotion_everywhere(mta),
         tls_rules=tls_rules,
+        ip_access=mappings if IP_ACCESS in mappings else {},
         directory=directory,
         exists=exists,
     )

@@ -349,7 +349,10 @@ MTA = KeyTable(
             31,
         ),
         _inert(
-            "use_ip_access", Kind.INTEGER, "Retry count in IP_ACCESS probes.", "there are no mapping tables"
+            "use_ip_access",
+            Kind.INTEGER,
+            "Retry count in IP_ACCESS probes.",
+            "a connection carries many messages, each of which has been tried as often as it has",
         ),
     ),
     LOG,

@@ -96,6 +96,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_ca_file: str | None = None
     tls_server_name: str | None = None
     tls_rules: dict[str, TlsRule] = {}  # [tls_policy], of channels that send by SMTP
+    ip_access: dict[str, str] = {}  # [mapping] where it has IP_ACCESS, of channels that send by SMTP
     auth_username: str | None = None
     auth_password_file: str | None = None
     auth_mechanism: str = "auto"

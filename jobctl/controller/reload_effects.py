@@ -10,6 +10,7 @@ from jobctl.config.log_options import LogSettings
 from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.errors import StoreError
 from jobctl.mail.envelope import Priority
+from jobctl.mapping.access import IP_ACCESS
 from jobctl.schedule.expiry import life_of
 from jobctl.schedule.queues import needs_new_programs
 
@@ -125,6 +126,11 @@ async def _effect(
         return _TOLD, None
     if section == "mta" and one.path[1] in LogSettings.__struct_fields__:
         return "what is logged from now on is logged so", None
+    if one.path == ("mapping", IP_ACCESS):
+        return (
+            "for connections from now on; programs that send by SMTP are replaced after their current message",
+            None,
+        )
     if section in ("mta", "mapping"):
         return "for mail that comes from now on; server programs are replaced", None
     return "at once", None

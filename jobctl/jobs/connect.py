@@ -5,11 +5,15 @@ from typing import Any
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.socket_bridge import SocketBridge
+from jobctl.net.ip_access import HostForbidden, IpAccess
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
+
+log = Logger()
 
 
 async def connect_next_hop(
@@ -25,7 +29,7 @@ async def connect_next_hop(
     :param host: A name or ``[address]``.
     :param timeout: Seconds for each address.
     :param linger: For :class:`SocketBridge`.
-    :raises CannotStart: Nobody answered (temporary), or its recipients' host does not exist (not so).
+    :raises CannotStart: Nobody answered (temporary), or its recipients' host does not exist, or is forbidden (not so).
     """
     failures: list[str] = []
     for name in (host, channel.lastresort):
@@ -41,12 +45,22 @@ async def connect_next_hop(
         except DnsTrouble as why:
             failures.append(f"{name}: {why.text}")
             continue
-        for hop in hops:
-            try:
-                return await _connect(reactor, hop, channel.interfaceaddress, timeout, linger)
-            except (ConnectError, OSError) as why:
-                failures.append(f"{hop.name} [{hop.address}]:{hop.port}: {why}")
+        tried = len(failures)
+        try:
+            for hop in IpAccess(channel, _say).in_turn(hops):
+                try:
+                    return await _connect(reactor, hop, channel.interfaceaddress, timeout, linger)
+                except (ConnectError, OSError) as why:
+                    failures.append(f"{hop.name} [{hop.address}]:{hop.port}: {why}")
+        except HostForbidden as why:
+            raise CannotStart(why.text, temporary=False, status=why.status) from None
+        if len(failures) == tried:
+            failures.append(f"{name}: IP_ACCESS allows none of its addresses")
     raise CannotStart("cannot connect to " + "; ".join(failures), temporary=True, status="4.4.1")
+
+
+def _say(line: str) -> None:
+    log.info("{line}", line=line)
 
 
 def _factory(reactor: Any, linger: float) -> Any:

@@ -358,10 +358,16 @@ class Conversation(ABC):
         self._shared.ended(self, how)
 
 
+# Long, the same in all channels, and for what goes out.
+_OUTWARD = ("tls_rules", "ip_access")
+
+
 def _given(channel: ChannelSettings) -> dict[str, object]:
-    """What of a channel's settings is not as by default: there may be many channels."""
+    """What of a source channel's settings is not as by default: there may be many channels."""
     plain = ChannelSettings(name="", official_host_name="", local_host="")
     fields = (
-        name for name in ChannelSettings.__struct_fields__ if getattr(channel, name) != getattr(plain, name)
+        name
+        for name in ChannelSettings.__struct_fields__
+        if name not in _OUTWARD and getattr(channel, name) != getattr(plain, name)
     )
     return {name: msgspec.to_builtins(getattr(channel, name)) for name in fields}

@@ -13,7 +13,8 @@ ETRN_ACCESS = "ETRN_ACCESS"
 RECIPIENT_TABLES = ("ORIG_SEND_ACCESS", "SEND_ACCESS", "ORIG_MAIL_ACCESS", "MAIL_ACCESS")
 # ``access_orcpt``: whose probes end with the original recipient; bit 0 means all of them.
 _ORCPT = {"ORIG_SEND_ACCESS": 3, "SEND_ACCESS": 5, "ORIG_MAIL_ACCESS": 9, "MAIL_ACCESS": 17}
-ALL = (PORT_ACCESS, FROM_ACCESS, *RECIPIENT_TABLES, ETRN_ACCESS)
+IP_ACCESS = "IP_ACCESS"
+ALL = (PORT_ACCESS, FROM_ACCESS, *RECIPIENT_TABLES, ETRN_ACCESS, IP_ACCESS)
 
 _REJECTED = "5.7.1 you are not allowed to use this address"
 
@@ -79,6 +80,29 @@ def etrn_access(tables: Tables, source: Source, channel: str, node: str) -> Repl
     text = result.text.strip()
     # A text of one's own code stands as it is, any other is that of RFC 1985 for who is not allowed.
     return _reply(text, 459) if text else Reply(459, f"4.7.1 Node {node} not allowed")
+
+
+class Forbidden(Exception):
+    """``$N`` of IP_ACCESS: mail for this host is to be returned; the text is for the log alone."""
+
+
+def ip_access(tables: Tables, channel: str, number: int, count: int, address: str, host: str) -> str | None:
+    """
+    Where to connect to (asked before each connection that we make).
+
+    :param channel: Of the mail that goes out; ``number``: of the address among the ``count`` of its host, from 1.
+    :return: The address, or another (``$A``); ``None``: not this one (``$I``).
+    :raises Forbidden: Nor any other (``$N``).
+    """
+    result = tables.probe(IP_ACCESS, f"{channel}|{number}|{count}|{address}|{host}")
+    if not result.matched:
+        return address
+    text = result.text.strip()
+    if "N" in result.flags:
+        raise Forbidden(text)
+    if "I" in result.flags:
+        return None
+    return text if "A" in result.flags else address
 
 
 def recipient_access(
