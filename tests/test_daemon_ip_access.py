@@ -30,7 +30,9 @@ def test_a_table_that_changes(tmp_path: Path, channel: str) -> None:
             (change,) = daemon.json("reload")["changes"]
             assert change["key"] == "mapping.IP_ACCESS"
             assert "programs that send by SMTP are replaced" in change["effect"]
-            until(lambda: "delivered" in history(first) or "relayed" in history(first), 60, daemon.log[-3000:])
+            until(
+                lambda: "delivered" in history(first) or "relayed" in history(first), 60, daemon.log[-3000:]
+            )
             daemon.config.write_text(text.replace("$I", "$Nnobody$ goes$ there"))
             daemon.json("reload")
             second = enqueue(daemon)

@@ -175,6 +175,39 @@ def test_a_signed_part_beside_others_is_left_alone() -> None:
     assert signed in out and out.isascii() and leaves(out) == leaves(content)
 
 
+def test_the_message_that_a_notification_quotes_may_lose_its_signature() -> None:
+    """It is quoted to be read, and nobody could be told otherwise; what stands beside it is sealed as ever."""
+    signed = (
+        b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        b"\xc3\xa9\xc3\xa9 and so on\r\n--s\r\nContent-Type: application/pgp-signature\r\n\r\nsig\r\n--s--\r\n"
+    )
+    quoted = b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\nMIME-Version: 1.0\r\n" + signed
+
+    def report(*parts: bytes) -> bytes:
+        return one(
+            b"MIME-Version: 1.0",
+            b"Content-Type: multipart/report; report-type=delivery-status; boundary=r",
+            body=b"".join(b"--r\r\n" + part + b"\r\n" for part in parts) + b"--r--",
+        )
+
+    content = report(
+        b"\r\nyours", b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns;x\r\n", quoted
+    )
+    out = converted(content)
+    assert out.isascii() and leaves(out) == leaves(content)
+    for sealed in (
+        report(quoted, signed),
+        report(signed),
+        report(b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + quoted + b"\r\n--m--"),
+    ):
+        with pytest.raises(Unsendable, match="multipart/signed"):
+            converted(sealed)
+    # Long lines are no reason to break what can go as it is.
+    long = content.replace(b"\xc3\xa9\xc3\xa9", b"e" * 100)
+    assert converted(long, eight=False, longest=90) == long
+
+
 def test_parts_of_a_digest_are_messages() -> None:
     """A part of a digest without a type is a message (RFC 2046 section 5.1.5)."""
     inner = one(b"MIME-Version: 1.0", b"Content-Type: text/plain; charset=utf-8")

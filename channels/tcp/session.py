@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.queries import checks_senders
+from channels.tcp.front_end import PATIENCE, FrontEnd, claim
 from channels.tcp.incoming import Incoming
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
-from jobctl.mail.transportinfo import is_address
-from jobctl.net.proxy_header import read_header
 from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp.questions import (
     Authenticated,
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from channels.tcp.source_view import SourceView
     from jobctl.config.settings import ChannelSettings
 
-# Seconds that a front end may take to say whose connection it is.
-_HEADER_PATIENCE = 10.0
 # What a client may send ahead while the controller has a question of ours.
 _AHEAD = 128 * 1024
 
@@ -78,7 +75,7 @@ class Session:
         self._purge_delay = 0.0
         self._gone = False
         self._transcript: Transcript | None = None
-        self._header: bytes | None = None
+        self._front: FrontEnd | None = None
         self.view = server.start
         self.dialogue = ServerDialogue(server.config_for(self.view, client), "SMTP", client)
         self.stream = Stream(server.reactor, skt, self)
@@ -88,7 +85,7 @@ class Session:
     def begin(self) -> None:
         """Greet the client, or hear from its front end who it is."""
         if self.client in self.server.admission.front_ends:
-            self._header = b""
+            self._front = FrontEnd(self)
         elif self.server.admits(self):
             self._open()
 
@@ -176,22 +173,13 @@ class Session:
         self.dialogue.connected()
         self._flush()
 
-    def _fronted(self, data: bytes) -> None:
-        """The PROXY header of a front end, and what follows it."""
-        assert self._header is not None
-        self._header += data
-        try:
-            found = read_header(self._header)
-        except ValueError as why:
-            self.server.reject(self, str(why))
-            self.stream.abort()
-            return
-        if found is None:
-            return
-        said, taken = found
-        rest, self._header = self._header[taken:], None
-        if said.client:
-            self.become(said.client, str(said.client_port), said.server, str(said.server_port))
+    def introduced(self, rest: bytes) -> None:
+        """
+        The front end has said whose connection it is.
+
+        :param rest: What that client has said already.
+        """
+        self._front = None
         if self._gone or not self.server.admits(self):
             return
         self._open()
@@ -209,8 +197,8 @@ class Session:
         self.dialogue.reconfigure(self.server.config_for(self.view, client, self.dialogue.user))
 
     def data_received(self, data: bytes) -> None:
-        if self._header is not None:
-            self._fronted(data)
+        if self._front is not None:
+            self._front.take(data)
             return
         if self._purging is not None:
             return  # BANNER_PURGE_DELAY: whoever talks before the banner is not heard
@@ -268,9 +256,8 @@ class Session:
                 self.server.tell_aborted(self, "timeout")
             self.dialogue.timed_out()
             self._flush()
-        elif self._header is not None and now - self.opened > _HEADER_PATIENCE:
-            self.server.reject(self, "no PROXY header")
-            self.stream.abort()
+        elif self._front is not None and now - self.opened > PATIENCE:
+            self._front.give_up()
         elif self.server.session_time is not None and now - self.opened > self.server.session_time:
             self.shut_down()
 
@@ -338,19 +325,9 @@ class Session:
         self.stream.start_tls(self.server.security.session())
 
     def _proxied(self, question: Proxied) -> None:
-        said = question.attributes
-        address = said.get("ADDR", "").removeprefix("IPV6:")
-        if address and not is_address(address):
-            self.dialogue.answer(Reply(501, "5.5.4 ADDR takes an address."))
-            return
-        self.become(
-            address or self.client,
-            said.get("PORT", ""),
-            said.get("DESTADDR", "").removeprefix("IPV6:"),
-            said.get("DESTPORT", ""),
-        )
-        user = said.get("LOGIN")
-        self._locate(lambda later: self._believe(user, later))
+        if claim(self, question.attributes):
+            user = question.attributes.get("LOGIN")
+            self._locate(lambda later: self._believe(user, later))
 
     def _believe(self, user: str | None, later: bool) -> None:
         """What was said of the client counts, once its channel is known."""

@@ -25,7 +25,8 @@ class Conversion:
 
     Pieces come cut anywhere, with CRLF behind each line and no other CR or LF; what is kept of them is bounded.
     Header fields, and what stands around the parts of a multipart, are never changed: there is nothing to
-    make it readable again. Nor are signed and encrypted parts: a changed octet breaks them.
+    make it readable again. Nor are signed and encrypted parts: a changed octet breaks them. Only in the message
+    that a notification quotes (RFC 6522) they are: it is worth more to its reader than a signature in it.
 
     :param eight: Octets above 127 must not go out.
     :param longest: Nor lines longer than this; a line that may not be changed goes as it is.
@@ -36,7 +37,9 @@ class Conversion:
         self._longest = longest
         self._buffer = b""
         self._out: list[bytes] = []
-        self._boundaries: list[tuple[bytes, bytes]] = []  # --boundary, type of parts that give none
+        # --boundary, type of parts that give none, whether it is a multipart/report
+        self._boundaries: list[tuple[bytes, bytes, bool]] = []
+        self._quote = 0  # multiparts around the message that a report quotes, 0: there is none
         self._opened = 0  # multiparts and messages around
         self._lines: list[bytes] | None = []  # of a header that is not complete; None in a body
         self._size = 0
@@ -130,15 +133,17 @@ class Conversion:
         self._opened += 1
         if major == b"multipart":
             usual = b"message/rfc822" if header.type == b"multipart/digest" else b"text/plain"
-            self._boundaries.append((b"--" + header.boundary, usual))
+            self._boundaries.append((b"--" + header.boundary, usual, header.type == b"multipart/report"))
         else:
+            if not self._quote and self._boundaries and self._boundaries[-1][2]:
+                self._quote = len(self._boundaries)
             self._begin_header(True)
 
     def _seal(self, header: EntityHeader) -> str:
         """Why nothing behind this header may be changed, ``""`` when it may."""
         if header.doubtful:
             return "a part that says twice what it is"
-        if header.type in _SEALED:
+        if header.type in _SEALED and not (self._eight and self._quote):
             return header.type.decode()
         if header.encoding not in _PLAIN:
             return "a part that says it is encoded already"
@@ -231,6 +236,8 @@ class Conversion:
         self._out += (line, b"\r\n")
         usual = self._boundaries[number][1]
         del self._boundaries[number if last else number + 1 :]
+        if number < self._quote:
+            self._quote = 0
         self._opened = len(self._boundaries)
         self._sealed = ""
         self._fresh = True
