@@ -202,3 +202,29 @@ def test_submissions_from_nobody() -> None:
     with pytest.raises(ConfigError, match="takes mail from nobody"):
         load('listen = "tcp:0"', keyword="submit")
     assert load('listen = "tcp:0"\nrelay_from = ["::1"]', keyword="submit").channels["tcp_local"].submit
+
+
+GENERIC = """
+[channel.l]
+official_host_name = "m.example"
+[channel.test_smtp_in]
+transport = "tcp"
+[dispatcher.service.SMTP]
+listen = ["tcp:25"]
+channel = "test_smtp_in"
+"""
+
+
+def test_what_programs_on_a_pipe_cannot_do() -> None:
+    """A PROXY header that nobody reads is a mistake, for its front end may relay; limits and XCLIENT are noted."""
+    with pytest.raises(ConfigError, match=r"SMTP\.proxy_from: nobody would read the header"):
+        load_text(f'{GENERIC}proxy_from = ["192.0.2.1"]\n', "jobctl.toml")
+    found = load_text(
+        f'{GENERIC}xclient_from = ["192.0.2.1"]\nmax_conns_per_address = 5\nmin_procs = 2\n', "jobctl.toml"
+    )
+    assert [note.key.rpartition(".")[2] for note in found.notes] == [
+        "xclient_from",
+        "max_conns_per_address",
+        "min_procs",
+    ]
+    assert all("run on a pipe" in note.text for note in found.notes)

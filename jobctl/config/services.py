@@ -51,6 +51,8 @@ def read_services(
             for one in choices(channels, channel):
                 _check_choice(one, given, where, findings)
             _check_submission(channel, given, where, findings)
+            if channel.transport is not None:
+                _check_pipe(channel, given, findings)
         services[name] = ServiceSettings(name=name, **fields)
     return services
 
@@ -142,3 +144,18 @@ def _check_submission(
             f"takes mail from nobody: channel {channel.name} is for submissions and offers no AUTH; "
             "give it mustsaslserver, or the service relay_from",
         )
+
+
+def _check_pipe(channel: ChannelSettings, given: Table, findings: Findings) -> None:
+    """What only programs that accept connections themselves can do."""
+    if "proxy_from" in given:
+        # Unread, the header would let in by the front end's rights whoever is behind it.
+        findings.problem(
+            given["proxy_from"].where,
+            f"nobody would read the header: programs of channel {channel.name} run on a pipe; "
+            "give the service a channel that tcp_smtp_server serves",
+        )
+    for name in ("xclient_from", "max_conns_per_address", "min_procs"):
+        if name in given:
+            text = f"does not act: programs of channel {channel.name} run on a pipe, one for each connection"
+            findings.note(given[name].where, text)

@@ -9,6 +9,7 @@ from jobctl.config.difference import Difference
 from jobctl.config.log_options import LogSettings
 from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.errors import StoreError
+from jobctl.jobs.spec import JobSpec
 from jobctl.mail.envelope import Priority
 from jobctl.mapping.access import IP_ACCESS
 from jobctl.schedule.expiry import life_of
@@ -166,7 +167,7 @@ async def _of_channel(
         return "jobs are started and stopped by it at once", queue.messages
     if key in _INTAKE and not needs_new_programs(before, after):
         return "for mail that comes from now on", None
-    jobs = sum(job.spec.channel.name == name and job.spec.run is None for job in controller.jobs.values())
+    jobs = sum(job.spec.run is None and _has(job.spec, name) for job in controller.jobs.values())
     return _replaced(jobs), queue.messages
 
 
@@ -174,8 +175,13 @@ def _replaced(jobs: int) -> str:
     if not jobs:
         return "for its next program: none runs"
     if jobs == 1:
-        return "its running program is replaced after its current message or session"
-    return f"its {jobs} running programs are replaced after their current message or session"
+        return "1 running program is replaced after its current message or session"
+    return f"{jobs} running programs are replaced after their current message or session"
+
+
+def _has(spec: JobSpec, name: str) -> bool:
+    """Whether a program knows the channel's settings: it is the channel's, or its clients can come to it."""
+    return spec.channel.name == name or any(other.name == name for other in spec.others)
 
 
 async def _expiring(controller: Any, before: ChannelSettings, after: ChannelSettings) -> int:
