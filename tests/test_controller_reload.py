@@ -157,7 +157,7 @@ def test_jobs_with_old_settings_are_replaced_after_their_message(world):
     assert change["effect"] == "for its next program: none runs"
     job = world.job(credit=1)
     (change,) = world.reload(text).changes
-    assert change["effect"] == "its running program is replaced after its current message or session"
+    assert change["effect"] == "1 running program is replaced after its current message or session"
     assert job.stopped
     (second,) = world.accept("bob@y.example")
     world.turn(2)
