@@ -6,10 +6,10 @@ docs/peers.md.
 
 What is not installed is said in the table. Packages that cannot be installed beside Postfix can be unpacked
 (``dpkg -x``) into the folder given; npm's ``node_modules`` likewise. Postfix, Exim, OpenSMTPD and Dovecot need root.
+OpenSMTPD must be of version 7 (docs/peers.md says why): build it, and link ``smtpd`` into ``usr/sbin`` of that folder.
 """
 
 import argparse
-import contextlib
 import subprocess
 import tempfile
 import time
@@ -22,6 +22,7 @@ from bench.matrix.cells import BASE, IN, KINDS, OUT, PASSWORD, USER, Matrix
 from bench.matrix.clients import MODES, Impossible, Target
 from bench.matrix.joined import joined
 from bench.matrix.mail import content, difference
+from bench.matrix.versions import versions
 from bench.peers import free_port
 from jobctl.sasl.secrets import scram_keys, scram_line
 from tests.certificates import Authority
@@ -175,23 +176,6 @@ def _shakes_hands(port: int) -> bool:
     return b" alert " not in done.stderr
 
 
-def versions() -> list[str]:
-    """What was run, as each says."""
-    said = []
-    for program in clients.PROGRAMS:
-        with contextlib.suppress(OSError):
-            done = subprocess.run(program.version, capture_output=True, text=True)
-            said.append((done.stdout + done.stderr).strip().split("\n")[0].split(" (")[0][:60])
-    with contextlib.suppress(OSError):
-        done = subprocess.run(
-            ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", "postfix", "dovecot-core"],
-            capture_output=True,
-            text=True,
-        )
-        said += done.stdout.split("\n")
-    return [one for one in said if one]
-
-
 HEADER = """\
 # Clients and servers of others
 
@@ -200,6 +184,10 @@ trailing blanks, empty lines, a line of 900 octets, and commands in its text. *s
 the trace fields; *-*: the program cannot do that, so nothing was tried. AUTH is under STARTTLS; our clients verify
 certificates. tcp: `tcp_smtp_server`, `tcp_smtp_client`; generic: `test_smtp_slave`, `test_smtp_master`, each joined to
 TCP by the bridge. swaks puts an empty line behind every content, git makes the header: that much is not compared.
+All certificates have EC keys (P-256).
+
+OpenSMTPD is built from its source: the 6.8 of Debian 12 cannot do TLS, because what keeps its keys in a process of
+their own fails with OpenSSL 3; openssl s_client is refused there too.
 """
 
 
@@ -226,7 +214,7 @@ def main() -> None:
                 place = Path(folder) / part
                 place.mkdir()
                 lines += [f"## {heading}\n", *make(place, given).lines(title), ""]
-    lines += ["## What was run\n", *(f"* {one}" for one in versions())]
+    lines += ["## What was run\n", *(f"* {one}" for one in versions(given))]
     page = "\n".join(lines) + "\n"
     if given.write:
         PAGE.write_text(page)

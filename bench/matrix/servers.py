@@ -253,10 +253,15 @@ def dovecot_lmtp(where: Surroundings) -> Iterator[Ports]:
         yield Ports(clear, tls, mailbox(base), lmtp=True)
 
 
+def exim_program(unpacked: Path) -> str:
+    """Where Exim is, or would be."""
+    return shutil.which("exim4", path="/usr/sbin") or str(unpacked / "usr/sbin/exim4")
+
+
 @contextlib.contextmanager
 def exim(where: Surroundings) -> Iterator[Ports]:
     """Delivers into one Maildir; root's, since Exim looks its own user up."""
-    program = shutil.which("exim4", path="/usr/sbin") or str(where.unpacked / "usr/sbin/exim4")
+    program = exim_program(where.unpacked)
     if not Path(program).exists():
         raise FileNotFoundError("exim4")
     boxes, spool = where.folder / "boxes", where.folder / "spool"
@@ -318,10 +323,15 @@ plain:
         yield Ports(clear, tls, mailbox(boxes), auth=True)
 
 
+def opensmtpd_program(unpacked: Path) -> str:
+    """Where OpenSMTPD is, or would be."""
+    return shutil.which("smtpd", path="/usr/sbin") or str(unpacked / "usr/sbin/smtpd")
+
+
 @contextlib.contextmanager
 def opensmtpd(where: Surroundings) -> Iterator[Ports]:
     """Delivers into one Maildir; its queue has a fixed place, so only one can run."""
-    program = shutil.which("smtpd", path="/usr/sbin") or str(where.unpacked / "usr/sbin/smtpd")
+    program = opensmtpd_program(where.unpacked)
     if not Path(program).exists():
         raise FileNotFoundError("opensmtpd")
     boxes = where.folder / "boxes"
