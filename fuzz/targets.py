@@ -88,7 +88,7 @@ def parameters(data: bytes) -> None:
     if not argument.isprintable():
         return
     try:
-        address, given = mail_argument(argument, OFFERED)
+        address, given = mail_argument(argument, lambda: OFFERED)
         for value in (address, given.envid, given.auth):
             assert value is None or value.isprintable()
     except BadArgument as bad:

@@ -205,7 +205,8 @@ class Connection:
                 self._take(event)
             if self.dialogue is not dialogue or self._ended:
                 return
-            self._feeding.go_on(dialogue)
+            if self._feeding.assignment is not None:
+                self._feeding.go_on(dialogue)
             if not (dialogue.can_begin and self._stream is not None and self._begin()):
                 break
         if dialogue is None:

@@ -19,19 +19,20 @@ class Feeding:
     """
     One connection's: at most one message is fed at a time.
 
+    :ivar assignment: The message, ``None`` while none is fed.
     :ivar owed: Pieces sent since more were asked for.
     """
 
     def __init__(self, link: ReactorLink) -> None:
         self._link = link
-        self._assignment: Assignment | None = None
+        self.assignment: Assignment | None = None
         self.owed = 0
 
     def begin(self, assignment: Assignment, dialogue: ClientDialogue) -> None:
         """The peer waits for the content of this message."""
         if assignment.more:
             self._link.send(Ask(n=WINDOW - 1, id=assignment.id))
-        self._assignment = assignment
+        self.assignment = assignment
         self._feed(assignment, dialogue)
 
     def piece(self, assignment: Assignment, dialogue: ClientDialogue | None) -> bool:
@@ -40,7 +41,7 @@ class Feeding:
 
         :return: It was.
         """
-        if self._assignment is not assignment:
+        if self.assignment is not assignment:
             return False
         assert dialogue is not None  # else nothing is being sent
         self._feed(assignment, dialogue)
@@ -48,14 +49,14 @@ class Feeding:
 
     def go_on(self, dialogue: ClientDialogue) -> None:
         """The peer has answered: it may take more of what is here."""
-        assignment = self._assignment
+        assignment = self.assignment
         if assignment is not None and assignment.pieces and dialogue.wants_content:
             self._feed(assignment, dialogue)
 
     def over(self, assignment: Assignment) -> None:
         """Its transaction has ended."""
-        if self._assignment is assignment:
-            self._assignment = None
+        if self.assignment is assignment:
+            self.assignment = None
 
     def _feed(self, assignment: Assignment, dialogue: ClientDialogue) -> None:
         if not assignment.more and not assignment.spent and len(assignment.pieces) == 1:
@@ -69,7 +70,7 @@ class Feeding:
                 dialogue.feed(assignment.pieces.popleft())
                 self.owed += 1
         if not assignment.more and (not assignment.spent or not assignment.pieces):
-            self._assignment = None
+            self.assignment = None
             self.owed = 0
             assignment.dotted = True
             dialogue.finish()
@@ -77,6 +78,6 @@ class Feeding:
 
     def ask(self) -> None:
         """What was sent has left: ask for as many pieces more."""
-        if self.owed and self._assignment is not None and self._assignment.more:
-            self._link.send(Ask(n=self.owed, id=self._assignment.id))
+        if self.owed and self.assignment is not None and self.assignment.more:
+            self._link.send(Ask(n=self.owed, id=self.assignment.id))
             self.owed = 0

@@ -92,16 +92,23 @@ class ClientDialogue:
 
     def receive(self, data: bytes) -> None:
         """Take octets from the peer; then take events and output."""
-        if self._closed:
-            return
-        self._reader.add(data)
+        talk, reader = self._talk, self._reader
+        if talk.phase is not Phase.CLOSED:
+            reader.add(data)
         try:
-            while (reply := self._reader.next()) is not None:
-                self._replied(reply)
-                if self._closed:
+            # The phase anew after every reply, for each may end the session.
+            while talk.phase is not Phase.CLOSED:
+                reply = reader.next()
+                if reply is None:
                     return
+                if reply.code == 421:
+                    closing(talk, reply)
+                elif talk.phase is Phase.GREETING:
+                    self._open_session(reply)
+                else:
+                    replied(talk, reply)
         except ProtocolViolation as why:
-            self._talk.over("4.5.0", f"protocol violation by the next hop: {why}")
+            talk.over("4.5.0", f"protocol violation by the next hop: {why}")
 
     def lost(self, why: str) -> None:
         """The connection is gone."""
@@ -211,9 +218,7 @@ class ClientDialogue:
             talk.say(b"RSET\r\n", Step.RSET)
         talk.open.append(transaction)
         if talk.pipelining:
-            for line, step, number in transaction.to_send:
-                talk.say(line, step, transaction, number)
-            transaction.to_send.clear()
+            talk.say_all(transaction)
             if transaction.chunked and not transaction.large:
                 # All of it in one write: the message costs one round trip, shared with the next.
                 talk.want_content(transaction)
@@ -269,19 +274,6 @@ class ClientDialogue:
         elif talk.phase is not Phase.CLOSED and talk.phase is not Phase.ENDING:
             talk.phase = Phase.ENDING
             talk.quit_when_empty()
-
-    @property
-    def _closed(self) -> bool:
-        """Asked anew after every reply: a type checker takes an attribute to be what it was before a call."""
-        return self._talk.phase is Phase.CLOSED
-
-    def _replied(self, reply: Reply) -> None:
-        if reply.code == 421:
-            closing(self._talk, reply)
-        elif self._talk.phase is Phase.GREETING:
-            self._open_session(reply)
-        else:
-            replied(self._talk, reply)
 
     def _open_session(self, reply: Reply) -> None:
         talk = self._talk

@@ -71,6 +71,16 @@ class Talk:
         self.written += len(line)
         self.expected.append((step, transaction, number, self.written))
 
+    def say_all(self, transaction: Transaction) -> None:
+        """With PIPELINING: all its commands."""
+        written = self.written
+        for line, step, number in transaction.to_send:
+            self.output.append(line)
+            written += len(line)
+            self.expected.append((step, transaction, number, written))
+        self.written = written
+        transaction.to_send.clear()
+
     def send_next(self, transaction: Transaction) -> None:
         """Without PIPELINING: the next command; RSET in place of DATA when nobody was accepted."""
         if not transaction.to_send:

@@ -57,10 +57,10 @@ class RcptParameters(msgspec.Struct):
 NO_PARAMETERS = MailParameters()
 
 
-def mail_argument(argument: str, offered: Container[str] = ()) -> tuple[str, MailParameters]:
+def mail_argument(argument: str, offered: Callable[[], Container[str]] = tuple) -> tuple[str, MailParameters]:
     """
     :param argument: What follows ``MAIL``: ``FROM:<a@b> SIZE=10``.
-    :param offered: Extensions beyond those that every server of ours has.
+    :param offered: Gives the extensions beyond those that every server of ours has; asked only if one is used.
     :return: Sender, ``""`` for ``<>``, and parameters.
     :raises BadArgument: With the reply to give.
     """
@@ -74,11 +74,11 @@ def mail_argument(argument: str, offered: Container[str] = ()) -> tuple[str, Mai
     if not parameters:
         return sender, NO_PARAMETERS
     given = MailParameters()
-    known = {
-        name: take for name, (extension, take) in _OF_MAIL.items() if not extension or extension in offered
-    }
-    for name, value in _split(parameters, known):
-        known[name](given, value)
+    for name, value in _split(parameters, _OF_MAIL):
+        extension, take = _OF_MAIL[name]
+        if extension and extension not in offered():
+            raise _unknown(name)
+        take(given, value)
     if given.hold_for is not None and given.hold_until is not None:
         raise _bad(501, "HOLDFOR and HOLDUNTIL exclude each other")
     return sender, given
@@ -111,7 +111,7 @@ def _split_path(argument: str) -> tuple[str, str]:
     return found[1], found[2] or ""
 
 
-def _split(text: str, known: dict[str, Callable[..., None]]) -> list[tuple[str, str]]:
+def _split(text: str, known: Container[str]) -> list[tuple[str, str]]:
     given: dict[str, str] = {}
     for word in text.split():
         found = _PARAMETER.fullmatch(word)
@@ -119,11 +119,15 @@ def _split(text: str, known: dict[str, Callable[..., None]]) -> list[tuple[str, 
             raise _bad(501, "Malformed parameter")
         name = found[1].upper()
         if name not in known:
-            raise _bad(555, f"Unknown parameter {name[:40]}")
+            raise _unknown(name)
         if name in given:
             raise _bad(501, f"{name} given twice")
         given[name] = found[2] or ""
     return list(given.items())
+
+
+def _unknown(name: str) -> BadArgument:
+    return _bad(555, f"Unknown parameter {name[:40]}")
 
 
 def _size(parameters: MailParameters, value: str) -> None:

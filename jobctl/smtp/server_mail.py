@@ -33,8 +33,9 @@ def mail(talk: Talk, argument: str) -> Question | None:
         return None
     transaction = talk.transaction = Transaction()
     try:
-        offers = parameters_for(config, talk.tls, talk.user is not None)
-        transaction.sender, transaction.given = mail_argument(argument, offers)
+        transaction.sender, transaction.given = mail_argument(
+            argument, lambda: parameters_for(config, talk.tls, talk.user is not None)
+        )
     except BadArgument as bad:
         talk.bad(f"MAIL {argument}", bad.reply)
         return None
