@@ -1,6 +1,8 @@
 """A server program of either kind with one client at hand, for whatever both of them promise."""
 
 import base64
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from jobctl.jobprotocol.frames import Event
@@ -111,6 +113,10 @@ class Asked:
         self._generic.process.terminate()
         return int(self._generic.ends())
 
+    def ended(self) -> int:
+        """Its exit status after QUIT, by which the generic program ends; a TCP server is asked to go."""
+        return int(self._generic.ends()) if self._tcp is None else self.stop()
+
     def log(self) -> str:
         """All that it has said on stderr; it is over then."""
         if self._tcp is not None:
@@ -133,6 +139,13 @@ class Asked:
             found.append(frame)
 
 
+def at_once(call: Callable[..., None], cases: Iterable[Any]) -> None:
+    """Call it with each case, all at the same time: wrong secrets are answered late, and nobody learns from waiting."""
+    with ThreadPoolExecutor(8) as threads:
+        for _ in threads.map(call, cases):
+            pass
+
+
 def start_fails(kind: str, environment: dict[str, str] | None = None, **keys: Any) -> tuple[int, str]:
     """Exit status and last words of a program that should not start."""
     how = service(**keys)
@@ -147,4 +160,4 @@ def start_fails(kind: str, environment: dict[str, str] | None = None, **keys: An
     raise AssertionError("it has started")
 
 
-__all__ = ["KINDS", "Asked", "b64", "plain", "start_fails", "token_line"]
+__all__ = ["KINDS", "Asked", "at_once", "b64", "plain", "start_fails", "token_line"]

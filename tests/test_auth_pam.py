@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from jobctl.net.pam_checker import PamUsers
 from jobctl.net.password_checker import CannotTell
 from jobctl.sasl.verifier import NO, Verdict
-from tests.auth_case import KINDS, Asked, b64, plain, start_fails
+from tests.auth_case import KINDS, Asked, at_once, b64, plain, start_fails
 
 each = pytest.mark.parametrize("kind", KINDS)
 FAILED = "535 5.7.8 Bad username or password."
@@ -99,10 +99,12 @@ def test_results_of_pam(kind: str, failing: str, pam: dict[str, str]) -> None:
     """What is about the user is 535, an account that has expired too; trouble of the system is 454."""
     cases = {f"auth_{what}": said for what, said in AUTH.items()}
     cases |= {f"acct_{what}": said for what, said in ACCOUNT.items()} | {"broken": LATER}
-    for name, said in cases.items():
-        if said.startswith(failing):
-            with Asked(kind, pam, pam_service=name) as asked:
-                assert (name, asked.say(plain("ann", "x"))) == (name, said)
+
+    def ask(name: str) -> None:
+        with Asked(kind, pam, pam_service=name) as asked:
+            assert (name, asked.say(plain("ann", "x"))) == (name, cases[name])
+
+    at_once(ask, [name for name, said in cases.items() if said.startswith(failing)])
 
 
 @each
@@ -115,7 +117,7 @@ def test_a_module_that_hangs(kind: str, pam: dict[str, str], tmp_path: Path) -> 
             assert asked.say("NOOP").startswith("250")
             asked.send("QUIT")
             assert asked.reply().startswith("221")
-            assert asked.stop() == 0
+            assert asked.ended() == 0
     finally:
         # What PAM has started reads to the end of it, and ends.
         os.close(os.open(tmp_path / "fifo", os.O_RDWR))

@@ -95,7 +95,7 @@ def test_a_refusal_in_the_middle(reply: str, verdict: str) -> None:
         assert wire.line().startswith(b"RCPT")
         chunk(wire)
         wire.say("250 sender", "250 recipient", "250 2.0.0 taken")
-        wire.until_closed()
+        assert wire.transaction() is None
 
     with Peer(script) as peer, client(peer.port) as program:
         send(program, "E1", PIECES[:1] * 40)
@@ -173,7 +173,7 @@ def test_master_debug_shows_no_content() -> None:
         while not last:
             _, last = chunk(wire)
             wire.say("250 ok")
-        wire.until_closed()
+        assert wire.transaction() is None
 
     with Peer(script) as peer, client(peer.port, master_debug=True) as program:
         send(program, "E1", PIECES)
