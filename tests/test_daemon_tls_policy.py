@@ -79,7 +79,8 @@ def test_policies_of_both_kinds_of_program(tmp_path: Path, channel: str) -> None
             entry = enqueue(daemon)
             row = until(
                 lambda: (
-                    (found := daemon.json("explain", entry))["causes"][0]["code"] == "host_backoff" and found
+                    (found := daemon.ask("explain", message=entry))["causes"][0]["code"] == "host_backoff"
+                    and found
                 ),
                 60,
                 daemon.log[-3000:],

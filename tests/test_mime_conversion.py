@@ -250,9 +250,9 @@ def test_a_large_message_streams() -> None:
     conversion = Conversion(True)
     tracemalloc.start()
     out = len(conversion.feed(head))
-    for _ in range(256):
+    for _ in range(96):
         out += len(conversion.feed(b"x" * 60_000 + b"\r\n\xc3\xa9" * 2000))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     out += len(conversion.feed(b"\r\n--m--\r\n")) + len(conversion.finish())
-    assert out > 256 * 60_000 and most < 16 * LOOK
+    assert out > 96 * 60_000 and most < 16 * LOOK
