@@ -42,8 +42,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def configuration(free_space: int) -> str:
     """The queue on that disk, and retries soon."""
     return GATEWAY.replace(
-        "[job_controller]",
-        f'[job_controller]\nqueue_directory = "@DISK@/queue"\nfree_space = {free_space}',
+        'queue_directory = "var/queue"',
+        f'queue_directory = "@DISK@/queue"\nfree_space = {free_space}',
         1,
     )
 

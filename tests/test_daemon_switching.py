@@ -132,9 +132,9 @@ def test_a_reload_reaches_the_other_channel(daemon: tuple[Daemon, ssl.SSLContext
         changed = running.config.read_text().replace("inside.example.org", "within.example.org")
         running.config.write_text(changed.replace("127.0.0.2  $Y", "127.0.0.2  $Y\n127.0.0.4  $Y"))
         effects = [one["effect"] for one in running.json("reload")["changes"]]
-        assert any(re.match("[1-9][0-9]* running programs? (is|are) replaced", effect) for effect in effects), (
-            effects
-        )
+        assert any(
+            re.match("[1-9][0-9]* running programs? (is|are) replaced", effect) for effect in effects
+        ), effects
 
         def greeted(source: str) -> bool:
             with connect(running, source) as client:
