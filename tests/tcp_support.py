@@ -393,3 +393,20 @@ def memory(pid: int) -> int:
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
     raise AssertionError("no VmHWM")
+
+
+def broken_tls(taken: list[bytes]) -> Callable[[Wire, int], None]:
+    """A server that offers STARTTLS and has no idea of it; in the clear it takes mail, kept in ``taken``."""
+
+    def script(wire: Wire, number: int) -> None:
+        wire.greet("STARTTLS")
+        if wire.line() == b"STARTTLS":
+            wire.say("220 go")
+            wire.socket.recv(1000)
+            wire.say("554 no idea of TLS")
+            return
+        wire.say("250 ok")
+        while (content := wire.transaction()) is not None:
+            taken.append(content)
+
+    return script

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority
-from tests.tcp_support import Peer, Wire
+from tests.tcp_support import Peer, Wire, broken_tls
 from tests.test_tcp_client_tls import context
 
 CONFIGURATION = """
@@ -159,25 +159,13 @@ def test_tls_that_is_not_offered(tmp_path: Path, authority: Authority) -> None:
     assert (status, steps[-1].startswith("no TLS: none and may would send")) == (0, True)
 
 
-def broken(wire: Wire, number: int) -> None:
-    """Offers STARTTLS and has no idea of it."""
-    wire.greet("STARTTLS")
-    if wire.line() == b"STARTTLS":
-        wire.say("220 go")
-        wire.socket.recv(1000)
-        wire.say("554 no idea of TLS")
-        return
-    wire.say("250 ok")
-    wire.transaction()
-
-
 @pytest.mark.parametrize(("policy", "status"), [("may", 0), ("must", 75)])
 @pytest.mark.parametrize("what", ["tls", "delivery"])
 def test_a_handshake_that_fails(
     tmp_path: Path, authority: Authority, policy: str, status: int, what: str
 ) -> None:
     """Under may what would happen on the second connection is shown too; must would wait."""
-    with Peer(broken) as peer:
+    with Peer(broken_tls([])) as peer:
         word = "away.example" if what == "tls" else "bob@away.example"
         found, steps = run(tmp_path, peer.port, authority, policy, what, word)
     assert found == status

@@ -1,14 +1,13 @@
 """TLS policies in the whole daemon: the second connection, rules that change live, and who is asked why."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.configurations import PLACES
 from tests.daemon import Daemon, until
-from tests.tcp_support import Peer, Wire
+from tests.tcp_support import Peer, broken_tls
 
 CONFIGURATION = (
     PLACES
@@ -32,23 +31,6 @@ backoff = ["PT1S"]
 "[]" = "@NAME@"
 """
 )
-
-
-def broken_tls(taken: list[bytes]) -> Callable[[Wire, int], None]:
-    """A server that offers STARTTLS and has no idea of it; in the clear it takes mail."""
-
-    def script(wire: Wire, number: int) -> None:
-        wire.greet("STARTTLS")
-        if wire.line() == b"STARTTLS":
-            wire.say("220 go")
-            wire.socket.recv(1000)
-            wire.say("554 no idea of TLS")
-            return
-        wire.say("250 ok")
-        while (content := wire.transaction()) is not None:
-            taken.append(content)
-
-    return script
 
 
 def enqueue(daemon: Daemon) -> str:

@@ -11,7 +11,7 @@ from jobctl.jobprotocol.frames import Report
 from jobctl.mail.disposition import Verdict
 from jobctl.sasl.secrets import scram_keys, scram_line
 from tests.certificates import Authority
-from tests.tcp_support import BODY, Intake, Peer, Wire, channel, message, service
+from tests.tcp_support import BODY, Intake, Peer, Wire, broken_tls, channel, message, service
 from tests.test_tcp_client import client, deliver
 from tests.test_tcp_server import Server
 
@@ -124,19 +124,7 @@ def test_an_address_is_verified_as_one(authority: Authority) -> None:
 def test_a_handshake_that_fails(policy: str, verdict: Verdict) -> None:
     """Under may the mail goes in the clear, once, and the log says so; under must it waits."""
     taken: list[bytes] = []
-
-    def script(wire: Wire, number: int) -> None:
-        wire.greet("STARTTLS")
-        if wire.line() == b"STARTTLS":
-            wire.say("220 go")
-            wire.socket.recv(1000)
-            wire.say("554 no idea of TLS")
-            return
-        wire.say("250 ok")
-        if (content := wire.transaction()) is not None:
-            taken.append(content)
-
-    with Peer(script) as peer, client(peer.port, tls_policy=policy) as program:
+    with Peer(broken_tls(taken)) as peer, client(peer.port, tls_policy=policy) as program:
         program.send(message("E0"), BODY)
         report = program.expect(Report)
         program.stop()
