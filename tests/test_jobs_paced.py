@@ -10,10 +10,13 @@ from jobctl.jobs.pipes import PIECE, make_pipe
 
 
 class Reactor:
-    """Who is to be read, and nothing else."""
+    """Who is to be read, and a turn that ends at once."""
 
     def __init__(self):
         self.reading = set()
+
+    def callLater(self, seconds, call, *arguments):
+        call(*arguments)
 
     def addReader(self, reader):
         self.reading.add(reader)
