@@ -56,6 +56,7 @@ def test_both_versions_however_they_are_cut(header: bytes, client: str) -> None:
     [
         b"EHLO x\r\n",
         b"PROXY TCP4 here there 1 2\r\n",
+        b"PROXY TCP6 fe80::1%|25 ::1 1 2\r\n",
         b"PROXY TCP4 192.0.2.9 127.0.0.1 4001 99999\r\n",
         b"PROXY " + b"x" * 200,
         V2 + struct.pack("!BBH", 0x31, 0x11, 12),

@@ -52,6 +52,6 @@ class SlaveRules:
         if self._service is None or not self._client:
             return True
         # Late: only channels for submissions need it.
-        from channels.kit.networks import Networks
+        from jobctl.net.networks import Networks
 
         return self._client in Networks(self._service.relay_from)

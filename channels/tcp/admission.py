@@ -1,6 +1,5 @@
 """Who may connect to a server job, from where, and what the access tables say of them."""
 
-from channels.kit.networks import Networks
 from jobctl.config.settings import MtaSettings, ServiceSettings
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
@@ -13,6 +12,8 @@ from jobctl.mapping.access import (
     port_access,
 )
 from jobctl.mapping.tables import compiled
+from jobctl.net.address_counts import AddressCounts
+from jobctl.net.networks import Networks
 
 _YES = Reply(250)
 
@@ -21,14 +22,14 @@ class Admission:
     """
     :ivar relay: Who may send to domains that are not ours; ``front_ends``: who begins with a PROXY header;
         ``impersonators``: who may say XCLIENT.
+    :ivar counts: Connections of each client.
     """
 
     def __init__(self, service: ServiceSettings, mta: MtaSettings) -> None:
         self.relay = Networks(service.relay_from)
         self.front_ends = Networks(service.proxy_from)
         self.impersonators = Networks(service.xclient_from)
-        self._most_of_one = service.max_conns_per_address
-        self._connected: dict[str, int] = {}
+        self.counts = AddressCounts(service.max_conns_per_address)
         self._tables = compiled(mta.mappings)
         self._asks_all = mta.asks_all
 
@@ -41,19 +42,6 @@ class Admission:
     def asks_trusted(self) -> frozenset[str]:
         """The same for those who may relay: their recipients count only where one may be forbidden or unknown."""
         return self.asks if self._asks_all else self.asks - {"recipient"}
-
-    def count(self, client: str) -> bool:
-        """A client has connected; ``False``: it has more connections than an address may have."""
-        count = self._connected[client] = self._connected.get(client, 0) + 1
-        return self._most_of_one is None or count <= self._most_of_one
-
-    def forget(self, client: str) -> None:
-        """A connection that was counted is over."""
-        left = self._connected.get(client, 0) - 1
-        if left > 0:
-            self._connected[client] = left
-        else:
-            self._connected.pop(client, None)
 
     def port(self, transport: str) -> Permission:
         """What PORT_ACCESS says of a connection."""

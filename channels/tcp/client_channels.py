@@ -10,8 +10,8 @@ from jobctl.jobprotocol.frames import Locate, Located
 from jobctl.net.dns_cache import DnsCache
 
 if TYPE_CHECKING:
-    from channels.tcp.clients import ClientNames
     from channels.tcp.process import Process
+    from jobctl.net.client_names import ClientNames
 
 # As long as a client's name is believed; when the rules change there are new programs.
 _LIFETIME = 600.0

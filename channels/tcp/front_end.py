@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from channels.kit.xclient import impersonated
 from jobctl.mail.reply import Reply
-from jobctl.mail.transportinfo import is_address
-from jobctl.net.proxy_header import read_header
+from jobctl.mail.transportinfo import TransportInfo
+from jobctl.net.proxy_header import HeaderReader
 
 if TYPE_CHECKING:
     from channels.tcp.session import Session
-
-# Seconds that a front end may take to say whose connection it is.
-PATIENCE = 10.0
 
 
 class FrontEnd:
@@ -21,23 +19,20 @@ class FrontEnd:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._header = b""
+        self._header = HeaderReader(TransportInfo.parse(session.transport)[0])
 
     def take(self, data: bytes) -> None:
         """The header as far as it has come, and what follows it; the session hears of it once, whole."""
-        session = self._session
-        self._header += data
         try:
-            found = read_header(self._header)
+            found = self._header.take(data)
         except ValueError as why:
             self._refuse(str(why))
             return
         if found is None:
             return
-        said, taken = found
-        if said.client:
-            session.become(said.client, str(said.client_port), said.server, str(said.server_port))
-        session.introduced(self._header[taken:])
+        told, rest = found
+        self._session.become(told)
+        self._session.introduced(rest)
 
     def give_up(self) -> None:
         """It has not come in time."""
@@ -54,14 +49,9 @@ def claim(session: Session, said: Mapping[str, str]) -> bool:
 
     :return: Whether it is; else the dialogue has its answer.
     """
-    address = said.get("ADDR", "").removeprefix("IPV6:")
-    if address and not is_address(address):
-        session.dialogue.answer(Reply(501, "5.5.4 ADDR takes an address."))
+    told = impersonated(TransportInfo.parse(session.transport)[0], said)
+    if isinstance(told, Reply):
+        session.dialogue.answer(told)
         return False
-    session.become(
-        address or session.client,
-        said.get("PORT", ""),
-        said.get("DESTADDR", "").removeprefix("IPV6:"),
-        said.get("DESTPORT", ""),
-    )
+    session.become(told)
     return True

@@ -17,7 +17,6 @@ from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
 from channels.tcp.admission import Admission
 from channels.tcp.client_channels import ClientChannels
-from channels.tcp.clients import ClientNames
 from channels.tcp.process import Process
 from channels.tcp.security import Security
 from channels.tcp.senders import SenderDomains
@@ -41,6 +40,7 @@ from jobctl.jobprotocol.frames import (
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import Permission
+from jobctl.net.client_names import ClientNames
 from jobctl.net.resolver import Resolver
 from jobctl.smtp.questions import Authenticated, BadCommand, Expand, Refusal, RunQueue, Verify
 from jobctl.smtp.replies import encode
@@ -228,7 +228,7 @@ class Server:
         """Whether a client may have one connection more; it is told when not."""
         client = session.client
         session.counted = client
-        if self.admission.count(client):
+        if self.admission.counts.count(client):
             return True
         self._turn_away(session)
         return False
@@ -321,7 +321,7 @@ class Server:
 
     def session_ended(self, session: Session, why: str) -> None:
         self.sessions.discard(session)
-        self.admission.forget(session.counted)
+        self.admission.counts.forget(session.counted)
         self.held_back.discard(session)
         self.link.progress += 1
         if session.admitted:

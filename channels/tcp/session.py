@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.queries import checks_senders
-from channels.tcp.front_end import PATIENCE, FrontEnd, claim
+from channels.tcp.front_end import FrontEnd, claim
 from channels.tcp.incoming import Incoming
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
+from jobctl.mail.transportinfo import TransportInfo
+from jobctl.net.proxy_header import PATIENCE
 from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp.questions import (
     Authenticated,
@@ -188,13 +190,11 @@ class Session:
         elif rest:
             self.stream.take(rest)
 
-    def become(self, client: str, port: str, server: str = "", server_port: str = "") -> None:
+    def become(self, told: TransportInfo) -> None:
         """The client is another than the one at the other end of the connection."""
-        _, own, own_port, _, _ = self.transport.split("|")
-        self.client = client
-        self.transport = f"TCP|{server or own}|{server_port or own_port}|{client}|{port}"
+        self.client, self.transport = told.remote_ip, told.text
         self.view = self.server.start
-        self.dialogue.reconfigure(self.server.config_for(self.view, client, self.dialogue.user))
+        self.dialogue.reconfigure(self.server.config_for(self.view, self.client, self.dialogue.user))
 
     def data_received(self, data: bytes) -> None:
         if self._front is not None:

@@ -43,6 +43,16 @@ class TransportInfo(msgspec.Struct, frozen=True):
         """The string and its parts from the addresses of a socket."""
         return cls(f"TCP|{local}|{lport}|{remote}|{rport}", local, str(lport), remote, str(rport))
 
+    def of(
+        self, client: str, port: int | str, server: str = "", server_port: int | str = ""
+    ) -> "TransportInfo":
+        """
+        The connection that a front end at the other end of this one says it passes on.
+
+        :param server: Whom the client connected to, ``""``: whom the front end did; likewise its port.
+        """
+        return self.make(server or self.local_ip, server_port or self.local_port, client, port)
+
 
 def _mistake(fields: list[str]) -> str | None:
     if len(fields) != 5:

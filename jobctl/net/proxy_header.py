@@ -10,6 +10,11 @@ import struct
 
 import msgspec
 
+from jobctl.mail.transportinfo import TransportInfo
+
+# Seconds that a front end may take to say whose connection it is.
+PATIENCE = 10.0
+
 _V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1 = b"PROXY "
 # Section 2.1: the longest line of version 1, with CRLF.
@@ -30,6 +35,33 @@ class Proxied(msgspec.Struct, frozen=True):
     client_port: int = 0
     server: str = ""
     server_port: int = 0
+
+
+class HeaderReader:
+    """
+    The header that a connection begins with, as it comes in.
+
+    :param here: The connection: ours with the front end.
+    """
+
+    def __init__(self, here: TransportInfo) -> None:
+        self._here = here
+        self._data = b""
+
+    def take(self, data: bytes) -> tuple[TransportInfo, bytes] | None:
+        """
+        :return: The connection that is passed on, and what has come behind the header; ``None``: it goes on.
+        :raises ValueError: It is no such header.
+        """
+        self._data += data
+        found = read_header(self._data)
+        if found is None:
+            return None
+        said, taken = found
+        told = self._here
+        if said.client:
+            told = told.of(said.client, said.client_port, said.server, said.server_port)
+        return told, self._data[taken:]
 
 
 def read_header(data: bytes) -> tuple[Proxied, int] | None:
@@ -56,7 +88,8 @@ def _read_v1(data: bytes) -> tuple[Proxied, int] | None:
     words = data[:end].decode("ascii", "replace").split(" ")
     if words[1:2] == ["UNKNOWN"]:
         return Proxied(), end + 2
-    if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
+    # A zone is no part of an address here, and could be any text.
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6") or "%" in words[2] + words[3]:
         raise ValueError("malformed PROXY header")
     client, server = (str(ipaddress.ip_address(word)) for word in words[2:4])
     if not all(word.isdigit() and len(word) <= 5 and int(word) < 65536 for word in words[4:]):

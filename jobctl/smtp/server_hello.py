@@ -88,7 +88,7 @@ def _proxied(talk: Talk, said: Proxied, reply: Reply) -> None:
     if reply.code >= 300:
         talk.refuse("", reply)
         return
-    talk.client = said.attributes.get("ADDR", "").removeprefix("IPV6:")
+    talk.client = said.attributes.get("ADDR", "").removeprefix("IPV6:") or talk.client
     talk.transaction = Transaction()
     talk.state = talk.after
     talk.helo, talk.esmtp = "", False
