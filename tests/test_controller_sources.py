@@ -68,6 +68,47 @@ def test_where_a_client_belongs(world, host, channel):
     assert job.sent == [Located(id="c1", channel=channel)]
 
 
+class Names:
+    """A resolver: names by address, and addresses by name."""
+
+    def __init__(self, **addresses: str) -> None:
+        self._addresses = {name.replace("_", "."): address for name, address in addresses.items()}
+        self.asked: list[str] = []
+
+    async def reverse(self, address: str) -> str | None:
+        self.asked.append(address)
+        return {"10.1.1.1": "one.example", "192.0.2.2": "two.example"}.get(address)
+
+    async def verified(self, name: str, address: str) -> bool:
+        return self._addresses.get(name) == address
+
+
+@pytest.mark.parametrize(
+    ("keyword", "host", "answer"),
+    [
+        ("identnone", "[10.1.1.1]", ("inside", "one.example")),
+        ("identnone", "[192.0.2.9]", ("in", "")),
+        ("identnone", "[IPv6:2001:db8::9]", ("in", "")),
+        ("identnone", "two.example", ("in", "")),
+        ("forwardchecktag", "[10.1.1.1]", ("inside", "one.example")),
+        ("forwardchecktag", "[192.0.2.2]", ("in", "two.example*")),
+        ("forwardcheckdelete", "[192.0.2.2]", ("in", "")),
+    ],
+)
+def test_what_a_client_is_called(keyword, host, answer):
+    """For programs without a resolver the controller looks clients' names up, as their channel wants them checked."""
+    world = World(configuration=SWITCHING.replace("[channel.inside]", f"{keyword} = true\n[channel.inside]"))
+    names = Names(one_example="10.1.1.1", two_example="192.0.2.66")
+    world.controller.queries._resolvers[()] = names
+    job = slave(world)
+    for id in ("c1", "c2"):
+        job.says(Locate(id=id, host=host, named=True))
+        channel, name = answer
+        assert job.sent[-1] == Located(id=id, channel=channel, name=name)
+    # Known for a while; not asked about what is no address.
+    assert names.asked == ([host[1:-1].removeprefix("IPv6:")] if host.startswith("[") else [])
+
+
 @pytest.mark.parametrize(
     ("said", "counts"), [("inside", "inside"), ("known", "known"), ("closed", "in"), ("x", "in")]
 )

@@ -7,19 +7,16 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from jobctl.controller.books import Books
 from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
 from jobctl.errors import ChannelViolation
-from jobctl.jobprotocol.frames import Accepted, Locate, Located, Refused, Route, Submit, VerdictFrame
+from jobctl.jobprotocol.frames import Accepted, Refused, Route, Submit, VerdictFrame
 from jobctl.mail.envelope import Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints, hints_of
 from jobctl.routing.router import NoRoute
-
-log = Logger()
 
 # Submissions one program may have open at a time; more is a program gone wrong.
 MOST_OPEN = 10_000
@@ -226,18 +223,6 @@ class Arrivals:
                 told = refused(permission.refusal)
                 return told.code, told.status, told.text, "", ""
         return 250, "2.1.5", f"{frame.recipient} OK.", route.channel, route.host
-
-    def locate(self, frame: Locate) -> None:
-        """Answer by which channel a client comes in."""
-        own = self._job.spec.channel.name
-        try:
-            chosen = self._intake.router.source(frame.host, own)
-        except Exception:
-            log.failure(
-                "bug while the channel of {host} is looked for; it is {channel}", host=frame.host, channel=own
-            )
-            chosen = None
-        self._job.send(Located(id=frame.id, channel=self._job.spec.source(chosen or own)))
 
     def _may_relay(self, source: Source | None) -> bool:
         networks = self._relay_from(self._job.spec)

@@ -115,7 +115,7 @@ class JobHandler:
         elif kind is Etrn:
             self.queries.etrn(job, frame)
         elif kind is Locate:
-            self._arrivals[job.id].locate(frame)
+            self.queries.clients.locate(job, frame)
         elif kind is HelloProgram:
             self._greeted(job, frame)
         elif kind is Event:

@@ -1,10 +1,12 @@
-"""What clients ask beside mail: VRFY, EXPN, ETRN, and whether a sender's domain is there."""
+"""What clients ask beside mail: VRFY, EXPN, ETRN, whether a sender's domain is there; and who they are."""
 
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 
+from jobctl.config.settings import ChannelSettings
+from jobctl.controller.clients import Clients
 from jobctl.controller.etrn import EtrnRequests
 from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Etrn, Event, Route, VerdictFrame
@@ -25,6 +27,7 @@ class Queries:
     Answers the frames ``route`` that are not about a recipient of mail, and ``etrn``.
 
     :param controller: :class:`jobctl.controller.controller.Controller`
+    :ivar clients: Answers ``locate``.
     """
 
     def __init__(self, controller: Any) -> None:
@@ -32,6 +35,7 @@ class Queries:
         self._etrn = EtrnRequests(controller)
         # By the name servers of channels.
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
+        self.clients = Clients(controller, self._resolver)
 
     def ask(self, job: Any, frame: Route) -> None:
         """
@@ -100,14 +104,16 @@ class Queries:
         channel = settings.channels.get(_came_by(job, frame), job.spec.channel)
         reply = LATER
         try:
-            resolver = self._resolvers.get(channel.nameservers)
-            if resolver is None:
-                resolver = self._resolvers[channel.nameservers] = Resolver(
-                    self._at.reactor, channel.nameservers
-                )
-            reply = await sender_reply(resolver, frame.sender, settings.mta.blocked_mail_from_ips)
+            blocked = settings.mta.blocked_mail_from_ips
+            reply = await sender_reply(self._resolver(channel), frame.sender, blocked)
         finally:
             self._tell(job, frame.id, reply)
+
+    def _resolver(self, channel: ChannelSettings) -> Resolver:
+        resolver = self._resolvers.get(channel.nameservers)
+        if resolver is None:
+            resolver = self._resolvers[channel.nameservers] = Resolver(self._at.reactor, channel.nameservers)
+        return resolver
 
     def _tell(self, job: Any, id: str, reply: Reply) -> None:
         status = reply.enhanced or ""

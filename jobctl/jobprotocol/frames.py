@@ -227,20 +227,30 @@ class Etrn(_Frame, tag="etrn"):
 
 class Locate(_Frame, tag="locate"):
     """
-    Program to controller, where its channel has ``switchchannel``: by which channel does a client come in?
+    Program to controller: who is a client?
 
     :ivar host: Its address as a domain literal, or its name.
+    :ivar named: The name is wanted that its address has by reverse look-up; the answer waits for that, some seconds
+        at most where the name service says nothing.
     """
 
     id: str
     host: str
+    named: bool = False
 
 
 class Located(_Frame, tag="located"):
-    """Controller to program: the answer; one of ``hello.channels``, or the job's own for no other."""
+    """
+    Controller to program: the answer.
+
+    :ivar channel: By which the client comes in: one of ``hello.channels``, or the job's own for no other.
+    :ivar name: As asked for, ``""``: it has none, or nobody can tell. One that does not lead back to the address
+        has a ``*`` behind it, or is none, as the job's channel says (``forwardcheck...``).
+    """
 
     id: str
     channel: str
+    name: str = ""
 
 
 class VerdictFrame(_Frame, tag="verdict"):
