@@ -8,7 +8,7 @@ QUIT, the end of its input or a timeout, and exits 0.
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,18 +20,20 @@ from channels.kit.link import WINDOW
 from channels.kit.log_stream import say
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
+from channels.kit.slave_client import SlaveClient
 from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuestions
 from channels.kit.slave_rules import SlaveRules
 from channels.kit.slave_security import SlaveSecurity
-from channels.kit.source_channels import SourceChannels, literal
+from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
+from channels.kit.xclient import impersonated
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.jobprotocol.frames import HelloController, Located, Stop, Work
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import ALLOWED, FROM_ACCESS, port_access
 from jobctl.mapping.tables import compiled
-from jobctl.smtp.questions import Authenticated, StartTls
+from jobctl.smtp.questions import Authenticated, Proxied, StartTls
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server import ServerDialogue
 
@@ -61,7 +63,7 @@ class SmtpSlave:
         self._channel: ChannelSettings
         self._begun = False
         self._site = ""
-        self._locating = False
+        self._client: SlaveClient
         self._greeted = False
         self._ended = False
         self._exit = EX_OK
@@ -77,8 +79,10 @@ class SmtpSlave:
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
         self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
         asks = frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"})
-        self._rules = SlaveRules(service, mta, security, asks, start.transport.remote_ip)
-        self._dialogue = ServerDialogue(self._rules.of(channel), start.application, start.transport.remote_ip)
+        self._client = client = SlaveClient(self._run, sources, start.transport)
+        self._rules = SlaveRules(service, mta, security, asks)
+        config = self._rules.of(channel, client.address)
+        self._dialogue = ServerDialogue(config, start.application, client.address)
         most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
         reception = Reception(
             self._run.link.send,
@@ -86,11 +90,11 @@ class SmtpSlave:
             received_domain=str(mta.get("received_domain") or ""),
             product=channel.options.custom_version_string or f"jobctl {jobctl.__version__}",
             max_received=most if isinstance(most, int) else _MAX_RECEIVED_LINES,
-            transport=start.transport,
         )
         self._questions = SlaveQuestions(
             self._run,
             self._dialogue,
+            client=client,
             tables=self._tables,
             reception=reception,
             security=security,
@@ -100,12 +104,7 @@ class SmtpSlave:
         self._begun = True
         if channel.options.session_time is not None:
             self._session_end = time.monotonic() + channel.options.seconds("session_time")
-        if sources.chosen_by_clients and start.transport.remote_ip:
-            # Its name does not count: there is no resolver here.
-            self._questions.locate(literal(start.transport.remote_ip))
-            self._locating = True
-        else:
-            self._open()
+        self._find_channel(self._open)
 
     def _show(self, channel: ChannelSettings) -> None:
         """The log gets the dialogue (``slave_debug``)."""
@@ -119,16 +118,35 @@ class SmtpSlave:
     def _switch(self, channel: ChannelSettings) -> None:
         """The client comes in by this channel from here on."""
         if channel is not self._dialogue.config.channel:
-            self._show(channel)
-            self._dialogue.reconfigure(self._rules.of(channel))
+            self._take_over(channel)
 
-    def _located(self, name: str) -> None:
-        self._locating = False
-        self._questions.asked = ""
-        self._switch(self._sources.by_name.get(name, self._channel))
-        self._open()
+    def _take_over(self, channel: ChannelSettings) -> None:
+        """The same where the client is another, too."""
+        self._show(channel)
+        self._dialogue.reconfigure(self._rules.of(channel, self._client.address))
+        self._client.look_up(channel)
 
-    def _open(self) -> None:
+    def _find_channel(self, then: Callable[[ChannelSettings], None]) -> None:
+        self._client.find_channel(then)
+        if self._client.locating:
+            self._wait(CONTROLLER_PATIENCE)
+
+    def _proxied(self, question: Proxied) -> None:
+        told = impersonated(self._client.transport, question.attributes)
+        if isinstance(told, Reply):
+            self._dialogue.answer(told)
+            return
+        self._client.become(told)
+        user = question.attributes.get("LOGIN")
+        self._find_channel(lambda channel: self._believe(channel, user))
+
+    def _believe(self, channel: ChannelSettings, user: str | None) -> None:
+        """What was said of the client counts, once its channel is known."""
+        self._take_over(channel if user is None else self._sources.authenticated(channel))
+        self._answer(Reply(220))
+
+    def _open(self, channel: ChannelSettings) -> None:
+        self._take_over(channel)
         self._questions.tell("opened")
         self._stdio.read(True)
         if self._security.implicit:
@@ -137,7 +155,7 @@ class SmtpSlave:
             self._welcome()
 
     def _welcome(self) -> None:
-        transport = self._run.start.transport.text
+        transport = self._client.transport.text
         # Without transport information PORT_ACCESS is not asked.
         permission = port_access(self._tables, transport) if transport else ALLOWED
         self._site = permission.site
@@ -215,8 +233,7 @@ class SmtpSlave:
         if type(event) is Stop:
             self.leave()
         elif type(event) is Located:
-            if self._locating:
-                self._located(event.channel)
+            self._client.heard(event)
         elif self._begun and (reply := self._questions.answer_to(event)) is not None:
             self._answer(reply)
 
@@ -228,7 +245,7 @@ class SmtpSlave:
 
     def work(self) -> Iterable[Work]:
         if self._begun:
-            yield Work(phase=self._dialogue.doing, remote=self._run.start.transport.remote_ip)
+            yield Work(phase=self._dialogue.doing, remote=self._client.address)
 
     def link_lost(self) -> None:
         self._exit = EX_TEMPFAIL
@@ -254,6 +271,9 @@ class SmtpSlave:
             if type(question) is StartTls:
                 self._start_tls()
                 continue
+            if type(question) is Proxied:
+                self._proxied(question)
+                continue
             self._questions.take(question)
             if type(question) is Authenticated:
                 self._authenticated()
@@ -269,7 +289,7 @@ class SmtpSlave:
         """Whether the client has to wait: with so much unread, or unsent, nothing more is taken."""
         return (
             self._run.link_full
-            or self._locating
+            or self._client.locating
             or self._stdio.outlet.full
             or (self._dialogue.waiting and self._dialogue.buffered > _BUFFERED)
         )
@@ -289,12 +309,12 @@ class SmtpSlave:
         dialogue = self._dialogue
         if not dialogue.closing:
             if self._questions.arrival is None:
-                for event in aborted(dialogue, self._run.start.transport.text, "end of input"):
+                for event in aborted(dialogue, self._client.transport.text, "end of input"):
                     self._run.link.send(event)
             dialogue.lost("end of input")
         # What was begun and will not end is dropped.
         while (question := dialogue.next_question()) is not None:
-            if type(question) is not StartTls:
+            if type(question) not in (StartTls, Proxied):
                 self._questions.take(question)
         self._questions.tell("closed", text=dialogue.close_reason, site=self._site)
         if self._transcript is not None:
@@ -319,11 +339,11 @@ class SmtpSlave:
             self._answer(reply)
         elif self._begun and self._security.checking:
             self._security.give_up(f"no answer within {self._security.patience:.0f} s")
-        elif self._locating:
+        elif self._client.locating:
             say(
                 f"the Job Controller did not say by which channel the client comes in: it is {self._channel.name}"
             )
-            self._located(self._channel.name)
+            self._client.give_up()
         elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("timeout in the TLS handshake")
         elif not self._greeted:
@@ -344,8 +364,7 @@ class SmtpSlave:
         if not self._begun:
             self.status = EX_OK
             return
-        if self._locating:
-            self._located(self._channel.name)
+        self._client.give_up()
         if self._stdio.tls is not None and not self._stdio.tls.established:
             self._tls_lost("stopped in the TLS handshake")
             return

@@ -73,6 +73,7 @@ def test_generic_slave() -> None:
     questions = SlaveQuestions(
         unused,
         unused,
+        client=unused,
         tables=unused,
         reception=unused,
         security=Asked(),  # type: ignore[arg-type]

@@ -384,11 +384,3 @@ def test_shares_have_weights() -> None:
     assert load("").controller.fair_share == "sender_domain"
     assert "weight" in problem('[job_controller.share."a.example"]\nweight = 0')
     assert "fair_share" in problem('[job_controller]\nfair_share = "colour"')
-
-
-def test_forward_checks_need_a_reverse_name() -> None:
-    """A program on a pipe looks no names up: whoever wants them verified there is told."""
-    text = "[channel.test_smtp_x]\nofficial_host_name = 'x-daemon'\nsmtp = true\nforwardchecktag = true\n"
-    classes = '[job_controller.channel_class."test_smtp*"]\ntransport = "tcp"\n'
-    notes = [note.text for note in load_text(HEAD + classes + text, "/etc/jobctl.toml").notes]
-    assert any("looks no client's name up" in note for note in notes)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from channels.kit.source_channels import shows_address
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import PIECE, Submit
 from jobctl.mail.envelope import Envelope, Source
@@ -31,14 +30,12 @@ class Reception:
         received_domain: str,
         product: str,
         max_received: int,
-        transport: TransportInfo,
     ) -> None:
         self.send = send
         self.clock = clock
         self.received_domain = received_domain
         self.product = product
         self.max_received = max_received
-        self.transport = transport
         self._count = 0
 
     def begin(
@@ -48,6 +45,7 @@ class Reception:
         source: Source,
         helo: str,
         protocol: str,
+        shown: tuple[TransportInfo | None, str | None],
         beginning: bytes,
         whole: bool,
     ) -> "Arrival":
@@ -55,6 +53,7 @@ class Reception:
         Take the first octets of a message.
 
         :param channel: By which it comes in.
+        :param shown: Connection and name of the client, as far as they stand in the Received field.
         :param beginning: With the whole header, or as much of it as one piece holds.
         :param whole: There is no more.
         """
@@ -80,7 +79,7 @@ class Reception:
         recipients = envelope.recipients
         field = received_field(
             helo=helo,
-            transport=self.transport if shows_address(channel) else None,
+            transport=shown[0],
             by=by,
             protocol=protocol,
             envelope_id=envelope_id,
@@ -88,6 +87,7 @@ class Reception:
             sender=envelope.sender if channel.receivedfrom else None,
             when=when,
             product=self.product,
+            rdns=shown[1],
         )
         field += added
         octets = len(field) + len(beginning)

@@ -8,8 +8,9 @@ from channels.kit.arrival import Arrival, Reception
 from channels.kit.events import noted, told
 from channels.kit.program import Run
 from channels.kit.queries import UNANSWERED, checks_senders, query
+from channels.kit.slave_client import SlaveClient
 from channels.kit.slave_security import SlaveSecurity
-from jobctl.jobprotocol.frames import Accepted, Locate, Refused, Route, VerdictFrame
+from jobctl.jobprotocol.frames import Accepted, Refused, Route, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import from_access
@@ -43,6 +44,9 @@ _MOST_VERDICTS = 1000
 _WRONG_PASSWORD = 1.0
 _ANSWERS = frozenset({Accepted, Refused, VerdictFrame})
 
+# Source, sender, recipient, ORCPT.
+_Key = tuple[Source, str, str, str]
+
 
 class SlaveQuestions:
     """
@@ -59,6 +63,7 @@ class SlaveQuestions:
         run: Run,
         dialogue: ServerDialogue,
         *,
+        client: SlaveClient,
         tables: Tables,
         reception: Reception,
         security: SlaveSecurity,
@@ -69,24 +74,20 @@ class SlaveQuestions:
         self.arrival: Arrival | None = None
         self._run = run
         self._dialogue = dialogue
+        self._client = client
         self._tables = tables
         self._reception = reception
         self._security = security
         self._wait = wait
         # Of whom a yes will be remembered.
-        self._recipient: tuple[str, str, str] | None = None
+        self._recipient: _Key | None = None
         self._count = 0
-        self._verdicts: dict[tuple[str, str, str], tuple[float, Reply]] = {}
+        self._verdicts: dict[_Key, tuple[float, Reply]] = {}
         self._wrong_passwords = 0
 
     def take(self, question: Any) -> None:
         """Answer what can be answered now, ask the controller the rest; all but :class:`StartTls`."""
         _ACT[type(question)](self, question)
-
-    def locate(self, host: str) -> None:
-        """Ask the controller by which channel the client comes in; the answer is for whoever asks."""
-        self._ask(f"c{self._count}")
-        self._run.link.send(Locate(id=self.asked, host=host))
 
     def answer_to(self, event: Any) -> Reply | None:
         """What a frame of the controller answers; ``None``: nothing that is asked any more."""
@@ -103,11 +104,12 @@ class SlaveQuestions:
 
     def tell(self, event: str, **more: str) -> None:
         """The controller counts sessions, and knows what of them is logged."""
-        self._run.link.send(told(self._dialogue, self._run.start.transport.text, event, **more))
+        self._run.link.send(told(self._dialogue, self._client.transport.text, event, **more))
 
     def _recipient_given(self, question: RecipientGiven) -> None:
         address, orcpt = question.recipient.address, question.recipient.orcpt or ""
-        key = self._recipient = (question.sender, address, orcpt)
+        source = self._source()
+        key = self._recipient = (source, question.sender, address, orcpt)
         known = self._verdicts.get(key)
         if known is not None and known[0] > time.monotonic():
             self._dialogue.answer(known[1])
@@ -117,9 +119,7 @@ class SlaveQuestions:
             return
         self._ask(f"r{self._count}")
         self._run.link.send(
-            Route(
-                id=self.asked, recipient=address, sender=question.sender, source=self._source(), orcpt=orcpt
-            )
+            Route(id=self.asked, recipient=address, sender=question.sender, source=source, orcpt=orcpt)
         )
 
     def _claimed(self, question: PasswordGiven | TokenGiven) -> None:
@@ -195,6 +195,7 @@ class SlaveQuestions:
             self._source(),
             dialogue.helo,
             dialogue.protocol,
+            self._client.shown(dialogue.config.channel),
             data,
             whole,
         )
@@ -202,7 +203,7 @@ class SlaveQuestions:
     def _source(self) -> Source:
         return Source(
             channel=self._dialogue.config.channel.name,
-            transport=self._run.start.transport.text,
+            transport=self._client.transport.text,
             application=self._dialogue.application,
             user=self._dialogue.user,
             modifiers=self._dialogue.modifiers,
@@ -217,7 +218,7 @@ class SlaveQuestions:
         self._run.link.send(query(self.asked, question, self._source()))
 
     def _note(self, what: BadCommand | Refusal) -> None:
-        self._run.link.send(noted(self._dialogue, self._run.start.transport.text, what))
+        self._run.link.send(noted(self._dialogue, self._client.transport.text, what))
 
 
 _ACT: dict[type, Any] = {

@@ -12,7 +12,6 @@ class SlaveRules:
     """
     :param service: What the configuration says of the way in, ``None``: nothing.
     :param mta: Of the controller's hello.
-    :param client: Address, ``""``: there is none.
     """
 
     def __init__(
@@ -21,19 +20,21 @@ class SlaveRules:
         mta: dict[str, Any],
         security: SlaveSecurity,
         asks: frozenset[str],
-        client: str,
     ) -> None:
         self._service = service
         self._mta = mta
         self._security = security
         self._asks = asks
-        self._client = client
 
-    def of(self, channel: ChannelSettings) -> ServerConfig:
-        """The rules of one channel."""
+    def of(self, channel: ChannelSettings, client: str) -> ServerConfig:
+        """
+        The rules of one channel.
+
+        :param client: Address of whom they are for, ``""``: there is none.
+        """
         security = self._security
         limit = self._mta.get("block_limit", 0)
-        insists = channel.sasl_server == "must" or (channel.submit and not self._may_relay())
+        insists = channel.sasl_server == "must" or (channel.submit and not self._may_relay(client))
         return ServerConfig(
             host=channel.local_host,
             channel=channel,
@@ -45,13 +46,18 @@ class SlaveRules:
             auth=security.mechanisms if channel.sasl_server != "none" else (),
             must_auth=insists and self._service is not None,
             plaintext_auth=security.plaintext_auth,
+            xclient=self._service is not None and _within(client, self._service.xclient_from),
         )
 
-    def _may_relay(self) -> bool:
-        """Whether the client need not say who it is to submit mail."""
-        if self._service is None or not self._client:
-            return True
-        # Late: only channels for submissions need it.
-        from jobctl.net.networks import Networks
+    def _may_relay(self, client: str) -> bool:
+        """Whether it need not say who it is to submit mail."""
+        return self._service is None or not client or _within(client, self._service.relay_from)
 
-        return self._client in Networks(self._service.relay_from)
+
+def _within(client: str, networks: tuple[str, ...]) -> bool:
+    if not client or not networks:
+        return False
+    # Late: most services name no networks that are asked about here.
+    from jobctl.net.networks import Networks
+
+    return client in Networks(networks)

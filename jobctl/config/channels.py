@@ -327,9 +327,6 @@ def _check_programs(
         transport = channels[section.name].transport
         if transport is None:
             continue
-        for name in _FORWARD_CHECKS & section.merged.keys():
-            text = "does not act here: a program on a pipe looks no client's name up"
-            findings.note(section.merged[name].where, text)
         problem = transport_problem(transport, slaves)
         if problem is None and transport == f"channel:{section.name}":
             problem = "a channel cannot be joined to itself"
@@ -337,8 +334,6 @@ def _check_programs(
             given = section.merged.get("transport")
             findings.problem(given.where if given else ("channel", section.name, "transport"), problem)
 
-
-_FORWARD_CHECKS = {"forwardchecktag", "forwardcheckdelete"}
 
 # What acts where content goes out by SMTP.
 _ON_THE_WAY_OUT = (
