@@ -335,3 +335,12 @@ class IJobHandler(Interface):
 
         :param why: jobctl.jobs.environment.CannotStart, telling whether the destination is at fault.
         """
+
+    def connection_rejected(spec, transport, why):
+        """
+        A client's connection was closed before there was a job for it.
+
+        :param spec: Of the slave that it would have got.
+        :param transport: The connection, as ``TRANSPORTINFO`` has it.
+        :param why: In words, for the log.
+        """

@@ -52,6 +52,7 @@ class Handler:
         self.logged: list[str] = []
         self.ended: list[tuple[Any, Ended]] = []
         self.failed: list[tuple[JobSpec, str, bool]] = []
+        self.rejected: list[tuple[str, str]] = []
         self.batches = 0
         self.on_frame: Callable[[Any, Any, bytes], None] | None = None
         self.keep_frames = True
@@ -97,4 +98,8 @@ class Handler:
 
     def start_failed(self, spec: JobSpec, why: CannotStart) -> None:
         self.failed.append((spec, str(why), why.temporary))
+        self._check()
+
+    def connection_rejected(self, spec: JobSpec, transport: str, why: str) -> None:
+        self.rejected.append((transport, why))
         self._check()

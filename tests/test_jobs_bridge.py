@@ -6,7 +6,6 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -14,7 +13,6 @@ from zope.interface import implementer
 
 from jobctl.jobprotocol.frames import Event, HelloProgram
 from jobctl.jobs.environment import CannotStart
-from jobctl.jobs.inbound import InboundFactory
 from jobctl.jobs.spec import JobSpec
 from jobctl.net.listeners import open_listener
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
@@ -304,68 +302,6 @@ class ConnectTests(TcpCase):
         self.the.start(spec("no_such_prog", host="remote", channel=channel(transport="tcp")))
         remote = await self.connected
         await remote.gone
-        self.assertEqual(self.handler.failed[0][1:], ("program no_such_prog was not found", False))
-
-
-class InboundTests(TcpCase):
-    async def serve(self, *argv: str, max_conns: int = 10) -> tuple[str, int]:
-        self.supervisor()
-        listener = open_listener("tcp:0:interface=127.0.0.1")
-        numbers = iter(range(100))
-
-        def make() -> JobSpec:
-            return spec(*argv, role="slave", id=f"s{next(numbers)}", channel=channel(transport="tcp"))
-
-        factory = InboundFactory(self.the, make, max_conns)
-        port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
-        self.addCleanup(port.stopListening)
-        address = listener.getsockname()
-        listener.close()
-        return address
-
-    async def connect(self, address: tuple[str, int]) -> Remote:
-        remote = Remote()
-        connected: Deferred[None] = Deferred()
-        remote.connectionMade = lambda: connected.callback(None)
-        factory = Factory.forProtocol(lambda: remote)
-        factory.noisy = False
-
-        await TCP4ClientEndpoint(reactor, *address).connect(factory)
-        await connected
-        return remote
-
-    async def test_a_connection_gets_a_slave(self) -> None:
-        """A client that connects to a generic channel's service speaks with a program of its own."""
-        address = await self.serve(*program("chats.py"))
-        client = await self.connect(address)
-        opened = await self.event("opened")
-        mine = client.transport.getHost()
-        self.assertEqual(opened.transport, f"TCP|127.0.0.1|{address[1]}|127.0.0.1|{mine.port}")
-        client.transport.write(b"hello\r\n")
-        client.transport.loseConnection()
-        self.assertEqual((await self.event("closed")).text, "hello\r\n")
-        await self.end()
-
-    async def test_one_too_many(self) -> None:
-        """A connection above the limit is told to come back later, and costs no program."""
-        address = await self.serve(*program("chats.py"), max_conns=1)
-        first = await self.connect(address)
-        await self.event("opened")
-        second = await self.connect(address)
-        await second.gone
-        self.assertEqual(second.data, b"421 4.3.2 too many connections, try again later\r\n")
-        first.transport.loseConnection()
-        await self.end()
-        third = await self.connect(address)
-        await self.handler.until(lambda: len(self.handler.spawned) == 2)
-        third.transport.loseConnection()
-
-    async def test_a_program_that_does_not_start(self) -> None:
-        """A client whose program cannot be started hears 421, not silence."""
-        address = await self.serve("no_such_prog")
-        client = await self.connect(address)
-        await client.gone
-        self.assertEqual(client.data, b"421 4.3.2 service not available, try again later\r\n")
         self.assertEqual(self.handler.failed[0][1:], ("program no_such_prog was not found", False))
 
 

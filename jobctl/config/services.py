@@ -148,14 +148,6 @@ def _check_submission(
 
 def _check_pipe(channel: ChannelSettings, given: Table, findings: Findings) -> None:
     """What only programs that accept connections themselves can do."""
-    if "proxy_from" in given:
-        # Unread, the header would let in by the front end's rights whoever is behind it.
-        findings.problem(
-            given["proxy_from"].where,
-            f"nobody would read the header: programs of channel {channel.name} run on a pipe; "
-            "give the service a channel that tcp_smtp_server serves",
-        )
-    for name in ("xclient_from", "max_conns_per_address", "min_procs"):
-        if name in given:
-            text = f"does not act: programs of channel {channel.name} run on a pipe, one for each connection"
-            findings.note(given[name].where, text)
+    if "min_procs" in given:
+        text = f"does not act: programs of channel {channel.name} run on a pipe, one for each connection"
+        findings.note(given["min_procs"].where, text)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -119,20 +120,23 @@ class JobHandler:
         elif kind is HelloProgram:
             self._greeted(job, frame)
         elif kind is Event:
-            self._books.event(job, frame)
-            # Generic programs have one connection each: a line costs nothing beside the program.
-            if job.spec.channel.transport is not None:
-                log.info(
-                    "{job}: {channel} connection {event} {transport} {application} {text}",
-                    job=job.id,
-                    channel=job.spec.source(frame.channel),
-                    event=frame.event,
-                    transport=frame.transport,
-                    application=frame.application,
-                    text=frame.text,
-                )
+            self._event(job, frame)
         elif kind is Alive:
             self.work_told(job, frame.work)
+
+    def _event(self, job: Any, frame: Event) -> None:
+        self._books.event(job, frame)
+        # Generic programs have one connection each: a line costs nothing beside the program.
+        if job.spec.channel.transport is not None:
+            log.info(
+                "{job}: {channel} connection {event} {transport} {application} {text}",
+                job=job.id,
+                channel=job.spec.source(frame.channel),
+                event=frame.event,
+                transport=frame.transport,
+                application=frame.application,
+                text=frame.text,
+            )
 
     def _greeted(self, job: Any, frame: HelloProgram) -> None:
         spec = job.spec
@@ -209,6 +213,16 @@ class JobHandler:
         for watcher in list(self.failure_watchers):
             watcher(spec, why, learnt)
         self._dispatch.kick()
+
+    def connection_rejected(self, spec: Any, transport: str, why: str) -> None:
+        self._event(_Unborn(spec.id, spec), Event(event="rejected", transport=transport, text=why))
+
+
+class _Unborn(msgspec.Struct, frozen=True):
+    """What the books know a job by, of one that was never started."""
+
+    id: str
+    spec: Any
 
 
 def _stays(why: Failure, job: str) -> None:

@@ -118,8 +118,8 @@ class Services:
 
             factory = self._factories.get(name)
             if factory is None:
-                factory = InboundFactory(self._supervisor(), make_spec, service.max_conns)
-            factory.reconfigure(make_spec, service.max_conns)
+                factory = InboundFactory(self._supervisor(), make_spec, service)
+            factory.reconfigure(make_spec, service)
             factories[name] = factory
             wanted.update((place(name, endpoint), service) for endpoint in service.listen)
         for where, port in list(self._ports.items()):

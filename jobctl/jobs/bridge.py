@@ -50,7 +50,7 @@ def join_socket(spawn: Spawn, shared: Shared, spec: JobSpec, connection: SocketB
 
     :raises CannotStart: The program does not run; the connection is still the caller's to close.
     """
-    variables = {"TRANSPORTINFO": connection.transport_info, "APPLICATIONINFO": application(spec)}
+    variables = {"TRANSPORTINFO": connection.transport_info.text, "APPLICATIONINFO": application(spec)}
     with ExitStack() as ours:
         with ExitStack() as theirs:
             try:

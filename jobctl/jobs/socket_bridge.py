@@ -17,14 +17,16 @@ class SocketBridge(Protocol):
     """
     The connection's side; :meth:`join` gives it the program's.
 
-    Nothing is read from the connection before.  Each side is read only as fast as
-    the other takes it: at most one read and one buffer of each transport are held.
+    Nothing is read from the connection before, but for what :meth:`hear_first` asks for.
+    Each side is read only as fast as the other takes it: at most one read and one buffer
+    of each transport are held.
     End-of-file passes through either way on its own; the program's end ends the
     connection, after what it wrote has left.
 
     :param linger: Seconds that may take.
     :param made: Called with this object once it is connected.
     :ivar traffic: Called for what passes.
+    :ivar told: The connection that a front end says it passes on, ``None``: this one.
     """
 
     # ITCPTransport, and a producer and consumer; untyped in Twisted.
@@ -43,6 +45,10 @@ class SocketBridge(Protocol):
         self._done = False
         self._made = made
         self._when_lost: list[Callable[[], None]] = []
+        # Who hears what comes before there is a program, and what of it is the program's.
+        self._first: Callable[[bytes], None] | None = None
+        self._early = b""
+        self.told: TransportInfo | None = None
         self.traffic: Callable[[], None] = lambda: None
 
     def connectionMade(self) -> None:
@@ -58,10 +64,27 @@ class SocketBridge(Protocol):
         self._when_lost.append(call)
 
     @property
-    def transport_info(self) -> str:
-        """``TCP|local-ip|local-port|remote-ip|remote-port``."""
+    def transport_info(self) -> TransportInfo:
+        """Whose connection it is."""
+        if self.told is not None:
+            return self.told
         here, there = self.transport.getHost(), self.transport.getPeer()
-        return TransportInfo.make(here.host, here.port, there.host, there.port).text
+        return TransportInfo.make(here.host, here.port, there.host, there.port)
+
+    def hear_first(self, heard: Callable[[bytes], None]) -> None:
+        """Give what comes to ``heard``, until :meth:`hold`; the end of the connection then ends all of it."""
+        self._first = heard
+        self.transport.resumeProducing()
+
+    def hold(self, early: bytes) -> None:
+        """
+        Read no more before :meth:`join`.
+
+        :param early: What has come already that is for the program.
+        """
+        self._first = None
+        self._early = early
+        self.transport.pauseProducing()
 
     def join(self, reactor: Any, stdin: int, stdout: int) -> None:
         """
@@ -77,6 +100,9 @@ class SocketBridge(Protocol):
             return
         self._stdin.registerProducer(self.transport, True)
         self.transport.registerProducer(self._stdout, True)
+        if self._early:
+            self._stdin.write(self._early)
+            self._early = b""
         self.transport.resumeProducing()
 
     def program_ended(self) -> None:
@@ -91,8 +117,9 @@ class SocketBridge(Protocol):
             self.transport.loseConnection()
 
     def refuse(self, reply: str) -> None:
-        """There will be no program: say so and close."""
-        self.transport.write(f"{reply}\r\n".encode("ascii"))
+        """There will be no program: say so, ``""``: nothing, and close."""
+        if reply:
+            self.transport.write(f"{reply}\r\n".encode("ascii"))
         self.program_ended()
 
     def abort(self) -> None:
@@ -104,11 +131,15 @@ class SocketBridge(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.traffic()
-        if self._stdin is not None:
+        if self._first is not None:
+            self._first(data)
+        elif self._stdin is not None:
             self._stdin.write(data)
 
     def readConnectionLost(self) -> None:
         self._eof = True
+        if self._first is not None:
+            self.abort()
         if self._stdin is not None:
             self._stdin.unregisterProducer()
             self._stdin.loseConnection()

@@ -96,6 +96,18 @@ class Supervisor:
             connection.refuse("421 4.3.2 service not available, try again later")
             self._failed(spec, why)
 
+    def reject(self, spec: JobSpec, transport: str, why: str) -> None:
+        """
+        A connection gets no slave; the handler hears of it.
+
+        :param spec: Of the slave that it would have got.
+        :param transport: Which connection.
+        """
+        try:
+            self._handler.connection_rejected(spec, transport, why)
+        except Exception:
+            log.failure("{job}: bug while handling that a connection was rejected", job=spec.id)
+
     def attach(self, spec: JobSpec, transport: Any, pid: int | None = None) -> AttachedJob:
         """
         Take in a program started by hand; ``job_spawned`` is called before this returns.
