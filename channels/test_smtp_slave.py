@@ -63,6 +63,7 @@ class SmtpSlave:
         self._channel: ChannelSettings
         self._begun = False
         self._site = ""
+        self._purge = 0.0
         self._client: SlaveClient
         self._greeted = False
         self._ended = False
@@ -104,7 +105,23 @@ class SmtpSlave:
         self._begun = True
         if channel.options.session_time is not None:
             self._session_end = time.monotonic() + channel.options.seconds("session_time")
-        self._find_channel(self._open)
+        self._come_in(client.transport.text)
+
+    def _come_in(self, transport: str) -> None:
+        # Without transport information PORT_ACCESS is not asked.
+        permission = port_access(self._tables, transport) if transport else ALLOWED
+        self._site = permission.site
+        self._purge = (permission.delay or self._channel.options.banner_purge_delay) / 100
+        if permission.refusal is None:
+            self._find_channel(self._open)
+            return
+        # It was there, by the channel of the service; whoever waits for a handshake cannot read why it may not.
+        self._questions.tell("opened")
+        self._run.link.send(refused_port(permission, transport))
+        if not self._security.implicit:
+            self._stdio.write(encode(permission.refusal))
+        self._dialogue.lost(f"PORT_ACCESS: {permission.refusal}")
+        self._greeted = True
 
     def _show(self, channel: ChannelSettings) -> None:
         """The log gets the dialogue (``slave_debug``)."""
@@ -155,20 +172,9 @@ class SmtpSlave:
             self._welcome()
 
     def _welcome(self) -> None:
-        transport = self._client.transport.text
-        # Without transport information PORT_ACCESS is not asked.
-        permission = port_access(self._tables, transport) if transport else ALLOWED
-        self._site = permission.site
-        if permission.refusal is not None:
-            self._run.link.send(refused_port(permission, transport))
-            self._stdio.write(encode(permission.refusal))
-            self._dialogue.lost(f"PORT_ACCESS: {permission.refusal}")
-            self._greeted = True
-            return
-        purge = (permission.delay or self._channel.options.banner_purge_delay) / 100
-        if purge:
+        if self._purge:
             # What the client says before our banner is dropped by the dialogue.
-            self.deadline = time.monotonic() + purge
+            self.deadline = time.monotonic() + self._purge
         else:
             self._greet()
 

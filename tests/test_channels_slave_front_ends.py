@@ -20,9 +20,9 @@ CHOSEN = {"switchchannel": "switchchannel", "others": (INSIDE,)}
 
 
 @contextmanager
-def slave(*, service=None, others=(), environment=TRANSPORT, **settings):
+def slave(*, service=None, others=(), environment=TRANSPORT, mta=None, **settings):
     with Program(MODULE, environment=environment) as program:
-        program.controller.hello(channel(**settings), "slave", service=service, others=others)
+        program.controller.hello(channel(**settings), "slave", service=service, others=others, mta=mta)
         yield program
 
 
@@ -101,6 +101,16 @@ def test_a_client_without_a_name_is_greeted():
         chosen(program, "[198.51.100.7]", "x_test")
         named(program, "")
         assert program.peer.reply().startswith(b"220 mail.example.org")
+
+
+def test_who_may_not_connect_is_told_at_once():
+    """Nobody looks up who that is, as PORT_ACCESS knows it by its address."""
+    mta = {"mappings": {"PORT_ACCESS": "TCP|*|*|198.51.100.7|*  $N554$ 5.7.1$ no"}}
+    with slave(mta=mta, **CHOSEN) as program:
+        assert program.peer.rest() == b"554 5.7.1 no\r\n"
+        assert [frame.event for frame in program.controller.rest() if type(frame) is Event] == [
+            *("opened", "rejected", "closed"),
+        ]
 
 
 @pytest.mark.parametrize("keyword", ["identnonelimited", "identnonenumeric"])
