@@ -86,7 +86,7 @@ class SlaveQuestions:
         self._wrong_passwords = 0
 
     def take(self, question: Any) -> None:
-        """Answer what can be answered now, ask the controller the rest; all but :class:`StartTls`."""
+        """Answer what can be answered now, ask the controller the rest; all but :class:`StartTls` and Proxied."""
         _ACT[type(question)](self, question)
 
     def answer_to(self, event: Any) -> Reply | None:
