@@ -100,6 +100,15 @@ def test_no_option_is_silently_ignored(key: object) -> None:
     assert read_option_text(f"{key.name}={value}", "x") == options
 
 
+def test_bits_of_use_permanent_error() -> None:
+    """16 acts; other bits are said to do nothing."""
+    head = '[channel.l]\nofficial_host_name = "m.example"\n[mta]\nuse_permanent_error = '
+    settings = load_text(f"{head}16\n", "/x")
+    assert settings.mta.use_permanent_error == 16 and settings.notes == ()
+    (note,) = load_text(f"{head}21\n", "/x").notes
+    assert note.line == 4 and note.text == "does not act yet: 5; 16 alone has a meaning here"
+
+
 def test_private_commands_cannot_be_enabled() -> None:
     """DISABLE_GENERAL = 0 would enable a command that is not there: that is said."""
     head = '[channel.l]\nofficial_host_name = "m.example"\n'

@@ -7,7 +7,8 @@ import pytest
 from jobctl.mail.reply import Reply
 from jobctl.smtp.long_lines import MAX_LINE, LongLines
 from jobctl.smtp.questions import Dropped, Finished, Piece, Refusal
-from tests.smtp_dialogues import YES, Server
+from jobctl.smtp.server_config import ServerConfig
+from tests.smtp_dialogues import YES, Server, channel
 
 PIECE = 256 * 1024
 
@@ -181,7 +182,7 @@ def test_long_lines_pass_unless_asked_otherwise() -> None:
 )
 def test_long_lines_are_changed_by_keyword(rule: str, lines: list[bytes]) -> None:
     """Truncating and wrapping say in the header what they did."""
-    server = started(config={"long_lines": rule})
+    server = started(long_lines=rule)
     assert server.send(b"a " * 800 + b"\r\nshort\r\n.\r\n") == "250 2.5.0 Ok."
     warning, *got = server.told(Finished)[0].data.split(b"\r\n")
     assert warning.startswith(b"Sun-Java-System-SMTP-Warning: Lines longer than SMTP allows found and ")
@@ -197,9 +198,26 @@ def test_long_lines_are_refused_by_keyword() -> None:
     assert server.send(b"a" * 998 + b"\r\n.\r\n") == "250 2.5.0 Ok."
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "accepted"),
+    [("", "rejectsmtplonglines", True), ("rejectsmtplonglines", "wrapsmtplonglines", False)],
+)
+def test_the_first_channel_has_the_say_on_long_lines(first: str, second: str, accepted: bool) -> None:
+    """Another source channel changes limits and checks, but not what becomes of long lines."""
+    server = Server(long_lines=first)
+    server.dialogue.reconfigure(
+        ServerConfig(host="mail.example.org", channel=channel(long_lines=second, sourceblocklimit=100))
+    )
+    server.say("MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA")
+    said = server.send(b"a" * 999 + b"\r\n.\r\n")
+    assert said.startswith("250 " if accepted else "550 5.6.0 lines longer")
+    if accepted:
+        assert server.told(Finished)[0].data == b"a" * 999 + b"\r\n"
+
+
 def test_the_warning_of_a_large_message() -> None:
     """The warning field stands before the first piece when the line was found by then."""
-    server = started(config={"long_lines": "truncatesmtplonglines"})
+    server = started(long_lines="truncatesmtplonglines")
     server.send(b"b" * 1500 + b"\r\n" + b"short\r\n" * 50000 + b".\r\n")
     data = b"".join(q.data for q in server.asked if isinstance(q, Piece | Finished))
     assert data.startswith(b"Sun-Java-System-SMTP-Warning:")

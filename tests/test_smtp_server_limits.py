@@ -45,6 +45,16 @@ def test_recipient_limits(given: dict[str, Any], reply: str) -> None:
     assert last(server, "MAIL FROM:<a@b>", *rcpts(3)).startswith("250 ")
 
 
+def test_the_recipient_limit_is_told_as_permanent() -> None:
+    """Bit 4 of use_permanent_error, whatever other bits there are; other limits stay temporary."""
+    server = Server(recipientlimit=2, config={"use_permanent_error": 31})
+    server.say("MAIL FROM:<a@b>", *rcpts(2))
+    assert server.say(*rcpts(1)) == "550 4.2.3 too many recipients specified"
+    without = Server(recipientlimit=2, config={"use_permanent_error": 15})
+    without.say("MAIL FROM:<a@b>", *rcpts(2))
+    assert without.say(*rcpts(1)) == "452 4.2.3 too many recipients specified"
+
+
 def test_a_recipient_too_many_is_logged_as_any_other() -> None:
     """An address without its brackets, and with its domain; what is none as it came."""
     server = Server(recipientlimit=1, defaulthost=("x.example", "y.example"))

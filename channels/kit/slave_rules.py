@@ -34,6 +34,7 @@ class SlaveRules:
         """
         security = self._security
         limit = self._mta.get("block_limit", 0)
+        permanent = self._mta.get("use_permanent_error", 0)
         insists = channel.sasl_server == "must" or (channel.submit and not self._may_relay(client))
         return ServerConfig(
             host=channel.local_host,
@@ -47,6 +48,7 @@ class SlaveRules:
             must_auth=insists and self._service is not None,
             plaintext_auth=security.plaintext_auth,
             xclient=self._service is not None and _within(client, self._service.xclient_from),
+            use_permanent_error=permanent if isinstance(permanent, int) else 0,
         )
 
     def _may_relay(self, client: str) -> bool:

@@ -49,6 +49,7 @@ def source_view(
         auth=security.mechanisms if channel.sasl_server != "none" else (),
         must_auth=insists,
         plaintext_auth=service.plaintext_auth,
+        use_permanent_error=mta.use_permanent_error,
     )
     # Submissions are taken from who may relay, and from who has said who it is (RFC 6409 section 4.3).
     asking = msgspec.structs.replace(

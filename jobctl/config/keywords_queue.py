@@ -343,12 +343,14 @@ LIMITS: tuple[Key, ...] = (
         "long_lines",
         "long_lines",
         {
-            "truncatesmtplonglines": ("truncatesmtplonglines", "Lines over 998 octets are cut."),
+            "truncatesmtplonglines": (
+                "truncatesmtplonglines",
+                "Lines over 998 octets are cut, where it is given.",
+            ),
             "wrapsmtplonglines": ("wrapsmtplonglines", "Lines over 998 octets are folded."),
             "rejectsmtplonglines": ("rejectsmtplonglines", "Mail with lines over 998 octets is refused."),
         },
-        default="truncatesmtplonglines",
-        source="AG63 bgaqg",
+        default="none of the three: they pass",
     ),
     flag(
         "acceptvalidaddresses",

@@ -22,7 +22,7 @@ from jobctl.config.retry_rules import read_retry_rules
 from jobctl.config.rewriting import read_rules
 from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
-from jobctl.config.settings import JobControllerSettings, MtaSettings, Settings
+from jobctl.config.settings import RECIPIENT_LIMIT_BIT, JobControllerSettings, MtaSettings, Settings
 from jobctl.config.shares import read_shares
 from jobctl.config.tls_policy import read_tls_policy
 from jobctl.config.tls_rules import TlsRule
@@ -136,6 +136,7 @@ def _settings(
     retry = document.pop("retry", None)
     sections = as_tables(document, (), findings, _SECTIONS, "section")
     mta = read_table(sections["mta"], ("mta",), MTA, findings)
+    _note_bits(mta, findings)
     controller = read_table(sections["job_controller"], ("job_controller",), CONTROLLER, findings)
     tls_rules = read_tls_policy(sections["tls_policy"], findings, directory, exists)
     mappings = read_mappings(sections["mapping"], findings)
@@ -167,6 +168,14 @@ def _settings(
         notes=findings.notes,
         lines=findings.lines(),
     )
+
+
+def _note_bits(mta: Table, findings: Findings) -> None:
+    """Which bits of ``use_permanent_error`` do nothing."""
+    given = mta.get("use_permanent_error")
+    if given is not None and (others := int(given.value) & ~RECIPIENT_LIMIT_BIT):  # type: ignore[call-overload]
+        text = f"does not act yet: {others}; {RECIPIENT_LIMIT_BIT} alone has a meaning here"
+        findings.note(given.where, text)
 
 
 def _surroundings(

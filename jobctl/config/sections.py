@@ -328,11 +328,15 @@ MTA = KeyTable(
             )
             for priority in ("urgent", "normal", "non_urgent")
         ),
-        _inert(
-            "use_permanent_error",
-            Kind.INTEGER,
-            "Bits: limits told as permanent.",
-            "limits are told as in the reference",
+        Key(
+            name="use_permanent_error",
+            kind=Kind.INTEGER,
+            sentence="Bits: refusals that are permanent. 16: recipients beyond `recipientlimit` are told 550 "
+            "instead of 452. Other bits do not act.",
+            default="0",
+            low=0,
+            source="W:Recipientlimit",
+            field="use_permanent_error",
         ),
         _key(
             "blocked_mail_from_ips",

@@ -71,7 +71,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     ehlo: str | None = None  # ehlo, checkehlo, noehlo
     refuseehlo: bool = False
     eight: str = "eightnegotiate"
-    long_lines: str = "truncatesmtplonglines"  # wrapsmtplonglines, rejectsmtplonglines
+    long_lines: str = ""  # truncatesmtplonglines, wrapsmtplonglines, rejectsmtplonglines; "": they pass
     linelength: int | None = None  # lines longer than that are encoded
     # header fields
     headerread: tuple[HeaderRule, ...] = ()
@@ -285,6 +285,10 @@ class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     audit_keep: float = 90 * 86400
 
 
+# Bit 4 of use_permanent_error.
+RECIPIENT_LIMIT_BIT = 16
+
+
 class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     The ``[mta]`` section: what applies to all channels.
@@ -295,6 +299,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar content_return_limit: Octets; larger messages are returned by their header alone.
     :ivar blocked_mail_from_ips: Networks whose addresses count as absent where sender domains are looked up.
     :ivar access_orcpt: Which access probes end with the original recipient.
+    :ivar use_permanent_error: Bits: 16, recipients beyond ``recipientlimit`` are refused for good.
     """
 
     block_limit: int = 0
@@ -309,6 +314,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     content_return_limit: int = 1024 * 1024
     blocked_mail_from_ips: tuple[str, ...] = ()
     access_orcpt: int = 0
+    use_permanent_error: int = 0
 
 
 class LanguageRule(msgspec.Struct, frozen=True):

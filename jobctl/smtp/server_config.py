@@ -15,13 +15,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     :ivar max_size: Largest content in octets, 0 for none; the channel's ``sourceblocklimit`` also counts.
     :ivar asks: Which of ``hello``, ``sender``, ``recipient`` are asked; the others are answered
         yes by the dialogue.
-    :ivar long_lines: ``truncatesmtplonglines``, ``wrapsmtplonglines`` or ``rejectsmtplonglines``;
-        ``""`` passes long lines on unchanged unless the channel says wrap or reject. (Truncating is
-        the channel default of old; it destroys mail and signatures, so it acts only when named here.)
     :ivar loop: Our own XLOOP token, ``""``: none is offered.
     :ivar tls: ``none``, ``may`` (STARTTLS is offered) or ``must`` (no mail without TLS).
     :ivar auth: SASL mechanisms offered, best first; ``must_auth``: no mail without one of them.
     :ivar xclient: The client may say for whom it speaks.
+    :ivar use_permanent_error: Bits: 16, ``recipientlimit`` is told as permanent.
     :ivar plaintext_auth: Also those that show the password, where there is no TLS.
     """
 
@@ -30,13 +28,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     lmtp: bool = False
     max_size: int = 0
     asks: frozenset[str] = frozenset({"recipient"})
-    long_lines: str = ""
     loop: str = ""
     tls: str = "none"
     auth: tuple[str, ...] = ()
     must_auth: bool = False
     plaintext_auth: bool = False
     xclient: bool = False
+    use_permanent_error: int = 0
 
     @property
     def name(self) -> str:
@@ -64,10 +62,3 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Octets of content we take at most, 0 for no limit."""
         limits = [self.max_size, (self.channel.sourceblocklimit or 0) * _BLOCK]
         return min((limit for limit in limits if limit > 0), default=0)
-
-    @property
-    def long_line_rule(self) -> str:
-        """What happens to lines that are too long, ``""`` for nothing."""
-        if self.long_lines or self.channel.long_lines == "truncatesmtplonglines":
-            return self.long_lines
-        return self.channel.long_lines

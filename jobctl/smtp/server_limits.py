@@ -1,6 +1,6 @@
 """How much one client may do in a session, by the channel's keywords and TCP options."""
 
-from jobctl.config.settings import ChannelSettings
+from jobctl.config.settings import RECIPIENT_LIMIT_BIT, ChannelSettings
 from jobctl.mail.reply import Reply
 
 TRANSACTION_LIMIT = Reply(450, "4.5.3 number of transactions exceeds allowed maximum")
@@ -9,6 +9,7 @@ DISCONNECT_TRANSACTIONS = Reply(450, "4.7.0 Session transaction limit reached; d
 DISCONNECT_RECIPIENTS = Reply(450, "4.7.0 Session recipient limit reached; disconnecting")
 DISCONNECT_REJECTS = Reply(450, "4.7.0 Session rejection limit reached; disconnecting")
 RECIPIENT_LIMIT = Reply(452, "4.2.3 too many recipients specified")
+RECIPIENT_LIMIT_FOR_GOOD = Reply(550, RECIPIENT_LIMIT.text)
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3 Too many recipients specified")
 TOO_MANY_REJECTIONS = Reply(451, "4.5.3 Too many rejections; try again later")
 VERIFICATION_BLOCKED = Reply(451, "4.5.3 Verification blocked; too many rejections")
@@ -39,11 +40,13 @@ class SessionLimits:
 
     __slots__ = (
         *("_accepted", "_bad", "_bad_auths", "_etrns", "_options", "_presented", "_recipients"),
-        *("_rejections", "_transactions", "_verifications", "channel"),
+        *("_recipient_limit", "_rejections", "_transactions", "_verifications", "channel"),
     )
 
-    def __init__(self, channel: ChannelSettings) -> None:
+    def __init__(self, channel: ChannelSettings, use_permanent_error: int = 0) -> None:
         self.channel = channel
+        for_good = use_permanent_error & RECIPIENT_LIMIT_BIT
+        self._recipient_limit = RECIPIENT_LIMIT_FOR_GOOD if for_good else RECIPIENT_LIMIT
         self._options = channel.options
         self._transactions = 0
         self._recipients = 0
@@ -94,7 +97,7 @@ class SessionLimits:
         if limit is not None and self._transactions > limit:
             return NO_MORE_TRANSACTIONS
         if _reached(self._accepted, channel.recipientlimit):
-            return RECIPIENT_LIMIT
+            return self._recipient_limit
         if _reached(self._accepted, options.allow_recipients_per_transaction):
             return TOO_MANY_RECIPIENTS
         return None

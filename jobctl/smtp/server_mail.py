@@ -139,7 +139,7 @@ def data(talk: Talk, argument: str) -> Question | None:
         talk.state = State.READY
         talk.refuse("", refused)
         return None
-    talk.transaction.start_data(talk.config, line_ends(talk.config))
+    talk.transaction.start_data(talk.config, line_ends(talk.config), talk.long_lines)
     talk.state = talk.after
     talk.output.append(_GO_AHEAD)
     return None
@@ -161,7 +161,7 @@ def bdat(talk: Talk, argument: str) -> Question | None:
         if (refused := talk.limits.data()) is not None:
             chunk.void, chunk.before = refused, State.READY
         else:
-            transaction.start_chunks(talk.config, line_ends(talk.config))
+            transaction.start_chunks(talk.config, line_ends(talk.config), talk.long_lines)
     talk.state = State.CHUNK
     return None
 

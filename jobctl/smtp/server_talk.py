@@ -20,6 +20,7 @@ class Talk:
     :ivar application: ``SMTP/<name the client gave>/<TLS information>``.
     :ivar state: Where the session stands; ``after``: once the current command has succeeded.
     :ivar question: The open one; ``then`` takes the answer to it.
+    :ivar long_lines: What becomes of them by the first source channel, whatever others follow (AG63 bgaqg).
     :ivar stop: Last words and reason, once it was decided to end the session.
     :ivar tls: Protocol and cipher, ``""`` while the session is in the clear.
     :ivar binding: Kind and data by which SASL can bind itself to that TLS session.
@@ -36,6 +37,7 @@ class Talk:
             "helo",
             "limits",
             "lines",
+            "long_lines",
             "notes",
             "output",
             "question",
@@ -51,7 +53,8 @@ class Talk:
         self.application = "LMTP" if config.lmtp and application == "SMTP" else application
         self.client = client
         self.output: list[bytes] = []
-        self.limits = SessionLimits(config.channel)
+        self.long_lines = config.channel.long_lines
+        self.limits = SessionLimits(config.channel, config.use_permanent_error)
         self.notes = Notes(config.channel.options)
         self.closing = False
         self.close_reason = ""

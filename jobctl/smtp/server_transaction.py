@@ -47,15 +47,15 @@ class Transaction:
         self.chunk: Chunk | None = None
         self.each: list[Reply] | None = None
 
-    def start_data(self, config: ServerConfig, line_ends: str) -> None:
-        """DATA was said."""
-        self._start(config, DotUnstuffer(line_ends))
+    def start_data(self, config: ServerConfig, line_ends: str, long_lines: str) -> None:
+        """DATA was said; ``long_lines`` is the rule for them, ``""``: they pass."""
+        self._start(config, DotUnstuffer(line_ends), long_lines)
 
-    def start_chunks(self, config: ServerConfig, line_ends: str) -> None:
+    def start_chunks(self, config: ServerConfig, line_ends: str, long_lines: str) -> None:
         """The first BDAT was said."""
-        self._start(config, ChunkLines(line_ends))
+        self._start(config, ChunkLines(line_ends), long_lines)
 
-    def _start(self, config: ServerConfig, codec: DotUnstuffer | ChunkLines) -> None:
+    def _start(self, config: ServerConfig, codec: DotUnstuffer | ChunkLines, long_lines: str) -> None:
         given = self.given
         self.envelope = Envelope(
             sender=self.sender,
@@ -77,7 +77,7 @@ class Transaction:
             from jobctl.mime.header_section import HeaderSection, on_arrival
 
             header = HeaderSection(on_arrival(config.channel, strict))
-        self.content = ContentIntake(codec, config.size_limit, config.long_line_rule, only_ascii, header)
+        self.content = ContentIntake(codec, config.size_limit, long_lines, only_ascii, header)
 
     def replies(self, reply: Reply, lmtp: bool) -> list[tuple[str, Reply]]:
         """The replies to the content, and whom each concerns: ``""`` for all (RFC 2033 section 4.2)."""
