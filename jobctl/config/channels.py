@@ -61,6 +61,10 @@ class _Section(NamedTuple):
     official: str
 
 
+# Keywords that put mail into channel ``reprocess``.
+_REPROCESSES = {"expandlimit", "acceptalladdresses", "accepttemporaryfailures"}
+
+
 def read_channels(
     raw: object, raw_defaults: object, findings: Findings, around: Surroundings
 ) -> dict[str, ChannelSettings]:
@@ -75,7 +79,7 @@ def read_channels(
         for name, table in as_table(raw, ("channel",), findings).items()
     }
     local_host = _local_host(tables, findings)
-    if any("expandlimit" in table for table in (defaults, *tables.values())):
+    if any(_REPROCESSES & table.keys() for table in (defaults, *tables.values())):
         tables.setdefault(REPROCESS, {})
     sections = []
     for name, own in tables.items():

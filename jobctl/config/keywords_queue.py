@@ -352,27 +352,32 @@ LIMITS: tuple[Key, ...] = (
         },
         default="none of the three: they pass",
     ),
-    flag(
-        "acceptvalidaddresses",
-        "Each recipient is checked when it is given.",
-        groups=("validity",),
-        default="on",
+    *flags(
+        "validity",
+        "acceptalladdresses",
+        {
+            "acceptvalidaddresses": (False, "Each recipient is checked when it is given."),
+            "acceptalladdresses": (
+                True,
+                "Recipients that are unknown or lead nowhere are accepted, and returned later. Not for clients that "
+                "nobody knows: what they send to such recipients is mostly spam, and goes back to a forged sender.",
+            ),
+        },
+        default="acceptvalidaddresses",
+        source="W:Acceptalladdresses,...",
     ),
-    *inert_flags(
-        "recipients are checked when they are given, so that nothing comes in that would go back at once",
-        {"acceptalladdresses": "Accept every recipient and return mail later."},
-        group="validity",
-    ),
-    flag(
-        "defertemporaryfailures",
-        "Temporary trouble with a recipient is told at once.",
-        groups=("temporary",),
-        default="on",
-    ),
-    *inert_flags(
-        "temporary trouble is told at once: the client keeps the message and asks again",
-        {"accepttemporaryfailures": "Accept the recipient and try later."},
-        group="temporary",
+    *flags(
+        "temporary",
+        "accepttemporaryfailures",
+        {
+            "defertemporaryfailures": (False, "Temporary trouble with a recipient is told at once."),
+            "accepttemporaryfailures": (
+                True,
+                "A recipient that cannot be checked now is accepted, waits in channel `reprocess` and is tried later.",
+            ),
+        },
+        default="defertemporaryfailures",
+        source="W:Accepttemporaryfailures,...",
     ),
     flag("vrfyallow", "VRFY tells all, whatever HIDE_VERIFY says.", groups=("vrfy",)),
     flag("vrfydefault", "VRFY tells what HIDE_VERIFY allows.", groups=("vrfy",), default="on"),

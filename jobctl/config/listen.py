@@ -36,6 +36,15 @@ def check_listen(text: str) -> None:
     _check_arguments(text, form, arguments)
 
 
+def is_local(text: str) -> bool:
+    """Whether only programs of this machine can connect there."""
+    form, *rest = [_ESCAPED.sub(r"\1", field) for field in _split(text)]
+    if form == "unix":
+        return True
+    interface = next((field[10:] for field in rest if field.startswith("interface=")), "")
+    return _address_version(interface) != 0 and ipaddress.ip_address(interface).is_loopback
+
+
 def _check_arguments(text: str, form: str, arguments: dict[str, str]) -> None:
     if form in ("tcp", "tcp6"):
         if not _number_up_to(arguments.get("port", ""), 65535):

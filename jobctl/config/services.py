@@ -5,7 +5,7 @@ from typing import Any
 
 from jobctl.config.findings import Findings
 from jobctl.config.keys import did_you_mean
-from jobctl.config.listen import check_listen
+from jobctl.config.listen import check_listen, is_local
 from jobctl.config.paths import absolute, absolute_listen
 from jobctl.config.reading import Table, as_table, read_table
 from jobctl.config.sections import SERVICE
@@ -51,6 +51,7 @@ def read_services(
             for one in choices(channels, channel):
                 _check_choice(one, given, where, findings)
             _check_submission(channel, given, where, findings)
+            _check_lenience(channels, channel, fields, where, findings)
             if channel.transport is not None:
                 _check_pipe(channel, given, findings)
         services[name] = ServiceSettings(name=name, **fields)
@@ -144,6 +145,34 @@ def _check_submission(
             f"takes mail from nobody: channel {channel.name} is for submissions and offers no AUTH; "
             "give it mustsaslserver, or the service relay_from",
         )
+
+
+def _insists(channel: ChannelSettings) -> bool:
+    """Whether mail is taken only of who is known."""
+    return channel.sasl_server == "must" or channel.submit
+
+
+def _check_lenience(
+    channels: Mapping[str, ChannelSettings],
+    channel: ChannelSettings,
+    fields: Mapping[str, Any],
+    where: tuple[str, ...],
+    findings: Findings,
+) -> None:
+    """``acceptalladdresses`` for clients of whom nobody knows who they are."""
+    if not (fields.get("proxy_from") or any(not is_local(text) for text in fields["listen"])):
+        return
+    strangers = [channel, *choices(channels, channel)]
+    names = dict.fromkeys(name for one in strangers for name in (one.name, one.tlsswitchchannel or one.name))
+    for one in names:
+        settings = channels.get(one)
+        if settings is not None and settings.acceptalladdresses and not _insists(settings):
+            findings.note(
+                where,
+                f"takes mail for recipients that do not exist from clients that nobody knows: channel {one} has "
+                "acceptalladdresses, and what comes back goes to forged senders; "
+                "give it acceptvalidaddresses, or mustsaslserver",
+            )
 
 
 def _check_pipe(channel: ChannelSettings, given: Table, findings: Findings) -> None:

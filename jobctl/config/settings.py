@@ -137,6 +137,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     delivery: dict[str, Hours] = {}
     demotion: dict[str, int] = {}
     # limits on what comes in through this channel, and what may be queued to it
+    acceptalladdresses: bool = False
+    accepttemporaryfailures: bool = False
     recipientlimit: int | None = None
     recipientcutoff: int | None = None
     deferralrejectlimit: int | None = None

@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from jobctl.config.settings import REPROCESS
 from jobctl.controller.books import Books
 from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
@@ -198,23 +199,34 @@ class Arrivals:
         router = self._intake.router
         source = self._source(frame)
         source_channel = source.channel
+        lenience = self._intake.lenience
+        may_relay = self._may_relay(frame.source)
+        welcome = 250, "2.1.5", f"{frame.recipient} OK."
         try:
             route = router.route(frame.recipient, source_channel)
-            ours = self._may_relay(frame.source) or router.is_ours(frame.recipient, source_channel)
+            ours = may_relay or router.is_ours(frame.recipient, source_channel)
         except NoRoute as why:
+            # Whoever may not send anywhere is told: what leads nowhere is not ours, and may lead on tomorrow.
+            if may_relay and lenience.all_addresses(source_channel):
+                return *welcome, REPROCESS, ""
             return 550, why.status, why.text, "", ""
         except Exception as why:
             trouble = refusal_for(why)
             return trouble.code, trouble.status, trouble.text, "", ""
         if not ours:
             return 550, "5.7.1", f"Relaying not allowed: {frame.recipient}", "", ""
+        place = route.channel, route.host
         try:
             known = self._intake.knows(frame.recipient, source_channel)
         except OSError as why:
-            trouble = refusal_for(why)
-            return trouble.code, trouble.status, trouble.text, "", ""
+            if not lenience.trouble(source_channel):
+                trouble = refusal_for(why)
+                return trouble.code, trouble.status, trouble.text, "", ""
+            known, place = True, (REPROCESS, "")
         if not known:
-            return 550, "5.1.1", f"unknown or illegal alias: {frame.recipient}", "", ""
+            if not lenience.all_addresses(source_channel):
+                return 550, "5.1.1", f"unknown or illegal alias: {frame.recipient}", "", ""
+            place = REPROCESS, ""
         if self._intake.access:
             permission = self._intake.permission(
                 frame.sender, Recipient(frame.recipient, orcpt=frame.orcpt or None), source, None
@@ -222,7 +234,7 @@ class Arrivals:
             if permission.refusal is not None:
                 told = refused(permission.refusal)
                 return told.code, told.status, told.text, "", ""
-        return 250, "2.1.5", f"{frame.recipient} OK.", route.channel, route.host
+        return *welcome, *place
 
     def _may_relay(self, source: Source | None) -> bool:
         networks = self._relay_from(self._job.spec)

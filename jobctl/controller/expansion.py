@@ -1,4 +1,4 @@
-"""Channel ``reprocess``: messages with many recipients, routed when nobody waits for it (``expandlimit``)."""
+"""Channel ``reprocess``: recipients that are routed when nobody waits for it, and those of whom nobody could tell."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from jobctl.mail.disposition import Disposition, Verdict
 from jobctl.mail.entry import Attempt, Loss, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Recipient
 from jobctl.mail.hints import hints_of
-from jobctl.notification.notice import Kind, Original
+from jobctl.notification.notice import Original
 from jobctl.store.records import INLINE, with_recipients
 
 # Messages expanded at a time.
@@ -20,10 +20,14 @@ _PIECE = 256 * 1024
 
 
 class Copied(msgspec.Struct, frozen=True):
-    """:ivar content: All of it, or staged; ``beginning``: with its header."""
+    """
+    :ivar content: All of it, or staged; ``beginning``: with its header.
+    :ivar judged: Recipients that cannot go on, and why.
+    """
 
     content: Any
     beginning: bytes
+    judged: dict[str, Refusal]
 
 
 class Expansion:
@@ -47,22 +51,23 @@ class Expansion:
                 self._at.unattempted.decide(ids, self._settled, self._copied)
 
     async def _copied(self, stored: StoredEntry) -> Copied:
+        judged = self._at.intake.lenience.judged(stored)
         opened: IContent = await self._at.store.content(stored.message)
         try:
             beginning = opened.read(_PIECE)
-            if opened.size <= INLINE:
-                return Copied(beginning, beginning)
+            if opened.size <= INLINE or len(judged) == len(stored.envelope.recipients):
+                return Copied(beginning, beginning, judged)
             staged = self._at.store.stage()
             piece = beginning
             while piece:
                 staged.write(piece)
                 piece = opened.read(_PIECE)
-            return Copied(staged, beginning)
+            return Copied(staged, beginning, judged)
         finally:
             opened.close()
 
     def _settled(self, stored: StoredEntry, copied: Copied, now: float) -> Settlement:
-        refused: dict[str, Refusal] = {}
+        refused = dict(copied.judged)
         submission = None
         everybody = stored.envelope.recipients
         while submission is None and (left := tuple(r for r in everybody if r.address not in refused)):
@@ -71,23 +76,26 @@ class Expansion:
             except Refusal as why:
                 alone = self._without_route(stored, left)
                 refused.update(alone or {one.address: why for one in left})
-        failed = [
-            Disposition(address, Verdict.FAILED, why.status, f"{why.code} {why.status} {why.text}")
-            for address, why in refused.items()
-        ]
-        original = Original(content=copied.beginning)
-        notices = self._at.verdicts.notices.failed(stored, failed, Kind.FAILED, now=now, original=original)
         if submission is None and not isinstance(copied.content, bytes):
             copied.content.discard()
-        entries = 0 if submission is None else len(submission.entries)
-        return Settlement(
-            id=stored.entry.id,
-            losses=tuple(
-                (one.address, Loss.FAILED if one.address in refused else Loss.MOVED) for one in everybody
-            ),
-            notifications=(*((submission,) if submission is not None else ()), *notices),
-            history=(Attempt(when=now, what="expanded", text=f"into {entries} entries"),),
-            said=tuple(failed),
+        settlement: Settlement = self._at.verdicts.tried(
+            stored,
+            [_verdict(address, why) for address, why in refused.items()],
+            counted=True,
+            retry=None,
+            job="",
+            now=now,
+            original=Original(content=copied.beginning),
+        )
+        if submission is None:
+            return settlement
+        entries = len(submission.entries)
+        moved = tuple((one.address, Loss.MOVED) for one in everybody if one.address not in refused)
+        return msgspec.structs.replace(
+            settlement,
+            losses=(*settlement.losses, *moved),
+            notifications=(submission, *settlement.notifications),
+            history=(Attempt(when=now, what="expanded", text=f"into {entries} entries"), *settlement.history),
         )
 
     def _submission(
@@ -116,3 +124,8 @@ class Expansion:
             except Refusal as why:
                 found[recipient.address] = why
         return found
+
+
+def _verdict(address: str, why: Refusal) -> Disposition:
+    verdict = Verdict.DEFERRED if why.code < 500 else Verdict.FAILED
+    return Disposition(address, verdict, why.status, f"{why.code} {why.status} {why.text}")

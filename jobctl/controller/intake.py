@@ -1,7 +1,6 @@
 """Taking responsibility for a message: routed, limited, stored, then scheduled."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +10,10 @@ from twisted.python.failure import Failure
 
 from jobctl.config.settings import REPROCESS, Settings
 from jobctl.controller.hot import HotMessage, HotMessages
+from jobctl.controller.lenience import Lenience
 from jobctl.controller.recipients import KnownRecipients
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large, unknown_recipient
+from jobctl.controller.release_date import hold_until
 from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry, Submission
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
@@ -61,6 +62,7 @@ class Intake:
         self.queued: list[Callable[[list[str], Submission], None]] = []
         self.hold_rules: Any = None
         self._recipients = KnownRecipients(seconds)
+        self.lenience = Lenience(self)
         self.reconfigure(settings, router)
 
     def reconfigure(self, settings: Settings, router: Router) -> None:
@@ -161,18 +163,21 @@ class Intake:
             by = msgspec.structs.replace(envelope.by, deadline=now + envelope.by.seconds)
             envelope = msgspec.structs.replace(envelope, by=by)
         cause = ""
+        doubtful: Mapping[Recipient, None] = {}
+        if accepted and channel is None and not expanding:
+            doubtful = self.lenience.doubtful(envelope.recipients, source.channel)
         # What was let in, and held for such a cause, has been released since.
         if not expanding:
             # Whoever came by SMTP was asked about each.
             if accepted and channel is None and self.settings.mta.asks_all and not source.application:
-                self._find(envelope, source)
-            held = self._allow(envelope, source, channel) if accepted and self.access else ""
+                self._find(envelope, source, doubtful)
+            held = self._allow(envelope, source, channel, doubtful) if accepted and self.access else ""
             cause = held or self._cause_to_hold(source.channel, len(envelope.recipients), hints)
         entries = []
         for name, host, recipients in (
             [(REPROCESS, "", envelope.recipients)]
             if accepted and channel is None and not expanding and self._many(source.channel, envelope)
-            else self.groups(envelope.recipients, source.channel, channel)
+            else self._places(envelope.recipients, source.channel, channel, doubtful)
         ):
             settings = self.settings.channel(name)
             # A notification quotes what was small enough, and whoever is to be told is told.
@@ -210,26 +215,40 @@ class Intake:
         """The largest content that is taken, with the trace field that its program added; 0 = no limit."""
         return self._most.get(source_channel, self._most_of_all)
 
-    def _allow(self, envelope: Envelope, source: Source, channel: str | None) -> str:
+    def _allow(
+        self, envelope: Envelope, source: Source, channel: str | None, doubtful: Mapping[Recipient, None]
+    ) -> str:
         """
         What the access tables say of a message.
 
+        :param doubtful: Recipients of whom they are asked later if nobody knows now where they lead.
         :return: Why it is to be held, ``""``: it is not.
         :raises Refusal: A recipient may not be written to.
         """
         cause = ""
         for recipient in envelope.recipients:
-            permission = self.permission(envelope.sender, recipient, source, channel)
+            try:
+                permission = self.permission(envelope.sender, recipient, source, channel)
+            except NoRoute as why:
+                if recipient in doubtful:
+                    continue
+                raise Refusal(550, why.status, why.text) from None
             if permission.refusal is not None:
                 raise refused(permission.refusal)
             if permission.hold:
                 cause = f"held by an access table: {recipient.address}"
         return cause
 
-    def _find(self, envelope: Envelope, source: Source) -> None:
-        """:raises Refusal: A recipient is known to be unknown."""
+    def _find(self, envelope: Envelope, source: Source, doubtful: Mapping[Recipient, None]) -> None:
+        """:raises Refusal: A recipient is known to be unknown, and none of the doubtful ones."""
         for recipient in envelope.recipients:
-            if not self.knows(recipient.address, source.channel):
+            if recipient in doubtful:
+                continue
+            try:
+                known = self.knows(recipient.address, source.channel)
+            except NoRoute as why:
+                raise Refusal(550, why.status, why.text) from None
+            if not known:
                 raise unknown_recipient(recipient.address)
 
     def knows(self, recipient: str, source_channel: str) -> bool:
@@ -286,6 +305,20 @@ class Intake:
         source = self.settings.channels.get(source_channel)
         limit = None if source is None else source.expandlimit
         return limit is not None and len(envelope.recipients) > limit
+
+    def _places(
+        self,
+        recipients: Sequence[Recipient],
+        source_channel: str,
+        channel: str | None,
+        doubtful: Mapping[Recipient, None],
+    ) -> list[tuple[str, str, list[Recipient]]]:
+        """As :meth:`groups`, the doubtful ones apart."""
+        if not doubtful:
+            return self.groups(recipients, source_channel, channel)
+        certain = [one for one in recipients if one not in doubtful]
+        places = self.groups(certain, source_channel, channel) if certain else []
+        return [*places, (REPROCESS, "", list(doubtful))]
 
     def groups(
         self, recipients: Sequence[Recipient], source_channel: str, channel: str | None = None
@@ -365,18 +398,3 @@ def _stored(entry: QueueEntry, new: NewEntry, submission: Submission) -> StoredE
         subject=submission.subject,
         sensitivity=submission.sensitivity,
     )
-
-
-def hold_until(envelope: Envelope, now: float) -> float:
-    """
-    When a message may be released that its sender wants to be kept (FUTURERELEASE, RFC 4865).
-
-    :param now: Epoch seconds, as is the result.
-    :raises Refusal: The date is none.
-    """
-    if envelope.hold_for is not None:
-        return now + envelope.hold_for
-    try:
-        return datetime.fromisoformat(envelope.hold_until or "").timestamp()
-    except ValueError:
-        raise Refusal(501, "5.5.4", "HOLDUNTIL: there is no such date") from None
