@@ -111,6 +111,7 @@ class SmtpSlave:
         # Without transport information PORT_ACCESS is not asked.
         permission = port_access(self._tables, transport) if transport else ALLOWED
         self._site = permission.site
+        self._dialogue.permit_private(permission.private)
         self._purge = (permission.delay or self._channel.options.banner_purge_delay) / 100
         if permission.refusal is None:
             self._find_channel(self._open)
@@ -154,6 +155,7 @@ class SmtpSlave:
             self._dialogue.answer(told)
             return
         self._client.become(told)
+        self._dialogue.permit_private(False)
         user = question.attributes.get("LOGIN")
         self._find_channel(lambda channel: self._believe(channel, user))
 

@@ -14,10 +14,10 @@ def start():
     """Start a slave that has been greeted; all are ended with the test."""
     running = []
 
-    def begin(**keywords):
+    def begin(mta=None, **keywords):
         program = Program(MODULE, environment={"TRANSPORTINFO": TRANSPORT})
         running.append(program)
-        program.controller.hello(channel(keywords=keywords), "slave")
+        program.controller.hello(channel(keywords=keywords), "slave", mta=mta)
         program.peer.reply()
         program.peer.send(b"EHLO c.example\r\n")
         program.peer.reply()
@@ -95,3 +95,14 @@ def test_the_original_recipient_is_asked_about_too(start):
         peer.send(f"RCPT TO:<ann@x.example> ORCPT={orcpt}\r\n".encode())
         assert answer(program, Route, 250, "2.1.5", "ok").orcpt == orcpt
         assert peer.reply().startswith(b"250")
+
+
+def test_private_commands(start):
+    """Where PORT_ACCESS or an option allows them the controller answers."""
+    program = start()
+    program.peer.send(b"XSTA\r\n")
+    assert program.peer.reply() == b"550 5.7.0 XSTA command has been disabled.\r\n"
+    permitted = start(mta={"mappings": {"PORT_ACCESS": "TCP|192.0.2.1|*  $V$Y"}})
+    permitted.peer.send(b"XSTA\r\n")
+    assert answer(permitted, Route, 250, "2.3.0", "1 channels\nout received 5").command == "XSTA"
+    assert permitted.peer.reply() == b"250-2.3.0 1 channels\r\n250 2.3.0 out received 5\r\n"

@@ -109,13 +109,16 @@ def test_bits_of_use_permanent_error() -> None:
     assert note.line == 4 and note.text == "does not act yet: 5; 16 alone has a meaning here"
 
 
-def test_private_commands_cannot_be_enabled() -> None:
-    """DISABLE_GENERAL = 0 would enable a command that is not there: that is said."""
+def test_private_commands_are_disabled_by_default() -> None:
+    """Each has a switch of its own; true and false are 1 and 0."""
     head = '[channel.l]\nofficial_host_name = "m.example"\n'
-    head += "options = { DISABLE_GENERAL = false, HIDE_VERIFY = true }\n"
-    settings = load_text(head, "/x")
-    assert "no such private commands" in settings.notes[0].text
-    assert settings.channels["l"].options.hide_verify == 1
+    options = (
+        load_text(head + "options = { DISABLE_GENERAL = false, HIDE_VERIFY = true }\n", "/x")
+        .channels["l"]
+        .options
+    )
+    assert (options.disable_general, options.hide_verify) == (0, 1)
+    assert (options.disable_circuit, options.disable_address, options.disable_status) == (1, 1, 1)
 
 
 def test_every_field_of_the_options_has_a_name() -> None:

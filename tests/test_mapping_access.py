@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobctl.config.loader import load_text
@@ -229,3 +230,22 @@ def test_a_table_nobody_asks_is_noted() -> None:
     """A name with a slip of the pen does not act, and that is said."""
     found = load_text(HEAD + '[mapping]\nPORT_ACESS = "* $Y"\n', "jobctl.toml")
     assert "is not used" in found.notes[0].text
+
+
+def test_port_access_permits_private_commands() -> None:
+    """``$V``: for this client, whatever the options say."""
+    table = tables(PORT_ACCESS="TCP|*|*|198.51.100.*|*  $V$Y\nTCP|*  $Y")
+    assert port_access(table, TRANSPORT).private
+    assert not port_access(table, TRANSPORT.replace("198.51", "203.0")).private
+
+
+def test_tables_know_the_command_of_the_sender() -> None:
+    """``SEND``, ``SAML`` and ``SOML`` stand where ``MAIL`` does."""
+    source = msgspec.structs.replace(SOURCE, submit_type="SAML")
+    table = tables(
+        FROM_ACCESS="*|*|SAML|*  $Nno\n*|*|*|*|*|*|SAML|*  $Nno", MAIL_ACCESS="*|SAML|*  $Nno$ terminals"
+    )
+    assert from_access(table, source, "a@b").refusal is not None
+    assert from_access(table, SOURCE, "a@b").refusal is None
+    assert recipient_access(table, source, "a@b", "c@d", "c@d", "out").refusal is not None
+    assert recipient_access(table, SOURCE, "a@b", "c@d", "c@d", "out").refusal is None

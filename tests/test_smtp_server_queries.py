@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from jobctl.mail.reply import Reply
-from jobctl.smtp.questions import Expand, RunQueue, Verify
-from tests.smtp_dialogues import Server
+from jobctl.smtp.questions import BadCommand, Expand, Private, RunQueue, Sender, Verify
+from tests.smtp_dialogues import YES, Server
 
 EXPN_OFF = "550 5.7.2 EXPN command has been disabled"
 
@@ -94,12 +94,11 @@ def test_expn_and_vrfy_share_their_limits() -> None:
     assert server.say("EXPN z") == blocked and server.say("VRFY z") == blocked
 
 
-def test_etrn_and_send_may_be_disabled() -> None:
-    """Options and keywords switch commands off, with the words of the manual."""
-    server = Server(options={"disable_send": 0}, keywords={"disableetrn": True})
+def test_etrn_may_be_disabled() -> None:
+    """Keywords switch it off, with the words of the manual."""
+    server = Server(keywords={"disableetrn": True})
     assert server.say("ETRN x") == "502 5.5.1 ETRN command has been disabled."
     assert "ETRN" not in server.greeting
-    assert server.say("SEND FROM:<a@b>").startswith("502 ")
     domain = Server(keywords={"domainetrn": True})
     assert domain.say("ETRN #chan").startswith("501 ")
     assert domain.say("ETRN host.example").startswith("250 ")
@@ -136,3 +135,66 @@ def test_help() -> None:
     keywords = {"expnallow": True, "disableetrn": True, "nochunkingserver": True}
     other = Server(config={"tls": "may", "auth": ("SCRAM-SHA-256",)}, keywords=keywords)
     assert "HELO EHLO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY EXPN HELP" in other.say("HELP")
+
+
+@pytest.mark.parametrize("verb", ["SEND", "SAML", "SOML"])
+def test_messages_for_terminals_are_mailed(verb: str) -> None:
+    """With DISABLE_SEND = 0 they are transactions as any other, in the same order; who asks knows which it was."""
+    server = Server(options={"disable_send": 0}, config={"asks": frozenset({"sender", "recipient"})})
+    assert server.say("RCPT TO:<c@d>").startswith("503 ")
+    server.decide = lambda question: (
+        Reply(250, server.dialogue.submit_type) if isinstance(question, Sender) else YES
+    )
+    assert server.say(f"{verb} FROM:<a@b>") == f"250 {verb}"
+    assert server.say(f"{verb} FROM:<a@b>").startswith("503 ") and server.say("MAIL FROM:<a@b>").startswith(
+        "503 "
+    )
+    assert server.say("RCPT TO:<c@d>", "DATA", "x", ".").split("\n")[-1] == "250 2.5.0 Ok."
+    assert server.dialogue.submit_type == "MAIL"
+    assert f"{verb} FROM:<address>" in server.say(f"HELP {verb}")
+
+
+def test_messages_for_terminals_are_refused_in_any_state() -> None:
+    """By default: a bad command that changes nothing, and that HELP does not name."""
+    server = Server()
+    refused = "550 5.7.2 SEND/SAML/SOML commands have been disabled."
+    assert server.say("MAIL FROM:<a@b>", "SAML FROM:<a@b>", "RCPT TO:<c@d>").split("\n")[1:] == [
+        refused,
+        "250 2.1.5 c@d OK.",
+    ]
+    assert len(server.told(BadCommand)) == 1
+    assert not {"SEND", "XADR", "XSTA", "XGEN", "XCIR"} & set(server.say("HELP").split())
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        ("XADR", "disable_address"),
+        ("XSTA", "disable_status"),
+        ("XCIR", "disable_circuit"),
+        ("XGEN", "disable_general"),
+    ],
+)
+def test_private_commands(verb: str, option: str) -> None:
+    """Each is refused by default, answered where its option is 0, or for a client that PORT_ACCESS permits it."""
+    line = f"{verb} <ann@x>" if verb == "XADR" else verb
+    assert Server().say(line) == f"550 5.7.0 {verb} command has been disabled."
+    for options, permitted in (({option: 0}, False), ({}, True)):
+        server = Server(lambda question: Reply(250, "2.3.0 so it is"), options=options)
+        server.dialogue.permit_private(permitted)
+        assert server.say(line) == "250 2.3.0 so it is"
+        assert server.told(Private) == [Private(verb, "ann@x" if verb == "XADR" else "")]
+        assert verb in server.say("HELP").split()
+        server.dialogue.permit_private(False)
+        assert server.say(line).startswith("550 " if permitted else "250 ")
+
+
+def test_private_commands_are_bounded() -> None:
+    """They count as VRFY does, wait for TLS and AUTH as it does, and XADR takes an address."""
+    server = Server(
+        options={"disable_address": 0, "disable_general": 0, "allow_recipients_per_transaction": 2}
+    )
+    assert server.say("XADR").startswith("501 5.5.4") and server.say("XADR a b").startswith("553 5.1.3")
+    assert server.say("XGEN").startswith("250") and server.say("XGEN").startswith("452 4.5.3")
+    guarded = Server(options={"disable_general": 0}, config={"must_auth": True})
+    assert guarded.say("XGEN").startswith("530 ")

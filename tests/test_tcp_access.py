@@ -89,3 +89,26 @@ def test_the_original_recipient_is_asked_about_too() -> None:
             assert asked.orcpt == orcpt
             server.program.send(VerdictFrame(id=asked.id, code=250, status="2.1.5", text="ok"))
             assert client.reply() == "250 2.1.5 ok"
+
+
+def test_private_commands_of_a_client() -> None:
+    """``$V`` of PORT_ACCESS enables them for some; XCLIENT makes the client another."""
+    asked: list[Route] = []
+
+    def handle(program: Program, frame: Any, content: bytes) -> bool:
+        if isinstance(frame, Route):
+            asked.append(frame)
+            program.send(VerdictFrame(id=frame.id, code=250, status="2.3.0", text="so it is"))
+        return isinstance(frame, Route)
+
+    mta: dict[str, object] = {"mappings": {"PORT_ACCESS": "TCP|*|*|127.0.0.1|*  $V$Y"}}
+    with (
+        Server(handle, service(xclient_from=("127.0.0.1",)), mta=mta) as server,
+        Client(server.address) as client,
+    ):
+        client.reply()
+        client.say("EHLO c.example")
+        assert client.say("XGEN") == "250 2.3.0 so it is"
+        client.say("XCLIENT ADDR=192.0.2.9")
+        assert client.say("XGEN") == "550 5.7.0 XGEN command has been disabled."
+    assert [frame.command for frame in asked] == ["XGEN"]

@@ -24,6 +24,7 @@ from jobctl.smtp.questions import (
     KeysWanted,
     PasswordGiven,
     Piece,
+    Private,
     RecipientGiven,
     Refusal,
     RunQueue,
@@ -207,9 +208,10 @@ class SlaveQuestions:
             application=self._dialogue.application,
             user=self._dialogue.user,
             modifiers=self._dialogue.modifiers,
+            submit_type=self._dialogue.submit_type,
         )
 
-    def _query(self, question: Verify | Expand | RunQueue | Sender) -> None:
+    def _query(self, question: Verify | Expand | RunQueue | Sender | Private) -> None:
         if self._run.link_gone:
             self._dialogue.answer(UNANSWERED)
             return
@@ -234,6 +236,7 @@ _ACT: dict[type, Any] = {
     Verify: SlaveQuestions._query,
     Expand: SlaveQuestions._query,
     RunQueue: SlaveQuestions._query,
+    Private: SlaveQuestions._query,
     BadCommand: SlaveQuestions._note,
     Refusal: SlaveQuestions._note,
 }

@@ -42,7 +42,7 @@ from jobctl.mail.reply import Reply
 from jobctl.mapping.access import Permission
 from jobctl.net.client_names import ClientNames
 from jobctl.net.resolver import Resolver
-from jobctl.smtp.questions import Authenticated, BadCommand, Expand, Refusal, RunQueue, Verify
+from jobctl.smtp.questions import Authenticated, BadCommand, Expand, Private, Refusal, RunQueue, Verify
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server_config import ServerConfig
 
@@ -333,8 +333,8 @@ class Server:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
         self._verdicts.ask(session, recipient, sender, self._source(session), self.now)
 
-    def query(self, session: Session, question: Verify | Expand | RunQueue) -> None:
-        """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
+    def query(self, session: Session, question: Verify | Expand | RunQueue | Private) -> None:
+        """VRFY, EXPN, ETRN or a private command: the session is answered when the controller has spoken."""
         self._verdicts.query(session, question, self._source(session))
 
     def submit(self, session: Session, envelope: Envelope, data: bytes, more: bool) -> Reply | None:
@@ -371,6 +371,7 @@ class Server:
             application=session.dialogue.application,
             user=session.dialogue.user,
             modifiers=session.dialogue.modifiers,
+            submit_type=session.dialogue.submit_type,
         )
 
     def _sweep(self) -> None:

@@ -26,6 +26,7 @@ from jobctl.smtp.questions import (
     KeysWanted,
     PasswordGiven,
     Piece,
+    Private,
     Proxied,
     RecipientGiven,
     Refusal,
@@ -95,6 +96,7 @@ class Session:
         permission = self.server.may_connect(self)
         if permission.refusal is not None:
             return
+        self.dialogue.permit_private(permission.private)
         self._purge_delay = permission.delay / 100 or self.server.purge_delay
         self._locate(self._let_in)
 
@@ -194,6 +196,7 @@ class Session:
         """The client is another than the one at the other end of the connection."""
         self.client, self.transport = told.remote_ip, told.text
         self.view = self.server.start
+        self.dialogue.permit_private(False)
         self.dialogue.reconfigure(self.server.config_for(self.view, self.client, self.dialogue.user))
 
     def data_received(self, data: bytes) -> None:
@@ -317,7 +320,7 @@ class Session:
     def _dropped(self, question: Dropped) -> None:
         self._incoming.dropped()
 
-    def _query(self, question: Verify | Expand | RunQueue) -> None:
+    def _query(self, question: Verify | Expand | RunQueue | Private) -> None:
         self.server.query(self, question)
 
     def _start_tls(self, question: StartTls) -> None:
@@ -392,6 +395,7 @@ _TAKE: dict[type, Any] = {
     Verify: Session._query,
     Expand: Session._query,
     RunQueue: Session._query,
+    Private: Session._query,
     StartTls: Session._start_tls,
     Authenticated: Session._authenticated,
     Proxied: Session._proxied,

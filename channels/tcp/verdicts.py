@@ -9,7 +9,7 @@ from jobctl.jobprotocol.frames import Route, VerdictFrame
 from jobctl.mail.envelope import Recipient, Source
 from jobctl.mail.reply import Reply
 from jobctl.net.dns_cache import DnsCache
-from jobctl.smtp.questions import Expand, RunQueue, Verify
+from jobctl.smtp.questions import Expand, Private, RunQueue, Verify
 
 if TYPE_CHECKING:
     from channels.tcp.process import Process
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # A recipient that was welcome a moment ago still is.
 _LIFETIME = 5.0
 
-# Source channel, client, user, sender, recipient, ORCPT.
-_Key = tuple[str, str, str, str, str, str]
+# Source channel, client, user, kind of submission, sender, recipient, ORCPT.
+_Key = tuple[str, str, str, str, str, str, str]
 
 
 class Verdicts:
@@ -35,7 +35,8 @@ class Verdicts:
     def ask(self, session: Session, recipient: Recipient, sender: str, source: Source, now: float) -> None:
         """May this recipient come in?  The session is answered now or when the controller has spoken."""
         address, orcpt = recipient.address, recipient.orcpt or ""
-        key = (source.channel, session.client, session.dialogue.user or "", sender, address, orcpt)
+        user = session.dialogue.user or ""
+        key = (source.channel, session.client, user, source.submit_type, sender, address, orcpt)
         known = self._known.get(key, now)
         if known is not None:
             session.dialogue.answer(known)
@@ -43,8 +44,8 @@ class Verdicts:
         id = self._id(session, key)
         self._process.link.send(Route(id=id, recipient=address, sender=sender, source=source, orcpt=orcpt))
 
-    def query(self, session: Session, question: Verify | Expand | RunQueue, source: Source) -> None:
-        """VRFY, EXPN or ETRN: the session is answered when the controller has spoken."""
+    def query(self, session: Session, question: Verify | Expand | RunQueue | Private, source: Source) -> None:
+        """VRFY, EXPN, ETRN or a private command: the session is answered when the controller has spoken."""
         self._process.link.send(query(self._id(session, None), question, source))
 
     def _id(self, session: Session, key: _Key | None) -> str:

@@ -1,10 +1,6 @@
 """Every TCP/IP-channel-specific option, in one table (TCP channel options reference, section 2)."""
 
-import msgspec
-
 from jobctl.config.keys import Key, KeyTable, Kind, Status
-
-_NO_X_COMMANDS = "there are no such private commands, so none can be enabled"
 
 
 def _count(
@@ -24,13 +20,6 @@ def _count(
 
 def _switch(name: str, sentence: str, default: str, source: str = "") -> Key:
     return _count(name, sentence, default, 0, 1, source)
-
-
-def _unacted(key: Key, reason: str, *values: int) -> Key:
-    """``key`` with the values that do not act yet, all of them when none is named."""
-    if not values:
-        return msgspec.structs.replace(key, status=Status.INERT, reason=reason)
-    return msgspec.structs.replace(key, inert=dict.fromkeys(map(str, values), reason))
 
 
 def _time(name: str, sentence: str, default: str = "10", source: str = "") -> Key:
@@ -167,14 +156,8 @@ DIALOGUE: tuple[Key, ...] = (
     _switch("DISABLE_EXPAND", "Server: 1 refuses EXPN.", "0", "W:DISABLE_EXPAND"),
     _switch("DISABLE_SEND", "Server: 1 refuses SEND, SAML, SOML.", "1", "W:DISABLE_SEND"),
     *(
-        Key(
-            name=f"DISABLE_{command}",
-            kind=Kind.INTEGER,
-            sentence=f"Server: 1 refuses the private command {word}.",
-            default="1",
-            low=0,
-            high=1,
-            inert={"0": _NO_X_COMMANDS},
+        _switch(
+            f"DISABLE_{command}", f"Server: 1 refuses the private command {word}.", "1", "W:DISABLE_GENERAL"
         )
         for command, word in (
             ("GENERAL", "XGEN"),

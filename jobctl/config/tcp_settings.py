@@ -56,6 +56,10 @@ class TcpOptions(msgspec.Struct, frozen=True, kw_only=True):
     check_source: int = 1
     disable_expand: int = 0
     disable_send: int = 1
+    disable_general: int = 1
+    disable_circuit: int = 1
+    disable_address: int = 1
+    disable_status: int = 1
     # logging
     log_banner: int = 0
     log_transportinfo: int = 0

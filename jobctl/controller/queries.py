@@ -8,6 +8,7 @@ from twisted.logger import Logger
 from jobctl.config.settings import ChannelSettings
 from jobctl.controller.clients import Clients
 from jobctl.controller.etrn import EtrnRequests
+from jobctl.controller.private_commands import COMMANDS, PrivateCommands
 from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Etrn, Event, Route, VerdictFrame
 from jobctl.mail.envelope import Source
@@ -33,6 +34,7 @@ class Queries:
     def __init__(self, controller: Any) -> None:
         self._at = controller
         self._etrn = EtrnRequests(controller)
+        self._private = PrivateCommands(controller)
         # By the name servers of channels.
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
         self.clients = Clients(controller, self._resolver)
@@ -48,6 +50,9 @@ class Queries:
             done.addErrback(lambda why: log.failure("bug while a sender's domain is looked up", failure=why))
         elif frame.command in ("VRFY", "EXPN"):
             self._tell(job, frame.id, self.address(_came_by(job, frame), frame))
+        elif frame.command in COMMANDS:
+            done = ensureDeferred(self._asked_privately(job, frame))
+            done.addErrback(lambda why: log.failure("bug in a private command", failure=why))
         else:
             raise ChannelViolation(f"route {frame.id[:64]!r}: no such command: {frame.command[:64]!r}")
 
@@ -98,6 +103,13 @@ class Queries:
         if intake.checks(route.channel):
             return Reply(250, f"2.1.5 <{shown}>")
         return Reply(252, f"2.5.0 Possible local address <{shown}>")
+
+    async def _asked_privately(self, job: Any, frame: Route) -> None:
+        reply = _UNCHECKED
+        try:
+            reply = await self._private.answer(frame.command, frame.recipient, _came_by(job, frame))
+        finally:
+            self._tell(job, frame.id, reply)
 
     async def _sender(self, job: Any, frame: Route) -> None:
         settings = self._at.settings

@@ -201,7 +201,8 @@ class Route(_Frame, tag="route"):
     Program to controller: may this recipient come in from this client?
 
     :ivar command: ``RCPT``; or another that asks about an address: ``VRFY`` and ``EXPN`` whether ``recipient``
-        is known, ``MAIL`` whether the domain of ``sender`` is in the DNS.
+        is known, ``MAIL`` whether the domain of ``sender`` is in the DNS, ``XADR``, ``XSTA``, ``XGEN`` and ``XCIR``
+        what the private commands tell.
     :ivar orcpt: Its ORCPT parameter as given, ``""``: none.
     """
 

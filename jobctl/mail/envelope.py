@@ -133,6 +133,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar transport: ``TCP|local-ip|local-port|remote-ip|remote-port`` with us first, or ``""``.
     :ivar application: ``SMTP/<helo name>``, or ``""`` when it was not SMTP.
     :ivar user: Authenticated user, if any.
+    :ivar submit_type: The command that gave the sender, for access tables: ``MAIL``, ``SEND``, ``SAML``, ``SOML``.
     :ivar modifiers: Letters of ``ACELS``, sorted, for the log: authenticated, BDAT, ESMTP, LMTP, TLS.
     """
 
@@ -141,3 +142,4 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     application: str = ""
     user: str | None = None
     modifiers: str = ""
+    submit_type: str = "MAIL"

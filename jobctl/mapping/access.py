@@ -25,6 +25,7 @@ class Permission(msgspec.Struct, frozen=True):
     :ivar hold: The message is to be held (``$H``).
     :ivar delay: Hundredths of a second before the banner (``$D`` of PORT_ACCESS), 0: as the option says.
     :ivar recorded: The refusal has a record of its own in the log (``$T`` of PORT_ACCESS).
+    :ivar private: The client may say the private commands (``$V`` of PORT_ACCESS).
     :ivar site: What the site has the log say of the connection (after ``||``).
     """
 
@@ -32,6 +33,7 @@ class Permission(msgspec.Struct, frozen=True):
     hold: bool = False
     delay: int = 0
     recorded: bool = False
+    private: bool = False
     site: str = ""
 
 
@@ -52,7 +54,8 @@ def port_access(tables: Tables, transport: str) -> Permission:
         reply = _reply((text or "421 4.7.1 Connection refused.").replace("~", "\n"), 421)
         return Permission(reply, recorded="T" in result.flags, site=site)
     delay = min(int(text), 60_000) if "D" in result.flags and text.isdigit() else 0
-    return Permission(delay=delay, site=site) if delay or site else ALLOWED
+    private = "V" in result.flags
+    return Permission(delay=delay, site=site, private=private) if delay or site or private else ALLOWED
 
 
 def from_access(tables: Tables, source: Source, sender: str) -> Permission:
@@ -60,7 +63,10 @@ def from_access(tables: Tables, source: Source, sender: str) -> Permission:
     if FROM_ACCESS not in tables:
         return ALLOWED
     probe = "|".join(
-        (_transport(source), source.application, "MAIL", source.channel, sender, source.user or "")
+        (
+            *(_transport(source), source.application, source.submit_type),
+            *(source.channel, sender, source.user or ""),
+        )
     )
     return _permission(tables.probe(FROM_ACCESS, probe))
 
@@ -132,7 +138,7 @@ def recipient_access(
         if name.endswith("SEND_ACCESS"):
             probe = short
         else:
-            probe = "|".join((_transport(source), source.application, "MAIL", short))
+            probe = "|".join((_transport(source), source.application, source.submit_type, short))
         if access_orcpt & _ORCPT[name]:
             probe += f"|{orcpt or f'rfc822;{given}'}"
         found = _permission(tables.probe(name, probe))

@@ -91,6 +91,17 @@ class RunQueue(msgspec.Struct, frozen=True):
     text: str
 
 
+class Private(msgspec.Struct, frozen=True):
+    """
+    One of XADR, XSTA, XGEN and XCIR, where it is enabled.
+
+    :ivar address: Of XADR, as in :class:`Verify`; ``""`` for the others.
+    """
+
+    verb: str
+    address: str = ""
+
+
 class BadCommand(msgspec.Struct, frozen=True):
     """For the log's B record, at most ``MAX_B_ENTRIES`` a session; takes no answer."""
 
@@ -171,6 +182,7 @@ Question = (
     | Sender
     | RecipientGiven
     | Piece
+    | Private
     | Finished
     | Dropped
     | Verify
@@ -190,6 +202,7 @@ __all__ = [
     "KeysWanted",
     "PasswordGiven",
     "Piece",
+    "Private",
     "Proxied",
     "Question",
     "RecipientGiven",

@@ -16,8 +16,9 @@ from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
 from jobctl.smtp.server_help import help_reply
 from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content, unproved
-from jobctl.smtp.server_queries import UNSERVED, expand, run_queue, unserved, vague_verification, verify
-from jobctl.smtp.server_states import NEXT, State, out_of_order
+from jobctl.smtp.server_private import PRIVATE, private
+from jobctl.smtp.server_queries import expand, run_queue, vague_verification, verify
+from jobctl.smtp.server_states import MAIL_VERBS, NEXT, State, out_of_order
 from jobctl.smtp.server_talk import Talk
 
 _OK = replies.encode(replies.OK)
@@ -187,6 +188,15 @@ class ServerDialogue:
         return self._talk.transaction.envelope
 
     @property
+    def submit_type(self) -> str:
+        """With which command the sender was given, for access tables: ``MAIL``, ``SEND``, ``SAML`` or ``SOML``."""
+        return self._talk.transaction.verb
+
+    def permit_private(self, permitted: bool) -> None:
+        """The client may say XADR, XSTA, XGEN and XCIR whatever the options say (``$V`` of PORT_ACCESS)."""
+        self._talk.private = permitted
+
+    @property
     def waiting(self) -> bool:
         """A question is open: the owner may pause reading when much is :attr:`buffered`."""
         return self._talk.question is not None
@@ -257,6 +267,9 @@ class ServerDialogue:
         if act is None:
             talk.bad(_loggable(talk, text), unknown(verb))
             return None
+        if verb in _TO_TERMINALS and talk.config.channel.options.disable_send:
+            talk.bad(_loggable(talk, text), replies.SEND_DISABLED)
+            return None
         after = NEXT.get((talk.state, verb))
         if after is None:
             if verb == "BDAT":
@@ -316,7 +329,7 @@ def _noop(talk: Talk, argument: str) -> None:
 
 
 def _help(talk: Talk, argument: str) -> None:
-    talk.say(help_reply(talk.config, argument))
+    talk.say(help_reply(talk.config, argument, talk.private))
 
 
 def _quit(talk: Talk, argument: str) -> None:
@@ -348,8 +361,8 @@ def _verified(talk: Talk, question: Verify | Expand, reply: Reply) -> None:
     talk.say(reply)
 
 
-def _unserved(talk: Talk, verb: str, argument: str) -> None:
-    talk.bad(f"{verb} {argument}", unserved(verb, talk.config.channel))
+def _turn(talk: Talk, argument: str) -> None:
+    talk.bad(f"TURN {argument}".strip(), replies.NOT_IMPLEMENTED)
 
 
 _Act: TypeAlias = Callable[[Talk, str], Question | None]
@@ -361,8 +374,10 @@ def _with(verb: str, act: Callable[[Talk, str, str], Question | None]) -> _Act:
 
 _QUERIES = {"VRFY": verify, "EXPN": expand, "ETRN": run_queue}
 
+# Options disable them, whatever the state.
+_TO_TERMINALS = frozenset(MAIL_VERBS) - {"MAIL"}
+
 _COMMANDS: dict[str, _Act] = {
-    "MAIL": mail,
     "RCPT": rcpt,
     "DATA": data,
     "BDAT": bdat,
@@ -370,10 +385,12 @@ _COMMANDS: dict[str, _Act] = {
     "NOOP": _noop,
     "HELP": _help,
     "QUIT": _quit,
+    "TURN": _turn,
     "STARTTLS": starttls,
     "AUTH": auth,
     "XCLIENT": xclient,
     **{verb: _with(verb, hello) for verb in ("HELO", "EHLO", "LHLO")},
     **{verb: _with(verb, _query) for verb in _QUERIES},
-    **{verb: _with(verb, _unserved) for verb in UNSERVED},
+    **{verb: _with(verb, mail) for verb in MAIL_VERBS},
+    **{verb: _with(verb, private) for verb in PRIVATE},
 }

@@ -4,6 +4,7 @@ from jobctl.mail.reply import Reply
 from jobctl.smtp.extensions import etrn_disabled
 from jobctl.smtp.greeting import hello_verbs
 from jobctl.smtp.server_config import ServerConfig
+from jobctl.smtp.server_private import PRIVATE, serves
 from jobctl.smtp.server_queries import expands
 
 # In the order in which a client uses them.
@@ -14,6 +15,9 @@ _SYNTAX = {
     "STARTTLS": "STARTTLS",
     "AUTH": "AUTH mechanism [response]",
     "MAIL": "MAIL FROM:<address> [parameters]",
+    "SEND": "SEND FROM:<address> [parameters]",
+    "SAML": "SAML FROM:<address> [parameters]",
+    "SOML": "SOML FROM:<address> [parameters]",
     "RCPT": "RCPT TO:<address> [parameters]",
     "DATA": "DATA",
     "BDAT": "BDAT size [LAST]",
@@ -22,16 +26,21 @@ _SYNTAX = {
     "VRFY": "VRFY address",
     "EXPN": "EXPN address",
     "ETRN": "ETRN host, ETRN @host or ETRN #channel",
+    "XADR": "XADR address",
+    "XSTA": "XSTA",
+    "XCIR": "XCIR",
+    "XGEN": "XGEN",
     "HELP": "HELP [command]",
     "QUIT": "QUIT",
 }
 
 
-def help_reply(config: ServerConfig, topic: str) -> Reply:
+def help_reply(config: ServerConfig, topic: str, permitted: bool = False) -> Reply:
     """
     :param topic: HELP's argument, a command; ``""``: all of them.
+    :param permitted: As :func:`jobctl.smtp.server_private.serves`.
     """
-    served = {verb: syntax for verb, syntax in _SYNTAX.items() if _serves(config, verb)}
+    served = {verb: syntax for verb, syntax in _SYNTAX.items() if _serves(config, verb, permitted)}
     verb = topic.strip().upper()
     if verb in served:
         return Reply(214, f"2.3.0 Syntax: {served[verb]}")
@@ -41,7 +50,11 @@ def help_reply(config: ServerConfig, topic: str) -> Reply:
     return Reply(214, f"2.3.0 Commands: {' '.join(served)}\n2.3.0 This is {kind}.")
 
 
-def _serves(config: ServerConfig, verb: str) -> bool:
+def _serves(config: ServerConfig, verb: str, permitted: bool) -> bool:
+    if verb in PRIVATE:
+        return serves(config.channel, verb, permitted)
+    if verb in ("SEND", "SAML", "SOML"):
+        return not config.channel.options.disable_send
     if verb in ("HELO", "EHLO", "LHLO"):
         return verb in hello_verbs(config)
     if verb == "STARTTLS":

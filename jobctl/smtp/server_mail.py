@@ -22,7 +22,8 @@ _GO_AHEAD = replies.encode(replies.GO_AHEAD)
 _MAX_CHUNK_DIGITS = 20
 
 
-def mail(talk: Talk, argument: str) -> Question | None:
+def mail(talk: Talk, verb: str, argument: str) -> Question | None:
+    """:param verb: ``MAIL``, or ``SEND``, ``SAML`` or ``SOML``, which differ for access tables alone."""
     limits = talk.limits
     config = talk.config
     if (refused := limits.disconnect()) is not None:
@@ -31,13 +32,13 @@ def mail(talk: Talk, argument: str) -> Question | None:
     if (refused := unproved(talk) or limits.mail()) is not None:
         talk.refuse("", refused)
         return None
-    transaction = talk.transaction = Transaction()
+    transaction = talk.transaction = Transaction(verb)
     try:
         transaction.sender, transaction.given = mail_argument(
             argument, lambda: parameters_for(config, talk.tls, talk.user is not None)
         )
     except BadArgument as bad:
-        talk.bad(f"MAIL {argument}", bad.reply)
+        talk.bad(f"{verb} {argument}", bad.reply)
         return None
     if "@" not in transaction.sender:
         transaction.sender = completed_sender(transaction.sender, config.channel, talk.helo, talk.user)

@@ -1,4 +1,4 @@
-"""Commands that are about mail without being mail: VRFY, EXPN, ETRN, and what is not served at all."""
+"""Commands that are about mail without being mail: VRFY, EXPN, ETRN."""
 
 import re
 
@@ -8,14 +8,12 @@ from jobctl.mail.reply import Reply
 from jobctl.smtp.completion import completed_recipient
 from jobctl.smtp.extensions import etrn_disabled
 from jobctl.smtp.questions import Expand, RunQueue, Verify
-from jobctl.smtp.replies import ETRN_DISABLED, EXPN_DISABLED, NOT_IMPLEMENTED, SEND_DISABLED
+from jobctl.smtp.replies import ETRN_DISABLED, EXPN_DISABLED
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_limits import SessionLimits
 
 # RFC 1985 section 5.3: a domain, ``@`` with a domain, or ``#`` with a queue's name.
 _NODE = re.compile(r"#[A-Za-z0-9_$.-]{1,64}|@?(?:[A-Za-z0-9_.-]{1,255}|\[[A-Za-z0-9:.]{1,64}\])")
-
-UNSERVED = ("SEND", "SAML", "SOML", "TURN", "XGEN", "XCIR", "XADR", "XSTA")
 
 
 def verify(text: str, config: ServerConfig, limits: SessionLimits) -> Verify | Reply:
@@ -25,7 +23,7 @@ def verify(text: str, config: ServerConfig, limits: SessionLimits) -> Verify | R
         return refused
     if _hides(config.channel):
         return vague_verification(text, config)
-    address = _recipient(text, config)
+    address = recipient_meant(text, config)
     return address if isinstance(address, Reply) else Verify(text, address)
 
 
@@ -40,7 +38,7 @@ def expand(text: str, config: ServerConfig, limits: SessionLimits) -> Expand | R
     refused = limits.verification()
     if refused is not None:
         return refused
-    address = _recipient(text, config)
+    address = recipient_meant(text, config)
     return address if isinstance(address, Reply) else Expand(text, address)
 
 
@@ -55,7 +53,7 @@ def expands(config: ServerConfig) -> bool:
     )
 
 
-def _recipient(text: str, config: ServerConfig) -> str | Reply:
+def recipient_meant(text: str, config: ServerConfig) -> str | Reply:
     """The address that RCPT would mean."""
     address = _mailbox(text)
     if isinstance(address, Reply) or "@" in address:
@@ -94,15 +92,6 @@ def vague_verification(text: str, config: ServerConfig) -> Reply:
     if not domain or domain in {normal_domain(name) for name in ours}:
         return Reply(252, f"2.5.0 Possible local address <{address}>")
     return Reply(252, "2.5.0 Possible remote address not checked")
-
-
-def unserved(verb: str, channel: ChannelSettings) -> Reply:
-    """SEND and its kin, TURN, and the original's private commands."""
-    if verb.startswith("X"):
-        return Reply(550, f"5.7.0 {verb} command has been disabled.")
-    if verb == "TURN" or not channel.options.disable_send:
-        return NOT_IMPLEMENTED
-    return SEND_DISABLED
 
 
 def _hides(channel: ChannelSettings) -> bool:

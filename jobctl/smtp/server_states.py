@@ -4,7 +4,6 @@ from enum import IntEnum
 
 from jobctl.mail.reply import Reply
 from jobctl.smtp.replies import MIXED, NEED_HELLO, NEED_MAIL, NESTED_MAIL, NO_RECIPIENTS, OUT_OF_ORDER
-from jobctl.smtp.server_queries import UNSERVED
 
 
 class State(IntEnum):
@@ -29,7 +28,9 @@ class State(IntEnum):
 
 
 _BETWEEN = (State.BEGIN, State.READY, State.MAIL, State.RCPT)
-_ANY_TIME = ("NOOP", "HELP", "VRFY", "EXPN", "ETRN", *UNSERVED)
+_ANY_TIME = ("NOOP", "HELP", "VRFY", "EXPN", "ETRN", "TURN", "XADR", "XSTA", "XCIR", "XGEN")
+# RFC 821 sections 3.4 and 4.1.1: a message for a terminal, or for a terminal and the mailbox. Mail here, all of it.
+MAIL_VERBS = ("MAIL", "SEND", "SAML", "SOML")
 # A chunk has a size and is taken whatever the state.
 _CHUNKED = (*_BETWEEN, State.CHUNKS)
 
@@ -51,7 +52,7 @@ NEXT: dict[tuple[State, str], State] = {
     (State.READY, "RSET"): State.READY,
     (State.MAIL, "RSET"): State.READY,
     (State.RCPT, "RSET"): State.READY,
-    (State.READY, "MAIL"): State.MAIL,
+    **{(State.READY, verb): State.MAIL for verb in MAIL_VERBS},
     (State.MAIL, "RCPT"): State.RCPT,
     (State.RCPT, "RCPT"): State.RCPT,
     (State.RCPT, "DATA"): State.CONTENT,
@@ -60,13 +61,12 @@ NEXT: dict[tuple[State, str], State] = {
 }
 
 _WHY: dict[tuple[State, str], Reply] = {
-    (State.BEGIN, "MAIL"): NEED_HELLO,
+    **{(State.BEGIN, verb): NEED_HELLO for verb in MAIL_VERBS},
     (State.BEGIN, "RCPT"): NEED_HELLO,
     (State.BEGIN, "DATA"): NEED_HELLO,
     (State.BEGIN, "BDAT"): NEED_HELLO,
     (State.BEGIN, "AUTH"): NEED_HELLO,
-    (State.MAIL, "MAIL"): NESTED_MAIL,
-    (State.RCPT, "MAIL"): NESTED_MAIL,
+    **{(state, verb): NESTED_MAIL for state in (State.MAIL, State.RCPT) for verb in MAIL_VERBS},
     (State.READY, "RCPT"): NEED_MAIL,
     (State.READY, "DATA"): NEED_MAIL,
     (State.READY, "BDAT"): NEED_MAIL,

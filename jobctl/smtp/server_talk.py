@@ -21,6 +21,7 @@ class Talk:
     :ivar state: Where the session stands; ``after``: once the current command has succeeded.
     :ivar question: The open one; ``then`` takes the answer to it.
     :ivar long_lines: What becomes of them by the first source channel, whatever others follow (AG63 bgaqg).
+    :ivar private: The client may say private commands that are disabled for others.
     :ivar stop: Last words and reason, once it was decided to end the session.
     :ivar tls: Protocol and cipher, ``""`` while the session is in the clear.
     :ivar binding: Kind and data by which SASL can bind itself to that TLS session.
@@ -40,6 +41,7 @@ class Talk:
             "long_lines",
             "notes",
             "output",
+            "private",
             "question",
             "refused_auth",
             "state",
@@ -56,6 +58,7 @@ class Talk:
         self.long_lines = config.channel.long_lines
         self.limits = SessionLimits(config.channel, config.use_permanent_error)
         self.notes = Notes(config.channel.options)
+        self.private = False
         self.closing = False
         self.close_reason = ""
         self.stop: tuple[Reply, str] | None = None

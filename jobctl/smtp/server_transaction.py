@@ -33,12 +33,14 @@ class Transaction:
 
     :ivar envelope: Complete since DATA or the first BDAT, ``None`` before; as is ``content``.
     :ivar chunk: The one that is coming in.
+    :ivar verb: That began it: ``MAIL``, ``SEND``, ``SAML`` or ``SOML``.
     :ivar each: Under LMTP: the replies to the message, one for each recipient.
     """
 
-    __slots__ = ("chunk", "content", "each", "envelope", "given", "recipients", "sender")
+    __slots__ = ("chunk", "content", "each", "envelope", "given", "recipients", "sender", "verb")
 
-    def __init__(self) -> None:
+    def __init__(self, verb: str = "MAIL") -> None:
+        self.verb = verb
         self.sender = ""
         self.given = NO_PARAMETERS
         self.recipients: list[Recipient] = []
