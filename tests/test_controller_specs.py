@@ -47,3 +47,22 @@ def test_it_is_not_remembered_without_end(world: World, monkeypatch: pytest.Monk
     for number in range(10):
         made.clear_wanted(SimpleNamespace(spec=made.master(piped, f"h{number}.example", None)))
         assert len(made._in_clear) <= 3
+
+
+def test_a_connection_knows_which_attempt_it_is_for(world: World) -> None:
+    """For probes of IP_ACCESS: of the message that goes next; by an operator's run that is not known."""
+    made = world.controller.specs
+    gate = world.settings.channels["gate"]
+    assert made.master(gate, None, None).attempt == -1
+    world.accept("x@gate.example")
+    assert made.master(gate, None, None).attempt == 1
+    (spec,) = [one for one in world.supervisor.asked if one.channel is gate]
+    assert spec.attempt == 1
+    job = world.job(connections=1)
+    (message,) = job.assigned
+    job.report(message.id, "deferred", "450 4.2.0 later")
+    job.end()
+    world.turn(7200)
+    (spec,) = [one for one in world.supervisor.asked if one.channel is gate]
+    assert spec.attempt == 2
+    assert made.master(gate, None, "run").attempt == -1

@@ -2,6 +2,7 @@
 
 import pytest
 
+from jobctl.config.loader import load_text
 from jobctl.net.ip_access import HostForbidden, IpAccess
 from jobctl.net.resolver import NextHop
 from tests.tcp_support import channel
@@ -73,3 +74,21 @@ def test_without_the_table_nothing_is_asked() -> None:
     """The very list that was given."""
     access = IpAccess(channel(), lambda line: None)
     assert access.of(ONE) == (ONE, None) and access.of(ONE)[0] is ONE
+
+
+@pytest.mark.parametrize(("attempt", "found"), [(1, 2), (2, 0), (-1, 1)])
+def test_which_attempt_it_is(attempt: int, found: int) -> None:
+    """With ``use_ip_access`` the probe ends with it; without, patterns of old still fit."""
+    table = "*|mx1.example|2  $I\n*|192.0.2.1|mx1.example|-1  $I"
+    access = IpAccess(channel(ip_access={"IP_ACCESS": table}, use_ip_access=1), lambda line: None)
+    assert len(access.of(ONE, attempt)[0]) == found
+    plain = IpAccess(channel(ip_access={"IP_ACCESS": table}), lambda line: None)
+    assert len(plain.of(ONE, attempt)[0]) == 2
+
+
+def test_the_attempt_reaches_the_programs() -> None:
+    """Channels that send by SMTP have the setting where there is a table, others do not."""
+    text = '[channel.l]\nofficial_host_name = "m.example"\n[channel.tcp_x]\n[mta]\nuse_ip_access = 1\n'
+    assert load_text(text, "/x").channels["tcp_x"].use_ip_access == 0
+    channels = load_text(text + "[mapping]\nIP_ACCESS = '''\n*  $Y\n'''\n", "/x").channels
+    assert (channels["tcp_x"].use_ip_access, channels["l"].use_ip_access) == (1, 0)

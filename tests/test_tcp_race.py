@@ -141,21 +141,26 @@ def test_a_dead_address_of_an_exchanger_costs_no_time() -> None:
         ("*|127.0.1.1|*  $A127.0.1.2", Verdict.DELIVERED, ""),
         ("*|mx2.b.example  $Nnot$ there", Verdict.FAILED, "Invalid host: mx2.b.example"),
         ("*  $I", Verdict.DEFERRED, "mx2.b.example: IP_ACCESS allows none of its addresses"),
+        ("*|mx2.b.example|1  $Ntoo$ early\n*|mx2.b.example|3  $Y\n*  $I", Verdict.DELIVERED, ""),
     ],
 )
 def test_addresses_by_ip_access(table: str, verdict: Verdict, words: str) -> None:
-    """Skipped, replaced, refused after the better one would not do; the table's text is not told."""
+    """Skipped, replaced, refused after the better one would not do; by the attempt; the table's text is not told."""
     with Peer(serve(), "127.0.1.2") as peer:
         zone = Zone(
             "b.example. 60 MX 10 mx1.b.example.\nb.example. 60 MX 20 mx2.b.example.\n"
             "mx1.b.example. 60 A 127.0.1.1\nmx2.b.example. 60 A 127.0.1.2"
         )
-        settings = {"mx": "nonrandommx", "ip_access": {"IP_ACCESS": table}}
+        settings = {
+            "mx": "nonrandommx",
+            "ip_access": {"IP_ACCESS": table},
+            "use_ip_access": int("|3" in table),
+        }
         with (
             NameServerThread(zone) as names,
             client(peer.port, nameservers=(names.address,), **settings) as program,
         ):
-            program.send(message("E0", host="b.example"), BODY)
+            program.send(message("E0", host="b.example", attempt=3), BODY)
             report = program.expect(Report)
             program.stop()
     assert report.verdict is verdict

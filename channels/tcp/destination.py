@@ -47,6 +47,12 @@ class Destination:
         first = self.queue.first
         return frozenset() if first is None else first.unfit
 
+    @property
+    def attempt(self) -> int:
+        """Which attempt it is for the next message, 1 for the first; -1: there is none."""
+        first = self.queue.first
+        return -1 if first is None else first.attempt
+
     def take(self) -> Assignment | None:
         """The next message."""
         return self.queue.take()

@@ -113,7 +113,7 @@ class Search:
             hops = [self._hops.popleft()]
             while self._hops and self._hops[0].name == hops[0].name:
                 hops.append(self._hops.popleft())
-            self._allowed, self._forbidden = self._pool.ip_access.of(hops)
+            self._allowed, self._forbidden = self._pool.ip_access.of(hops, self._destination.attempt)
             if not self._allowed:
                 reply, status = f"{hops[0].name}: IP_ACCESS allows none of its addresses", "4.4.4"
         hops, self._allowed = self._allowed, []

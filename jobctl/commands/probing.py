@@ -282,7 +282,7 @@ def _allowed(steps: _Steps, channel: ChannelSettings, hops: list[NextHop]) -> li
 
     allowed = []
     try:
-        for hop in IpAccess(channel, steps.tell).in_turn(hops):
+        for hop in IpAccess(channel, steps.tell).in_turn(hops, 1):
             allowed.append(hop)
     except HostForbidden as why:
         if not allowed:

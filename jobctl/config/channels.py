@@ -36,6 +36,7 @@ class Surroundings(NamedTuple):
     :ivar demotion: What [mta] says of it, as :class:`ChannelSettings` has it.
     :ivar tls_rules: What [tls_policy] says.
     :ivar ip_access: All tables where there is an IP_ACCESS, which may ask them.
+    :ivar use_ip_access: What [mta] says of its probes.
     :ivar directory: Paths in the file are as seen from here.
     :ivar exists: Whether a file is there.
     """
@@ -46,6 +47,7 @@ class Surroundings(NamedTuple):
     demotion: dict[str, int]
     tls_rules: dict[str, TlsRule]
     ip_access: dict[str, str]
+    use_ip_access: int
     directory: str
     exists: Callable[[str], bool]
 
@@ -202,6 +204,7 @@ def _channel(
     sends = fields["smtp"] != "nosmtp"
     fields["tls_rules"] = around.tls_rules if sends else {}
     fields["ip_access"] = around.ip_access if sends else {}
+    fields["use_ip_access"] = around.use_ip_access if sends and around.ip_access else 0
     fields["gateway"] = _gateway(merged.get("daemon"), section, fields, findings)
     fields["copies"] = _copies(name, merged, fields, program, findings)
     _check_pool(merged.get("pool"), fields["pool"], around.pools, findings)

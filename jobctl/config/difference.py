@@ -20,7 +20,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "log": ("mta",),
 }
 # Which channels have them says nothing more: each is one section of the file.
-_SHARED = ("tls_rules", "ip_access")
+_SHARED = ("tls_rules", "ip_access", "use_ip_access")
 _BY_PRIORITY = frozenset({"backoff", "notices", "after", "delivery", "demotion"})
 _NO_SETTINGS = frozenset({"path", "notes", "lines"})
 # What cannot change under a running daemon: its queue and its sockets' names are how others know it.

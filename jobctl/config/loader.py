@@ -204,6 +204,7 @@ def _surroundings(
         demotion=demotion_everywhere(mta),
         tls_rules=tls_rules,
         ip_access=mappings if IP_ACCESS in mappings else {},
+        use_ip_access=int(mta["use_ip_access"].value) if "use_ip_access" in mta else 0,  # type: ignore[call-overload]
         directory=directory,
         exists=exists,
     )

@@ -352,11 +352,13 @@ MTA = KeyTable(
             0,
             31,
         ),
-        _inert(
+        _key(
             "use_ip_access",
             Kind.INTEGER,
-            "Retry count in IP_ACCESS probes.",
-            "a connection carries many messages, each of which has been tried as often as it has",
+            "1: probes of IP_ACCESS end with `|` and which attempt it is of the message that is to go out.",
+            "0",
+            0,
+            1,
         ),
     ),
     LOG,

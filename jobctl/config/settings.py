@@ -97,6 +97,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_server_name: str | None = None
     tls_rules: dict[str, TlsRule] = {}  # [tls_policy], of channels that send by SMTP
     ip_access: dict[str, str] = {}  # [mapping] where it has IP_ACCESS, of channels that send by SMTP
+    use_ip_access: int = 0  # 1: its probes say which attempt it is
     auth_username: str | None = None
     auth_password_file: str | None = None
     auth_mechanism: str = "auto"
@@ -301,6 +302,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     :ivar content_return_limit: Octets; larger messages are returned by their header alone.
     :ivar blocked_mail_from_ips: Networks whose addresses count as absent where sender domains are looked up.
     :ivar access_orcpt: Which access probes end with the original recipient.
+    :ivar use_ip_access: 1: probes of IP_ACCESS say which attempt it is; channels have it too.
     :ivar use_permanent_error: Bits: 16, recipients beyond ``recipientlimit`` are refused for good.
     """
 
@@ -317,6 +319,7 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     blocked_mail_from_ips: tuple[str, ...] = ()
     access_orcpt: int = 0
     use_permanent_error: int = 0
+    use_ip_access: int = 0
 
 
 class LanguageRule(msgspec.Struct, frozen=True):

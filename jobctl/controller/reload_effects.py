@@ -127,7 +127,7 @@ async def _effect(
         return _TOLD, None
     if section == "mta" and one.path[1] in LogSettings.__struct_fields__:
         return "what is logged from now on is logged so", None
-    if one.path == ("mapping", IP_ACCESS):
+    if one.path in (("mapping", IP_ACCESS), ("mta", "use_ip_access")):
         return (
             "for connections from now on; programs that send by SMTP are replaced after their current message",
             None,

@@ -24,7 +24,12 @@ class Specs:
 
     def master(self, channel: ChannelSettings, host: str | None, run: str | None) -> JobSpec:
         """:param host: Of a program that is joined to one."""
-        return self._spec(channel, "master", host=host, run=run, in_clear=self._how(channel, host))
+        # What goes first when an operator runs it is not what the schedule would give out.
+        known = channel.transport is not None and run is None
+        attempt = self._at.scheduler.attempt(channel.name, host or "") if known else -1
+        return self._spec(
+            channel, "master", host=host, run=run, in_clear=self._how(channel, host), attempt=attempt
+        )
 
     def server(self, service: ServiceSettings, listen: tuple[int, ...]) -> JobSpec:
         """A job of a service, with its listening sockets."""
@@ -91,6 +96,7 @@ class Specs:
         offers: ServiceSettings | None = None,
         listen: tuple[int, ...] = (),
         in_clear: str = "",
+        attempt: int = -1,
     ) -> JobSpec:
         debug = channel.master_debug if role == "master" else channel.slave_debug
         option_file = channel.keywords.get("option_file")
@@ -107,6 +113,7 @@ class Specs:
             listen=listen,
             debug=debug or run is not None,
             in_clear=in_clear,
+            attempt=attempt,
             environment={"PMDF_CHANNEL_OPTION": str(option_file)} if option_file else {},
         )
 

@@ -35,7 +35,7 @@ async def start_tcp(spawn: Spawn, shared: Shared, resolver: Any, spec: JobSpec) 
         raise CannotStart(f"channel {spec.channel.name} has no host to connect to", temporary=False)
     settings = shared.settings
     connection = await connect_next_hop(
-        shared.reactor, resolver, host, spec.channel, settings.connect_timeout, settings.linger
+        shared.reactor, resolver, host, spec.channel, settings.connect_timeout, settings.linger, spec.attempt
     )
     try:
         join_socket(spawn, shared, spec, connection)

@@ -17,7 +17,13 @@ log = Logger()
 
 
 async def connect_next_hop(
-    reactor: Any, resolver: Any, host: str, channel: ChannelSettings, timeout: float, linger: float
+    reactor: Any,
+    resolver: Any,
+    host: str,
+    channel: ChannelSettings,
+    timeout: float,
+    linger: float,
+    attempt: int = -1,
 ) -> SocketBridge:
     """
     A connection to ``host``, or to ``lastresort`` when all of its addresses fail for now.
@@ -29,6 +35,7 @@ async def connect_next_hop(
     :param host: A name or ``[address]``.
     :param timeout: Seconds for each address.
     :param linger: For :class:`SocketBridge`.
+    :param attempt: Of the message that goes first, -1: not known.
     :raises CannotStart: Nobody answered (temporary), or its recipients' host does not exist, or is forbidden (not so).
     """
     failures: list[str] = []
@@ -47,7 +54,7 @@ async def connect_next_hop(
             continue
         tried = len(failures)
         try:
-            for hop in IpAccess(channel, _say).in_turn(hops):
+            for hop in IpAccess(channel, _say).in_turn(hops, attempt):
                 try:
                     return await _connect(reactor, hop, channel.interfaceaddress, timeout, linger)
                 except (ConnectError, OSError) as why:

@@ -359,7 +359,7 @@ class Conversation(ABC):
 
 
 # Long, the same in all channels, and for what goes out.
-_OUTWARD = ("tls_rules", "ip_access")
+_OUTWARD = ("tls_rules", "ip_access", "use_ip_access")
 
 
 def _given(channel: ChannelSettings) -> dict[str, object]:

@@ -20,6 +20,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     :ivar debug: Have the program show its dialogue on stderr (``master_debug``, ``slave_debug``).
     :ivar run: Whatever the starter wants to remember with it; not used here.
     :ivar in_clear: As :attr:`jobctl.jobprotocol.frames.HelloController.in_clear`.
+    :ivar attempt: Of a program that is joined to a host: which one it is for the first message, -1: not known.
     :ivar environment: Variables beside the allow-list, such as ``PMDF_CHANNEL_OPTION``.
     """
 
@@ -35,6 +36,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     debug: bool = False
     run: str | None = None
     in_clear: str = ""
+    attempt: int = -1
     environment: dict[str, str] = {}
 
     def source(self, said: str) -> str:

@@ -92,15 +92,26 @@ class Forbidden(Exception):
     """``$N`` of IP_ACCESS: mail for this host is to be returned; the text is for the log alone."""
 
 
-def ip_access(tables: Tables, channel: str, number: int, count: int, address: str, host: str) -> str | None:
+def ip_access(
+    tables: Tables,
+    channel: str,
+    number: int,
+    count: int,
+    address: str,
+    host: str,
+    attempt: int | None = None,
+) -> str | None:
     """
     Where to connect to (asked before each connection that we make).
 
     :param channel: Of the mail that goes out; ``number``: of the address among the ``count`` of its host, from 1.
+    :param attempt: Of the message that the connection is for, 1 for the first, -1: not known; ``None``: the probe has
+        no such field (``use_ip_access``).
     :return: The address, or another (``$A``); ``None``: not this one (``$I``).
     :raises Forbidden: Nor any other (``$N``).
     """
-    result = tables.probe(IP_ACCESS, f"{channel}|{number}|{count}|{address}|{host}")
+    probe = f"{channel}|{number}|{count}|{address}|{host}"
+    result = tables.probe(IP_ACCESS, probe if attempt is None else f"{probe}|{attempt}")
     if not result.matched:
         return address
     text = result.text.strip()

@@ -36,11 +36,13 @@ class IpAccess:
     def __init__(self, channel: ChannelSettings, say: Callable[[str], None]) -> None:
         self._channel = channel.name
         self._tables = compiled(channel.ip_access) if channel.ip_access else None
+        self._counts = channel.use_ip_access & 1
         self._say = say
 
-    def of(self, hops: list[NextHop]) -> tuple[list[NextHop], HostForbidden | None]:
+    def of(self, hops: list[NextHop], attempt: int = -1) -> tuple[list[NextHop], HostForbidden | None]:
         """
         :param hops: All addresses of one host.
+        :param attempt: As :func:`jobctl.mapping.access.ip_access`, asked with where ``use_ip_access`` says so.
         :return: Those to connect to; and what follows when none of them will do, ``None``: the next host.
         """
         if self._tables is None:
@@ -49,7 +51,15 @@ class IpAccess:
         for number, hop in enumerate(hops, 1):
             where = f"{hop.name} [{hop.address}]"
             try:
-                address = ip_access(self._tables, self._channel, number, len(hops), hop.address, hop.name)
+                address = ip_access(
+                    self._tables,
+                    self._channel,
+                    number,
+                    len(hops),
+                    hop.address,
+                    hop.name,
+                    attempt if self._counts else None,
+                )
             except Forbidden as why:
                 self._say(f"{where}: IP_ACCESS forbids the host: {why}")
                 return found, HostForbidden(hop.name)
@@ -64,14 +74,14 @@ class IpAccess:
                 found.append(hop)
         return found, None
 
-    def in_turn(self, hops: Sequence[NextHop]) -> Iterator[NextHop]:
+    def in_turn(self, hops: Sequence[NextHop], attempt: int = -1) -> Iterator[NextHop]:
         """
         Those to connect to, asked about host by host.
 
         :raises HostForbidden: When its turn comes.
         """
         for _, host in groupby(hops, lambda hop: hop.name):
-            allowed, forbidden = self.of(list(host))
+            allowed, forbidden = self.of(list(host), attempt)
             yield from allowed
             if forbidden is not None:
                 raise forbidden

@@ -46,6 +46,13 @@ class Looks:
                 rows.append((host.name, host.active, ready, delayed, host.until if host.failures else None))
         return rows
 
+    def attempt(self, channel: str, host: str) -> int:
+        """Which attempt it would be for the message that goes next to a host, 1 for the first; -1: none is ready."""
+        queue = self._memory.channels.get(channel)
+        known = queue.hosts.get(host) if queue is not None else None
+        lane = known.next_lane() if known is not None else None
+        return -1 if lane is None else lane.heap[0][1].entry.attempts + 1
+
     def state(self, id: str, now: float) -> str | None:
         """``ready``, ``active`` or ``delayed`` (also by its host's backoff); ``None``: not in memory."""
         item = self._memory.items.get(id)

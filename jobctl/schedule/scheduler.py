@@ -93,6 +93,7 @@ class Scheduler:
         self.hosts = looks.hosts
         self.insight = looks.insight
         self.state = looks.state
+        self.attempt = looks.attempt
         self.outlook = looks.outlook
         self.job_of = looks.job_of
         self.fairness = looks.fairness
