@@ -170,7 +170,7 @@ DIALOGUE: tuple[Key, ...] = (
         "PROXY_PASSWORD",
         Kind.TEXT,
         "Server: lets a proxy tell the client's address.",
-        "no proxy is listened to",
+        "nothing says how the original's proxy gave it; name front ends in proxy_from or xclient_from of the service",
         None,
     ),
 )
