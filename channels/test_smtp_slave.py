@@ -290,6 +290,11 @@ class SmtpSlave:
             if self._transcript is not None:
                 self._transcript.replies(output)
             self._stdio.write(output)
+        if self._questions.accepted:
+            self._stdio.outlet.flush()
+            # Whoever has said QUIT is there, although no more will come.
+            self._questions.told(bool(dialogue.close_reason) or (self._ended and not dialogue.closing))
+        self._questions.look()
         if not self._ended:
             self._stdio.read(not self._busy())
 

@@ -1,7 +1,9 @@
 """A message coming in: our Received field before it, the loop check, and its pieces for the controller."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import PIECE, Submit
@@ -9,6 +11,9 @@ from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import new_envelope_id, received_count, received_field
 from jobctl.mail.transportinfo import TransportInfo
+
+if TYPE_CHECKING:
+    from channels.kit.transfer import Transfer
 
 _LOOP = Reply(554, "5.4.6 Mail loop: too many Received fields in the header.")
 
@@ -37,6 +42,15 @@ class Reception:
         self.product = product
         self.max_received = max_received
         self._count = 0
+        # When the content under way began to come, by the clock.
+        self._began: float | None = None
+
+    def look(self, receiving: bool) -> None:
+        """Something has come in; whether content does."""
+        if not receiving:
+            self._began = None
+        elif self._began is None:
+            self._began = self.clock()
 
     def begin(
         self,
@@ -48,7 +62,7 @@ class Reception:
         shown: tuple[TransportInfo | None, str | None],
         beginning: bytes,
         whole: bool,
-    ) -> "Arrival":
+    ) -> Arrival:
         """
         Take the first octets of a message.
 
@@ -58,11 +72,18 @@ class Reception:
         :param whole: There is no more.
         """
         self._count += 1
-        arrival = Arrival(str(self._count), self.send)
+        arrival = Arrival(str(self._count), self.send, self.clock)
         if received_count(beginning) > self.max_received:
             arrival.refusal = _LOOP
             return arrival
         when = self.clock()
+        if channel.options.reuse_timed_out_transfers:
+            # Late, too.
+            from channels.kit.transfer import Transfer
+
+            began = when if self._began is None else self._began
+            arrival.transfer = Transfer(self.transport.remote_ip, source.user, envelope, began)
+            arrival.transfer.add(beginning)
         by = self.received_domain or channel.local_host
         envelope_id = new_envelope_id(when, by)
         added = b""
@@ -101,10 +122,12 @@ class Reception:
         )
         if octets <= PIECE:
             frame.more = not whole
+            if whole:
+                arrival.mark(frame)
             self.send(frame, field + beginning)
         else:
             self.send(frame, field)
-            arrival.add(beginning, whole)
+            arrival.push(beginning, whole)
         return arrival
 
 
@@ -114,21 +137,38 @@ class Arrival:
 
     :ivar id: Of the submission.
     :ivar refusal: It is not taken, whatever else comes of it; nothing was submitted.
+    :ivar transfer: What is known of it, where it may come again.
     """
 
-    def __init__(self, id: str, send: Callable[[Any, bytes], None]) -> None:
+    def __init__(self, id: str, send: Callable[[Any, bytes], None], clock: Callable[[], float]) -> None:
         self.id = id
         self.refusal: Reply | None = None
+        self.transfer: Transfer | None = None
         self._send = send
+        self._clock = clock
 
     def add(self, data: bytes, last: bool) -> None:
         """The next octets; ``last``: the message is complete."""
         if self.refusal is not None:
             return
+        if self.transfer is not None:
+            self.transfer.add(data)
+        self.push(data, last)
+
+    def push(self, data: bytes, last: bool) -> None:
+        """Hand octets to the controller, whoever they are from."""
         while len(data) > PIECE:
             self._send(Submit(id=self.id, more=True), data[:PIECE])
             data = data[PIECE:]
-        self._send(Submit(id=self.id, more=not last), data)
+        frame = Submit(id=self.id, more=not last)
+        if last:
+            self.mark(frame)
+        self._send(frame, data)
+
+    def mark(self, last: Submit) -> None:
+        """The last frame says by what the message is known."""
+        if self.transfer is not None:
+            last.digest, last.seconds = self.transfer.finished(self._clock())
 
     def drop(self) -> None:
         """The rest will never come."""

@@ -10,7 +10,7 @@ from channels.kit.program import Run
 from channels.kit.queries import UNANSWERED, checks_senders, query
 from channels.kit.slave_client import SlaveClient
 from channels.kit.slave_security import SlaveSecurity
-from jobctl.jobprotocol.frames import Accepted, Refused, Route, VerdictFrame
+from jobctl.jobprotocol.frames import Accepted, Refused, Route, Told, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import from_access
@@ -57,6 +57,7 @@ class SlaveQuestions:
     :ivar asked: Id of what the controller is asked, empty: nothing.
     :ivar delayed: What a claim is answered, after a while when it is wrong.
     :ivar arrival: A message that is coming in.
+    :ivar accepted: One that was taken, and the controller waits to hear whether the client was told.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class SlaveQuestions:
         self.asked = ""
         self.delayed: Reply | None = None
         self.arrival: Arrival | None = None
+        self.accepted = ""
+        self._to_tell = ""
         self._run = run
         self._dialogue = dialogue
         self._client = client
@@ -97,11 +100,22 @@ class SlaveQuestions:
             # Nothing for us, or the answer to a question that was given up.
             return None
         if kind is Accepted:
+            self.accepted = event.id if event.id == self._to_tell else ""
             return Reply(250, f"2.5.0 Ok, {event.ids[0]}" if event.ids else "2.5.0 Ok.")
         reply = Reply(event.code, f"{event.status} {event.text}".strip())
         if kind is VerdictFrame and event.code == 250:
             self._remember(reply)
         return reply
+
+    def told(self, gone: bool) -> None:
+        """The client was told that its message is taken, or it was gone."""
+        if self.accepted and not self._run.link_gone:
+            self._run.link.send(Told(id=self.accepted, gone=gone))
+        self.accepted = ""
+
+    def look(self) -> None:
+        """Something has come in, perhaps the beginning of content."""
+        self._reception.look(self._dialogue.receiving)
 
     def tell(self, event: str, **more: str) -> None:
         """The controller counts sessions, and knows what of them is logged."""
@@ -180,6 +194,7 @@ class SlaveQuestions:
         elif self._run.link_gone:
             self._dialogue.answer(LATER)
         else:
+            self._to_tell = arrival.id if arrival.transfer is not None else ""
             self._ask(arrival.id)
 
     def _dropped(self, question: Dropped) -> None:

@@ -18,12 +18,21 @@ _LOOP = Reply(554, "5.4.6 Too many Received fields: the message is in a loop.")
 class Incoming:
     """What the dialogue gives out of one message after the other is submitted, or refused at its end."""
 
-    __slots__ = ("_refusal", "_session")
+    __slots__ = ("_began", "_refusal", "_session")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         # Why the message that is coming in will not be taken.
         self._refusal: Reply | None = None
+        # When the content under way began to come, by the server's clock.
+        self._began: float | None = None
+
+    def look(self, receiving: bool) -> None:
+        """Something has come in; whether content does."""
+        if not receiving:
+            self._began = None
+        elif self._began is None:
+            self._began = self._session.server.now
 
     def piece(self, question: Piece) -> None:
         """More is to come."""
@@ -35,13 +44,13 @@ class Incoming:
             assert envelope is not None  # there is content, so there was an envelope
             self._begin(envelope, question.data, more=True)
         else:
-            session.server.continue_submission(session, question.data, more=True)
+            self._goes_on(question.data, more=True)
 
     def finished(self, question: Finished) -> None:
         """The rest of it, or all."""
         session = self._session
         if session.submission is not None:
-            session.server.continue_submission(session, question.data, more=False)
+            self._goes_on(question.data, more=False)
             return
         if self._refusal is None:
             self._begin(question.envelope, question.data, more=False)
@@ -51,14 +60,28 @@ class Incoming:
 
     def dropped(self) -> None:
         """The rest will never come."""
-        self._refusal = None
+        self._refusal = self._began = self._session.transfer = None
         if self._session.submission is not None:
             self._session.server.abandon(self._session)
 
     def _begin(self, envelope: Envelope, data: bytes, more: bool) -> None:
         session = self._session
+        if session.view.channel.options.reuse_timed_out_transfers:
+            # Late: most services do not want it.
+            from channels.kit.transfer import Transfer
+
+            now = session.server.now
+            began = now if self._began is None else self._began
+            session.transfer = Transfer(session.client, session.dialogue.user, envelope, began)
+            session.transfer.add(data)
         in_loop = self._in_loop(data, session.server.max_received)
         self._refusal = _LOOP if in_loop else session.server.submit(session, envelope, data, more)
+
+    def _goes_on(self, data: bytes, more: bool) -> None:
+        session = self._session
+        if session.transfer is not None:
+            session.transfer.add(data)
+        session.server.continue_submission(session, data, more)
 
     def _in_loop(self, content: bytes, most: int) -> bool:
         end = content.find(b"\r\n\r\n")

@@ -39,6 +39,7 @@ from jobctl.smtp.questions import (
 from jobctl.smtp.server import ServerDialogue
 
 if TYPE_CHECKING:
+    from channels.kit.transfer import Transfer
     from channels.tcp.server import Server
     from channels.tcp.source_view import SourceView
     from jobctl.config.settings import ChannelSettings
@@ -57,6 +58,7 @@ class Session:
     :ivar transport: ``TCP|us|port|client|port``.
     :ivar admitted: It was let in, and the controller told of it.
     :ivar counted: The address whose connection it counts as.
+    :ivar transfer: What is known of the message coming in, where it may come again; ``gone``: the client is.
     :ivar site: What PORT_ACCESS has the log say of it.
     """
 
@@ -67,6 +69,7 @@ class Session:
         self.opened = self.touched = server.now
         self.closing_since: float | None = None
         self.submission: str | None = None
+        self.transfer: Transfer | None = None
         self.counted = self.site = ""
         self.admitted = False
         self._incoming = Incoming(self)
@@ -76,7 +79,7 @@ class Session:
         self._locating: Callable[[bool], None] | None = None
         self._purging: Any = None
         self._purge_delay = 0.0
-        self._gone = False
+        self.gone = False
         self._transcript: Transcript | None = None
         self._front: FrontEnd | None = None
         self.view = server.start
@@ -114,7 +117,7 @@ class Session:
     def located(self, view: SourceView) -> None:
         """The client comes in by this channel (``switchchannel``)."""
         then, self._locating = self._locating, None
-        if then is None or self._gone or self.dialogue.closing:
+        if then is None or self.gone or self.dialogue.closing:
             return
         self._switch(view)
         self.touched = self.server.now
@@ -184,7 +187,7 @@ class Session:
         :param rest: What that client has said already.
         """
         self._front = None
-        if self._gone or not self.server.admits(self):
+        if self.gone or not self.server.admits(self):
             return
         self._open()
         if self._locating is not None:
@@ -211,6 +214,7 @@ class Session:
             self._transcript.commands(data)
         dialogue.receive(data)
         self.serve()
+        self._incoming.look(dialogue.receiving)
         if dialogue.waiting:
             self._ahead += len(data)
             if self._ahead > _AHEAD:
@@ -225,7 +229,7 @@ class Session:
 
     def answer(self, reply: Reply) -> None:
         """The answer to the open question; the client may go on."""
-        if self._gone:
+        if self.gone:
             return
         self.submission = None
         self.dialogue.answer(reply)
@@ -236,6 +240,7 @@ class Session:
         self.touched = self.server.now
         self._ahead = 0
         self.serve()
+        self._incoming.look(self.dialogue.receiving)
         if self._paused:
             self.resume()
 
@@ -276,7 +281,7 @@ class Session:
         self.resume()
 
     def stream_lost(self, why: str) -> None:
-        self._gone = True
+        self.gone = True
         if self._purging is not None:
             self._purging.cancel()
         if self.submission is not None and not self.dialogue.waiting:
@@ -359,7 +364,7 @@ class Session:
 
     def answer_claim(self, reply: Reply, user: str) -> None:
         """The answer to a claim, which 235 says is that of ``user``."""
-        if self._gone:
+        if self.gone:
             return
         if reply.code == 235:
             self.dialogue.identify(user)
@@ -367,7 +372,7 @@ class Session:
 
     def answer_keys(self, keys: ScramKeys | None) -> None:
         """The answer to :class:`KeysWanted`."""
-        if not self._gone:
+        if not self.gone:
             self.dialogue.answer_keys(keys)
             self.serve()
 

@@ -50,6 +50,7 @@ class Stream:
     """
     One connected socket, with TCP_NODELAY; reading from the start.
 
+    :ivar broken: What was written last cannot arrive.
     :ivar unsent: Octets the kernel has not taken yet.
     :ivar tls: What encrypts it, ``None``: nothing.
     :ivar trace: Who is told of each read and write, ``None``: nobody.
@@ -64,7 +65,7 @@ class Stream:
         self._send = skt.send
         self._out = bytearray()
         self._closing = False
-        self._closed = False
+        self._closed = self.broken = False
         self.tls: TlsSession | None = None
         self.trace: Trace | None = None
         with contextlib.suppress(OSError):
@@ -109,6 +110,7 @@ class Stream:
             count = 0
         except OSError:
             # The reading side hears of it next, with whatever came in before.
+            self.broken = True
             return
         if count < len(data):
             self._out += memoryview(data)[count:]

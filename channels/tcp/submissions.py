@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from jobctl.jobprotocol.frames import PIECE, Accepted, Refused, Submit
+from jobctl.jobprotocol.frames import PIECE, Accepted, Refused, Submit, Told
 from jobctl.mail.envelope import Envelope, Source
 from jobctl.mail.reply import Reply
 from jobctl.mail.trace import new_envelope_id, received_field
@@ -24,6 +24,8 @@ class Submissions:
         self.product = ""
         self._process = process
         self._waiting: dict[str, Session] = {}
+        # Of them those of which is to be said whether their client was told.
+        self._to_tell: set[str] = set()
         self._count = 0
 
     def begin(
@@ -74,14 +76,25 @@ class Submissions:
             more=True,
         )
         self._waiting[id] = session
+        last = frame if len(field) + len(data) <= PIECE else Submit(id=id)
+        if not more:
+            self._mark(session, last)
         if len(field) + len(data) <= PIECE:
             frame.more = more
             link.send(frame, field + data)
         else:
             link.send(frame, field)
-            link.send(Submit(id=id, more=more), data)
+            last.more = more
+            link.send(last, data)
         link.progress += 1
         return None
+
+    def _mark(self, session: Session, last: Submit) -> None:
+        """The last frame of a message says by what it is known, where it may come again."""
+        transfer, session.transfer = session.transfer, None
+        if transfer is not None:
+            last.digest, last.seconds = transfer.finished(session.server.now)
+            self._to_tell.add(last.id)
 
     def _fixed(
         self,
@@ -104,7 +117,10 @@ class Submissions:
         """The next octets of a message that does not fit one frame."""
         assert session.submission is not None
         link = self._process.link
-        link.send(Submit(id=session.submission, more=more), data)
+        frame = Submit(id=session.submission, more=more)
+        if not more:
+            self._mark(session, frame)
+        link.send(frame, data)
         link.progress += 1
 
     def abandon(self, session: Session) -> None:
@@ -119,10 +135,14 @@ class Submissions:
         session = self._waiting.pop(frame.id, None)
         if session is not None:
             session.answer(Reply(250, f"2.5.0 Ok, {frame.ids[0]}" if frame.ids else "2.5.0 Ok."))
+            if frame.id in self._to_tell:
+                self._to_tell.discard(frame.id)
+                self._process.link.send(Told(id=frame.id, gone=session.gone or session.stream.broken))
 
     def refused(self, frame: Refused) -> None:
         """The controller does not take it."""
         session = self._waiting.pop(frame.id, None)
+        self._to_tell.discard(frame.id)
         if session is not None:
             session.answer(Reply(frame.code, f"{frame.status} {frame.text}"))
 

@@ -107,17 +107,21 @@ TIMEOUTS: tuple[Key, ...] = (
         field="timeout_multiplier",
         source="W:DOT_TRANSMIT_TIME",
     ),
-    _inert(
-        "FAST_SMTP_SESSION_TIME_LIMIT",
-        Kind.NUMBER,
-        "Server: seconds before a broken transfer is kept for re-use.",
-        "broken transfers are not kept",
+    Key(
+        name="FAST_SMTP_SESSION_TIME_LIMIT",
+        kind=Kind.NUMBER,
+        sentence="Server: seconds, in no other unit; transfers that took no longer are not remembered by "
+        "REUSE_TIMED_OUT_TRANSFERS.",
+        default="30",
+        low=0,
+        field="fast_smtp_session_time_limit",
+        source="W:FAST_SMTP_SESSION_TIME_LIMIT",
     ),
-    _inert(
+    _switch(
         "REUSE_TIMED_OUT_TRANSFERS",
-        Kind.INTEGER,
-        "Server: re-use of broken transfers.",
-        "broken transfers are not kept",
+        "Server: 1 remembers slow transfers whose client was gone before it could be told 250; the same message "
+        "from the same client is answered 250 and not taken again.",
+        "0",
     ),
 )
 

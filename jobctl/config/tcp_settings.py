@@ -45,6 +45,8 @@ class TcpOptions(msgspec.Struct, frozen=True, kw_only=True):
     status_data_recv_per_addr_per_block_time: float = 0.003333
     session_time: float | None = None
     timeout_multiplier: float = 60
+    fast_smtp_session_time_limit: float = 30  # seconds
+    reuse_timed_out_transfers: int = 0
     # greeting and commands
     banner_host: str | None = None
     banner_addition: str | None = None

@@ -1,7 +1,7 @@
 """Mail coming in over job pipes: submissions put together, answered when durable; recipients checked at RCPT."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -13,6 +13,7 @@ from jobctl.config.settings import REPROCESS
 from jobctl.controller.books import Books
 from jobctl.controller.intake import Intake
 from jobctl.controller.refusals import Refusal, refusal_for, refused, too_large
+from jobctl.controller.resent import LONGEST, ResentMail
 from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Accepted, Refused, Route, Submit, VerdictFrame
 from jobctl.mail.envelope import Priority, Recipient, Source
@@ -80,7 +81,9 @@ class Arrivals:
         store: Any,
         relay_from: Callable[[Any], tuple[str, ...] | None],
         books: Books,
+        resent: ResentMail,
     ) -> None:
+        self._resent = resent
         self._job = job
         self._intake = intake
         self._store = store
@@ -105,7 +108,7 @@ class Arrivals:
             if not frame.more:
                 hints = hints_of(content)
                 eight = not content.isascii()
-                self._accept(frame, self._source(frame), content, len(content), priority, hints, eight)
+                self._accept(frame, frame, self._source(frame), content, len(content), priority, hints, eight)
                 return
             if len(self._open) >= MOST_OPEN:
                 raise ChannelViolation(f"more than {MOST_OPEN} submissions are open")
@@ -125,6 +128,7 @@ class Arrivals:
             staged = arriving.staged
             self._accept(
                 arriving.first,
+                frame,
                 arriving.source,
                 staged,
                 staged.size,
@@ -152,6 +156,7 @@ class Arrivals:
     def _accept(
         self,
         frame: Submit,
+        last: Submit,
         source: Source,
         content: Any,
         size: int,
@@ -160,11 +165,13 @@ class Arrivals:
         eight: bool,
         beginning: bytes = b"",
     ) -> None:
+        """Take responsibility; ``frame`` is the first one of the submission, ``last`` its last."""
         envelope = frame.envelope
         assert envelope is not None
         if eight:
             envelope = envelope.with_eight_bits()
-        done: Deferred[list[str]] = self._intake.accept(
+        accept = partial(
+            self._intake.accept,
             envelope,
             source,
             content,
@@ -175,7 +182,23 @@ class Arrivals:
             beginning=beginning,
             job=self._job.id,
         )
+        once = 0 < len(last.digest) <= LONGEST
+        done: Deferred[list[str]] = self._once(last, accept, content) if once else accept()
         done.addCallbacks(self._accepted, self._refused, (frame.id,), {}, (frame.id, content))
+
+    def _once(
+        self, last: Submit, accept: Callable[[], "Deferred[list[str]]"], content: Any
+    ) -> "Deferred[list[str]]":
+        """Unless it was taken before, and its client does not know."""
+        return self._resent.take(
+            self._job.id,
+            last.id,
+            last.digest,
+            self._intake.seconds() - max(last.seconds, 0.0),
+            self._job.spec.channel.options.fast_smtp_session_time_limit,
+            accept,
+            (lambda: None) if type(content) is bytes else content.discard,
+        )
 
     def _accepted(self, ids: list[str], reference: str) -> None:
         self._job.send(Accepted(id=reference, ids=tuple(ids)))

@@ -35,6 +35,7 @@ from jobctl.controller.quotes import Quotes
 from jobctl.controller.recording import Recorder
 from jobctl.controller.reloads import Reloads
 from jobctl.controller.rescheduling import Rescheduling
+from jobctl.controller.resent import ResentMail
 from jobctl.controller.server_jobs import LONGEST_PAUSE
 from jobctl.controller.services import Services
 from jobctl.controller.specs import Specs
@@ -144,6 +145,7 @@ class Controller:
         self.attempts.watchers.append(
             lambda attempt, verdicts: self.tally.attempted(attempt.job, attempt.stored, verdicts)
         )
+        self.resent = ResentMail(self.store, reactor.seconds)
         self.handler = JobHandler(
             reactor,
             self.intake,
@@ -156,6 +158,7 @@ class Controller:
             self.jobs,
             self._relay_from,
             self.books,
+            self.resent,
         )
         self.handler.queries = self.queries = Queries(self)
         self.handler.spawn_watchers.append(self._job_spawned)
@@ -215,6 +218,7 @@ class Controller:
             log.warn("channel {channel} is not configured; its mail stays and waits for it", channel=name)
         self.store.keep_finished(self.settings.controller.history_retention)
         await self.counters.restore()
+        await self.resent.restore()
         await self.live_changes.restore()
         await self.acts.restore()
         await self.operations.changes.undoing.start()

@@ -15,6 +15,7 @@ from jobctl.controller.dispatch import Dispatch
 from jobctl.controller.hosts import Hosts
 from jobctl.controller.intake import Intake
 from jobctl.controller.queries import Queries
+from jobctl.controller.resent import ResentMail
 from jobctl.controller.unattempted import Unattempted
 from jobctl.interfaces import IJobHandler
 from jobctl.jobprotocol.frames import (
@@ -27,6 +28,7 @@ from jobctl.jobprotocol.frames import (
     Report,
     Route,
     Submit,
+    Told,
     Work,
 )
 from jobctl.jobs.environment import CannotStart
@@ -66,6 +68,7 @@ class JobHandler:
         jobs: dict[str, Any],
         relay_from: Callable[[Any], tuple[str, ...] | None],
         books: Books,
+        resent: ResentMail,
     ) -> None:
         self._reactor = reactor
         self._intake = intake
@@ -78,6 +81,7 @@ class JobHandler:
         self._jobs = jobs
         self._relay_from = relay_from
         self._books = books
+        self._resent = resent
         self._arrivals: dict[str, Arrivals] = {}
         self.queries: Queries
         self.spawn_watchers: list[Callable[[Any], None]] = []
@@ -92,7 +96,9 @@ class JobHandler:
     def job_spawned(self, job: Any) -> None:
         spec = job.spec
         self._jobs[job.id] = job
-        self._arrivals[job.id] = Arrivals(job, self._intake, self._store, self._relay_from, self._books)
+        self._arrivals[job.id] = Arrivals(
+            job, self._intake, self._store, self._relay_from, self._books, self._resent
+        )
         for watcher in self.spawn_watchers:
             watcher(job)
         log.info("{job}: {role} of {channel} started", job=job.id, role=spec.role, channel=spec.channel.name)
@@ -121,6 +127,8 @@ class JobHandler:
             self._greeted(job, frame)
         elif kind is Event:
             self._event(job, frame)
+        elif kind is Told:
+            self._resent.told(job.id, frame.id, frame.gone)
         elif kind is Alive:
             self.work_told(job, frame.work)
 
@@ -162,6 +170,7 @@ class JobHandler:
         self.tellers.discard(job.id)
         if arrivals is not None:
             arrivals.lost()
+            self._resent.job_ended(job.id)
         say = log.info if how.exit_status == 0 else log.warn
         say("{job}: {channel} {how}", job=job.id, channel=job.spec.channel.name, how=how.text)
         spec = job.spec

@@ -58,7 +58,7 @@ class Intake:
         self._store = store
         self._hot = hot
         self._stored = stored
-        self._seconds = seconds
+        self.seconds = seconds
         self.queued: list[Callable[[list[str], Submission], None]] = []
         self.hold_rules: Any = None
         self._recipients = KnownRecipients(seconds)
@@ -150,7 +150,7 @@ class Intake:
         :param expanding: However many its recipients are, they are routed now.
         :raises Refusal: An address has no route, or a channel does not take the message.
         """
-        now = self._seconds()
+        now = self.seconds()
         accepted = origin is Origin.ACCEPTED
         most = self.most_octets(source.channel)
         if accepted and most and size > most:

@@ -163,6 +163,8 @@ class Submit(_Frame, tag="submit"):
     :ivar id: The program's own reference, unique among its open submissions.
     :ivar octets: Size of the whole content when known, else 0.
     :ivar envelope_id: Id the program gave the arrival (in its Received field).
+    :ivar digest: On the last frame: what client, envelope and content as they came in are known by, if the program
+        will say whether the client was told (:class:`Told`); ``seconds``: how long the transfer took.
     :ivar abort: On a further frame: forget this submission, there is no more.
     """
 
@@ -174,6 +176,8 @@ class Submit(_Frame, tag="submit"):
     envelope_id: str = ""
     more: bool = False
     abort: bool = False
+    digest: str = ""
+    seconds: float = 0.0
 
 
 class Accepted(_Frame, tag="accepted"):
@@ -181,6 +185,17 @@ class Accepted(_Frame, tag="accepted"):
 
     id: str
     ids: tuple[str, ...] = ()
+
+
+class Told(_Frame, tag="told"):
+    """
+    Program to controller, after :class:`Accepted` of a submission with a digest: its client was told.
+
+    :ivar gone: It was not: it had gone before.
+    """
+
+    id: str
+    gone: bool = False
 
 
 class Refused(_Frame, tag="refused"):
@@ -344,5 +359,5 @@ class Stop(_Frame, tag="stop"):
     sessions: bool = False
 
 
-FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Route | Etrn | Locate | Event | Alive
+FROM_PROGRAM = HelloProgram | Ask | Report | Sent | Submit | Told | Route | Etrn | Locate | Event | Alive
 FROM_CONTROLLER = HelloController | Message | Ask | Accepted | Refused | VerdictFrame | Located | Stop | Look
