@@ -239,8 +239,8 @@ class Session:
         """The client may: what it was waiting for has been answered."""
         self.touched = self.server.now
         self._ahead = 0
-        self.serve()
         self._incoming.look(self.dialogue.receiving)
+        self.serve()
         if self._paused:
             self.resume()
 
