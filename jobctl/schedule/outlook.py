@@ -71,7 +71,7 @@ def outlook(memory: Memory, entry: QueueEntry, now: float, ahead: int = 0) -> Ou
     host = channel.hosts.get(entry.host)
     until = host.until if host is not None and host.blocked else None
     paced = pace(host, now, memory.steady, ahead) if host is not None else 0.0
-    return waiting(due, now, until, channel.runnable and not channel.stopped, _pause(channel), paced)
+    return waiting(due, now, until, channel.served and not channel.stopped, _pause(channel), paced)
 
 
 def pace(host: HostQueue, now: float, steady: float, ahead: int = 0) -> float:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from jobctl.config.settings import ChannelSettings, RetryRule
+from jobctl.config.settings import REPROCESS, ChannelSettings, RetryRule
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.backoff import longest
 from jobctl.schedule.expiry import Life, life_of
@@ -82,6 +82,7 @@ class ChannelQueue:
     :ivar shares: Whose turn it is.
     :ivar sites: Which hosts are one; ``most_connections`` and ``rate`` of each, ``None``: no limit.
     :ivar behind: Since when its jobs have not been equal to the backlog (steady seconds).
+    :ivar runnable: It has a program; ``served``: or the controller takes its mail itself.
     :ivar bound: Its programs speak to one host in their life.
     :ivar connections: What a further job is expected to serve at a time.
     :ivar gate: Its delivery windows, if it has any; ``shut``: it keeps some priorities back now.
@@ -135,6 +136,7 @@ class ChannelQueue:
             settings.transport is not None and settings.gateway is None and settings.copies != "multiple"
         )
         self.runnable = bool(settings.master_command)
+        self.served = self.runnable or settings.name == REPROCESS
         self.gate = gate_of(settings)
         self.longest_backoff = longest(settings)
         self.lives: tuple[tuple[Life, ...], ...] = tuple(

@@ -52,7 +52,7 @@ def walk(memory: Memory, window: Window, pools: Pools, now: float) -> Iterator[s
 
 def _channel(channel: ChannelQueue, pools: Pools, now: float) -> Iterator[str]:
     marks = [word for word, is_so in (("stopped", channel.stopped), ("bound", channel.bound)) if is_so]
-    if not channel.runnable:
+    if not channel.served:
         marks.append("without master program")
     if channel.throttle.until > now:
         marks.append(

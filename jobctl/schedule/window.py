@@ -136,14 +136,14 @@ class Window:
 
     def _allowed(self, host: HostQueue) -> int:
         channel = host.channel
-        if (channel.stopped or not channel.runnable) and channel.size * STOPPED >= self._limit:
+        if (channel.stopped or not channel.served) and channel.size * STOPPED >= self._limit:
             return 1
         if self._stuck(host):
             return max(1, self._limit // BLOCKED)
         return max(1, self._usual - len(self._items))
 
     def _stuck(self, host: HostQueue) -> bool:
-        return host.blocked or host.channel.stopped or not host.channel.runnable
+        return host.blocked or host.channel.stopped or not host.channel.served
 
     def _excess(self, host: HostQueue) -> int:
         excess = host.ready - self._allowed(host)
