@@ -65,7 +65,7 @@ class SmtpSlave:
         self._site = ""
         self._purge = 0.0
         self._client: SlaveClient
-        self._greeted = False
+        self._greeted = self._receiving = False
         self._ended = False
         self._exit = EX_OK
         self._session_end = float("inf")
@@ -295,6 +295,10 @@ class SmtpSlave:
             # Whoever has said QUIT is there, although no more will come.
             self._questions.told(bool(dialogue.close_reason) or (self._ended and not dialogue.closing))
         self._questions.look()
+        if dialogue.receiving is not self._receiving:
+            self._receiving = dialogue.receiving
+            # For content there is another time than for commands.
+            self._restart_clock()
         if not self._ended:
             self._stdio.read(not self._busy())
 
@@ -329,7 +333,8 @@ class SmtpSlave:
         while (question := dialogue.next_question()) is not None:
             if type(question) not in (StartTls, Proxied):
                 self._questions.take(question)
-        self._questions.tell("closed", text=dialogue.close_reason, site=self._site)
+        how = "cut" if dialogue.cut else "closed"
+        self._questions.tell(how, text=dialogue.close_reason, site=self._site)
         if self._transcript is not None:
             self._transcript.note(f"closed {dialogue.close_reason}".strip())
         self._stdio.close_tls()
@@ -369,8 +374,12 @@ class SmtpSlave:
             say(f"the Job Controller did not answer for {CONTROLLER_PATIENCE:.0f} s")
             self._answer(LATER)
         else:
+            over = time.monotonic() >= self._session_end
             self._session_end = float("inf")
-            self._dialogue.timed_out()
+            if over:
+                self._dialogue.too_old()
+            else:
+                self._dialogue.timed_out()
             self._restart_clock()
 
     def leave(self) -> None:

@@ -87,16 +87,16 @@ def test_connections() -> None:
     slave, other = world.slave(), world.slave()
     for job, names in (
         (slave, ("opened", "opened", "opened", "closed", "rejected", "refused")),
-        (other, ("opened",)),
+        (other, ("opened", "opened", "cut")),
     ):
         for name in names:
             job.says(Event(event=name))
     row = counters(world, "in")
-    assert row["in_associations"] == {"current": 3, "total": 4, "rejected": 1}
+    assert row["in_associations"] == {"current": 3, "total": 5, "rejected": 1}
     assert row["out_associations"] == {"current": 0, "total": 0, "rejected": 0}
     assert row["rejected"] == volume(1, 1, 0)
     slave.end()
-    assert counters(world, "in")["in_associations"] == {"current": 1, "total": 4, "rejected": 1}
+    assert counters(world, "in")["in_associations"] == {"current": 1, "total": 5, "rejected": 1}
     send(world, "bob@b.example")
     job = world.job()
     job.says(Event(event="opened"))

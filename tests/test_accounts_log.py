@@ -186,6 +186,7 @@ def test_what_happens_on_connections(tmp_path: Path) -> None:
         ("denied", {"text": "PORT_ACCESS: 554 5.7.1 no", "site": "not asked for"}),
         ("failed", {"text": "connection refused"}),
         ("closed", {"text": "timed out", "site": "not asked for"}),
+        ("cut", {"text": "too many bad commands"}),
         ("unheard_of", {}),
     ):
         job.says(Event(event=name, **here, **more))
@@ -200,6 +201,7 @@ def test_what_happens_on_connections(tmp_path: Path) -> None:
         ("co", "TE", None, "PORT_ACCESS: 554 5.7.1 no"),
         ("co", "YE", None, "connection refused"),
         ("co", "CE", None, "timed out"),
+        ("co", "XE", None, "too many bad commands"),
     ]
     assert all(one["dr"] == "+" and one["tr"] == CLIENT.transport for one in records if one["el"] == "co")
     assert (records[2]["so"], records[2]["od"], records[4]["us"]) == (

@@ -263,8 +263,16 @@ def test_session_time(start):
     """SESSION_TIME ends a session however busy the client is."""
     program = start(options={"session_time": 0.3, "timeout_multiplier": 1, "command_receive_time": 100})
     program.peer.reply()
-    while not (reply := program.peer.reply()).startswith(b"421"):
-        assert reply.startswith(b"250")
+    assert program.peer.reply() == b"421 4.4.2 Session time limit reached; disconnecting\r\n"
+    closed = program.controller.expect(Event, event="cut")
+    assert closed.text == "session time limit" and program.ends() == 0
+
+
+def test_content_has_a_time_of_its_own(start):
+    """DATA_RECEIVE_TIME counts from the go-ahead on, not only once content has begun to come."""
+    program = start(options={"data_receive_time": 0.2, "timeout_multiplier": 1, "command_receive_time": 100})
+    envelope(program, "ann@x.example")
+    assert program.peer.reply().startswith(b"421 4.4.2 Timeout while waiting for message data")
     assert program.ends() == 0
 
 

@@ -221,3 +221,20 @@ def test_an_endless_line_ends_the_session() -> None:
             break
     assert said.startswith("421 4.7.0 ")
     assert server.dialogue.closing and server.dialogue.close_reason == "endless command line"
+
+
+@pytest.mark.parametrize(
+    ("given", "lines", "cut"),
+    [
+        ({"options": {"allow_session_blocks": 1}}, ["NOOP", "NOOP " + "x" * 1020], True),
+        ({"disconnecttransactionlimit": 1}, [*MESSAGE, "RSET"], True),
+        ({"disconnectbadcommandlimit": 1}, ["FOO", "BAR"], True),
+        ({}, ["BDAT x"], False),
+        ({}, ["QUIT"], False),
+    ],
+)
+def test_what_is_cut(given: dict[str, Any], lines: list[str], cut: bool) -> None:
+    """Sessions that a limit ends are told from those that end in another way."""
+    server = Server(**given)
+    server.say(*lines)
+    assert server.dialogue.closing and server.dialogue.cut is cut

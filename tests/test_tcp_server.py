@@ -326,8 +326,12 @@ def test_session_time() -> None:
                 replies.append(client.say("NOOP"))
             except ConnectionError:
                 break
-        assert "421" in replies[-1] or replies[-1] == ""
+        assert replies[-1] in ("421 4.4.2 Session time limit reached; disconnecting", "")
         assert len(replies) > 3
+        assert (
+            server.program.expect(Event, where=lambda frame: frame.event == "cut").text
+            == "session time limit"
+        )
 
 
 def test_a_client_that_never_reads() -> None:
@@ -449,6 +453,26 @@ def test_logging() -> None:
         assert told["closed"].modifiers == "E" and told["closed"].application == "SMTP/c.example"
         if logging:
             assert (told["bad_command"].recipient, told["bad_command"].text[:3]) == ("BOGUS command", "500")
+
+
+def test_a_session_that_a_limit_ends() -> None:
+    """The controller hears that it was cut, and why; and of one that timed out that it was closed."""
+    options = {"allow_session_blocks": 1, "command_receive_time": 0.2}
+    with Server(options=options, logging=True) as server:
+        with Client(server.address) as client:
+            client.reply()
+            client.say("NOOP")
+            client.socket.sendall(b"NOOP " + b"x" * 1020 + b"\r\n")
+            # Whether the command was answered before the limit was seen does not matter.
+            while client.reply():
+                pass
+        cut = server.program.expect(Event, where=lambda frame: frame.event != "opened")
+        with Client(server.address) as client:
+            client.reply()
+            assert client.reply().startswith("421 4.4.2")
+        closed = server.program.expect(Event, where=lambda frame: frame.event == "closed")
+    assert (cut.event, cut.text) == ("cut", "Maximum session data limit of 1K octets has been exceeded")
+    assert closed.text == "timeout"
 
 
 def test_client_names() -> None:

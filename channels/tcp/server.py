@@ -325,7 +325,9 @@ class Server:
         self.held_back.discard(session)
         self.link.progress += 1
         if session.admitted:
-            self.tell(session, "closed", text=why, site=session.site)
+            dialogue = session.dialogue
+            event = "cut" if dialogue.cut else "closed"
+            self.tell(session, event, text=dialogue.close_reason or why, site=session.site)
         if (self._retiring or self._stopping is not None) and not self.sessions:
             self._end()
 

@@ -267,14 +267,17 @@ class Session:
         elif self._front is not None and now - self.opened > PATIENCE:
             self._front.give_up()
         elif self.server.session_time is not None and now - self.opened > self.server.session_time:
-            self.shut_down()
+            self._end(self.dialogue.too_old)
 
     def shut_down(self) -> None:
         """421 as soon as the dialogue allows."""
+        self._end(self.dialogue.shut_down)
+
+    def _end(self, how: Callable[[], None]) -> None:
         if self._purging is not None or (self._locating is not None and not self.dialogue.waiting):
             self.stream.abort()
             return
-        self.dialogue.shut_down()
+        how()
         self.serve()
 
     def stream_drained(self) -> None:

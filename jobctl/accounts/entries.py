@@ -34,6 +34,7 @@ from jobctl.notification.notice import Kind, wants
 _CONNECTION_ACTIONS = {
     "opened": OPENED,
     "closed": CLOSED,
+    "cut": REJECTED,
     "rejected": REJECTED,
     "denied": DENIED,
     "failed": FAILED,

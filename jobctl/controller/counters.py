@@ -94,7 +94,7 @@ class CounterBook:
             made.total += 1
             self._open[job.id] = self._open.get(job.id, 0) + 1
             self._jobs[job.id] = (job.spec.channel.name, inbound)
-        elif event.event == "closed":
+        elif event.event in ("closed", "cut"):
             self._open[job.id] = max(0, self._open.get(job.id, 0) - 1)
         elif event.event in ("rejected", "denied", "failed"):
             made.rejected += 1

@@ -288,9 +288,10 @@ class Event(_Frame, tag="event"):
     """
     Program to controller, for log and counters.
 
-    :ivar event: A connection was ``opened``, ``closed``, ``rejected`` (before any mail), ``denied`` (the same, with a
-        record of its own as PORT_ACCESS wants it), or ``failed`` to come about; on one there was a ``bad_command``,
-        mail was ``refused`` or ``aborted`` before a first ``submit``, ``etrn`` or ``auth`` was tried.
+    :ivar event: A connection was ``opened``, ``closed``, ``cut`` (closed by us at a limit), ``rejected`` (before any
+        mail), ``denied`` (the same, with a record of its own as PORT_ACCESS wants it), or ``failed`` to come
+        about; on one there was a ``bad_command``, mail was ``refused``, or ``aborted`` before a first ``submit``,
+        ``etrn`` or ``auth`` was tried.
     :ivar application: As :attr:`Source.application`; of a client the server's banner.
     :ivar text: What was said: why, or the reply that was given.
     :ivar modifiers: As :attr:`Source.modifiers`.

@@ -15,6 +15,7 @@ from jobctl.smtp.server_auth import auth, identify, keys_known, respond
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
 from jobctl.smtp.server_help import help_reply
+from jobctl.smtp.server_lines import decoded, not_ascii
 from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content, unproved
 from jobctl.smtp.server_private import PRIVATE, private
 from jobctl.smtp.server_queries import expand, run_queue, vague_verification, verify
@@ -97,7 +98,7 @@ class ServerDialogue:
                     continue
                 if line is None:
                     if talk.lines.hopeless:
-                        talk.end(replies.TOO_MANY_BAD, "endless command line")
+                        talk.cut_off(replies.TOO_MANY_BAD, "endless command line")
                     break
                 question = self._command(talk, line)
             if question is not None:
@@ -161,6 +162,11 @@ class ServerDialogue:
     def close_reason(self) -> str:
         """Why we end the session, for the log; ``""`` while it lives and after QUIT."""
         return self._talk.close_reason
+
+    @property
+    def cut(self) -> bool:
+        """A limit of the channel ended the session."""
+        return self._talk.cut
 
     @property
     def application(self) -> str:
@@ -232,8 +238,12 @@ class ServerDialogue:
         return self._data_time if self.receiving else self._command_time
 
     def timed_out(self) -> None:
-        """The client was silent for :meth:`timeout` seconds, or the session is too old."""
+        """The client was silent for :meth:`timeout` seconds."""
         self._talk.end(replies.DATA_TIMEOUT if self.receiving else replies.COMMAND_TIMEOUT, "timeout")
+
+    def too_old(self) -> None:
+        """SESSION_TIME is over: whatever is under way is given up, but for what we have to answer."""
+        self._cut_when_answered(replies.SESSION_OVER, "session time limit")
 
     def shut_down(self) -> None:
         """We are stopping: 421 as soon as no command is half done; content under way is taken to its end."""
@@ -254,9 +264,9 @@ class ServerDialogue:
     def _command(self, talk: Talk, line: bytes) -> Question | None:
         if talk.state is State.AUTH:
             return respond(talk, line)
-        text = _decoded(talk, line)
+        text = decoded(talk, line)
         if text is None:
-            _not_ascii(talk, line)
+            not_ascii(talk, line)
             return None
         if not text.isprintable():
             talk.bad("", replies.BAD_CHARACTER)
@@ -288,9 +298,14 @@ class ServerDialogue:
         talk = self._talk
         kilo = talk.config.channel.options.allow_session_blocks
         reason = f"Maximum session data limit of {kilo}K octets has been exceeded"
-        talk.stop = (Reply(421, f"4.7.0 {reason}"), reason)
+        self._cut_when_answered(Reply(421, f"4.7.0 {reason}"), reason)
+
+    def _cut_when_answered(self, reply: Reply, reason: str) -> None:
+        talk = self._talk
+        talk.stop = (reply, reason)
+        talk.cut = True
         if talk.question is None:
-            talk.end(*talk.stop)
+            talk.end(reply, reason)
 
 
 def _loggable(talk: Talk, text: str) -> str:
@@ -300,28 +315,6 @@ def _loggable(talk: Talk, text: str) -> str:
         return " ".join(words[:2])
     # What no command begins with, behind an AUTH that was refused: a client that went on regardless.
     return text if not talk.refused_auth or words[0].upper() in _COMMANDS else "***"
-
-
-def _decoded(talk: Talk, line: bytes) -> str | None:
-    """ASCII; UTF-8 in addresses where SMTPUTF8 is offered (RFC 6531 section 3.1)."""
-    if line.isascii():
-        return line.decode("ascii")
-    if not talk.config.smtputf8 or line[:4].upper() not in (b"MAIL", b"RCPT", b"VRFY"):
-        return None
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _not_ascii(talk: Talk, line: bytes) -> None:
-    verb = line[:4].upper()
-    if verb not in (b"MAIL", b"RCPT"):
-        talk.bad("", replies.BAD_CHARACTER)
-        return
-    if verb == b"RCPT":
-        talk.limits.rejected()
-    talk.refuse("", replies.NOT_ASCII)
 
 
 def _noop(talk: Talk, argument: str) -> None:
@@ -361,10 +354,6 @@ def _verified(talk: Talk, question: Verify | Expand, reply: Reply) -> None:
     talk.say(reply)
 
 
-def _turn(talk: Talk, argument: str) -> None:
-    talk.bad(f"TURN {argument}".strip(), replies.NOT_IMPLEMENTED)
-
-
 _Act: TypeAlias = Callable[[Talk, str], Question | None]
 
 
@@ -385,7 +374,7 @@ _COMMANDS: dict[str, _Act] = {
     "NOOP": _noop,
     "HELP": _help,
     "QUIT": _quit,
-    "TURN": _turn,
+    "TURN": lambda talk, argument: talk.bad(f"TURN {argument}".strip(), replies.NOT_IMPLEMENTED),
     "STARTTLS": starttls,
     "AUTH": auth,
     "XCLIENT": xclient,

@@ -162,7 +162,7 @@ def _over(talk: Talk, reply: Reply) -> None:
     talk.refused_auth = True
     talk.bad(f"AUTH {now.mechanism}", reply, told=now.refused)
     if reply.code == 535 and talk.limits.bad_auth() and not talk.closing:
-        talk.end(replies.AUTH_TOO_OFTEN, "too many failed authentications")
+        talk.cut_off(replies.AUTH_TOO_OFTEN, "too many failed authentications")
 
 
 def _end(talk: Talk) -> None:

@@ -27,7 +27,7 @@ def mail(talk: Talk, verb: str, argument: str) -> Question | None:
     limits = talk.limits
     config = talk.config
     if (refused := limits.disconnect()) is not None:
-        talk.end(refused, refused.text)
+        talk.cut_off(refused, refused.text)
         return None
     if (refused := unproved(talk) or limits.mail()) is not None:
         talk.refuse("", refused)
@@ -264,7 +264,7 @@ def finished(talk: Talk, reply: Reply) -> None:
 
 def rset(talk: Talk, argument: str) -> Question | None:
     if (refused := talk.limits.disconnect()) is not None:
-        talk.end(refused, refused.text)
+        talk.cut_off(refused, refused.text)
         return None
     content = talk.transaction.content
     if content is not None and content.given:

@@ -21,6 +21,7 @@ class Talk:
     :ivar state: Where the session stands; ``after``: once the current command has succeeded.
     :ivar question: The open one; ``then`` takes the answer to it.
     :ivar long_lines: What becomes of them by the first source channel, whatever others follow (AG63 bgaqg).
+    :ivar cut: A limit ended the session, or is about to.
     :ivar private: The client may say private commands that are disabled for others.
     :ivar stop: Last words and reason, once it was decided to end the session.
     :ivar tls: Protocol and cipher, ``""`` while the session is in the clear.
@@ -31,7 +32,7 @@ class Talk:
     """
 
     __slots__ = (
-        *("after", "application", "binding", "client", "close_reason", "closing", "config", "esmtp"),
+        *("after", "application", "binding", "client", "close_reason", "closing", "config", "cut", "esmtp"),
         *(
             "exchange",
             "failed_user",
@@ -58,7 +59,7 @@ class Talk:
         self.long_lines = config.channel.long_lines
         self.limits = SessionLimits(config.channel, config.use_permanent_error)
         self.notes = Notes(config.channel.options)
-        self.private = False
+        self.private = self.cut = False
         self.closing = False
         self.close_reason = ""
         self.stop: tuple[Reply, str] | None = None
@@ -108,7 +109,7 @@ class Talk:
         if not told:
             self.notes.bad(BadCommand(line, reply))
         if self.limits.bad_command():
-            self.end(replies.TOO_MANY_BAD, "too many bad commands")
+            self.cut_off(replies.TOO_MANY_BAD, "too many bad commands")
         else:
             self.say(reply)
 
@@ -122,6 +123,11 @@ class Talk:
         if not self.closing:
             self.say(reply)
         self.close(reason)
+
+    def cut_off(self, reply: Reply, reason: str) -> None:
+        """The client has used up what one may do: the log shows it as a connection that we cut."""
+        self.cut = True
+        self.end(reply, reason)
 
     def close(self, reason: str) -> None:
         """Nothing more is said; what was given out of a message is void."""
