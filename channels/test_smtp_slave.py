@@ -65,7 +65,7 @@ class SmtpSlave:
         self._site = ""
         self._purge = 0.0
         self._client: SlaveClient
-        self._greeted = self._receiving = False
+        self._greeted = False
         self._ended = False
         self._exit = EX_OK
         self._session_end = float("inf")
@@ -294,9 +294,7 @@ class SmtpSlave:
             self._stdio.outlet.flush()
             # Whoever has said QUIT is there, although no more will come.
             self._questions.told(bool(dialogue.close_reason) or (self._ended and not dialogue.closing))
-        self._questions.look()
-        if dialogue.receiving is not self._receiving:
-            self._receiving = dialogue.receiving
+        if self._questions.look():
             # For content there is another time than for commands.
             self._restart_clock()
         if not self._ended:
@@ -374,12 +372,8 @@ class SmtpSlave:
             say(f"the Job Controller did not answer for {CONTROLLER_PATIENCE:.0f} s")
             self._answer(LATER)
         else:
-            over = time.monotonic() >= self._session_end
-            self._session_end = float("inf")
-            if over:
-                self._dialogue.too_old()
-            else:
-                self._dialogue.timed_out()
+            over, self._session_end = time.monotonic() >= self._session_end, float("inf")
+            (self._dialogue.too_old if over else self._dialogue.timed_out)()
             self._restart_clock()
 
     def leave(self) -> None:

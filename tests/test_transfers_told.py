@@ -7,7 +7,6 @@ import pytest
 from channels.kit.arrival import Reception
 from jobctl.jobprotocol.frames import Accepted, Event, Submit, Told
 from jobctl.mail.envelope import Envelope, Recipient, Source
-from jobctl.mail.transportinfo import TransportInfo
 from tests.kit_support import Program as Generic
 from tests.kit_support import channel as generic_channel
 from tests.tcp_support import Program
@@ -120,7 +119,6 @@ def test_how_long_a_transfer_took() -> None:
         received_domain="",
         product="x",
         max_received=50,
-        transport=TransportInfo(),
     )
     for receiving, at in ((True, 0.0), (False, 50.0), (True, 60.0), (True, 70.0)):
         now[0] = at
@@ -128,5 +126,7 @@ def test_how_long_a_transfer_took() -> None:
     source = Source("x_test", application="SMTP/c")
     whole = Envelope("a@a.example", (Recipient("b@b.example"),))
     now[0] = 99.5
-    reception.begin(generic_channel(options=OPTIONS), whole, source, "c", "ESMTP", CONTENT, True)
+    reception.begin(
+        generic_channel(options=OPTIONS), whole, source, "c", "ESMTP", (None, None), CONTENT, True
+    )
     assert sent[-1].seconds == 39.5

@@ -82,7 +82,8 @@ class Reception:
             from channels.kit.transfer import Transfer
 
             began = when if self._began is None else self._began
-            arrival.transfer = Transfer(self.transport.remote_ip, source.user, envelope, began)
+            client = TransportInfo.parse(source.transport)[0].remote_ip
+            arrival.transfer = Transfer(client, source.user, envelope, began)
             arrival.transfer.add(beginning)
         by = self.received_domain or channel.local_host
         envelope_id = new_envelope_id(when, by)

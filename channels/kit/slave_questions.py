@@ -76,6 +76,7 @@ class SlaveQuestions:
         self.arrival: Arrival | None = None
         self.accepted = ""
         self._to_tell = ""
+        self._receiving = False
         self._run = run
         self._dialogue = dialogue
         self._client = client
@@ -113,9 +114,11 @@ class SlaveQuestions:
             self._run.link.send(Told(id=self.accepted, gone=gone))
         self.accepted = ""
 
-    def look(self) -> None:
-        """Something has come in, perhaps the beginning of content."""
-        self._reception.look(self._dialogue.receiving)
+    def look(self) -> bool:
+        """Something may have come in; whether content begins or has ended with it."""
+        before, self._receiving = self._receiving, self._dialogue.receiving
+        self._reception.look(self._receiving)
+        return self._receiving is not before
 
     def tell(self, event: str, **more: str) -> None:
         """The controller counts sessions, and knows what of them is logged."""
