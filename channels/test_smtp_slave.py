@@ -312,7 +312,12 @@ class SmtpSlave:
     def flush(self) -> None:
         outlet = self._stdio.outlet
         outlet.flush()
-        if not self._begun or outlet.pending:
+        if not self._begun:
+            return
+        if outlet.since is not None:
+            # A reply has a time of its own, whatever comes in meanwhile.
+            end = outlet.since + self._channel.options.seconds("status_transmit_time")
+            self.deadline = min(self.deadline or end, end)
             return
         over = self._dialogue.closing or (
             self._ended and not self._dialogue.waiting and not self._run.link_full

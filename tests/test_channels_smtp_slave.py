@@ -276,9 +276,10 @@ def test_content_has_a_time_of_its_own(start):
     assert program.ends() == 0
 
 
-def test_client_that_does_not_read(start):
+@pytest.mark.parametrize("option", ["command_receive_time", "status_transmit_time"])
+def test_client_that_does_not_read(start, option):
     """A client that never reads our replies is left after the time of the options."""
-    program = start(options={"command_receive_time": 0.3, "timeout_multiplier": 1})
+    program = start(options={option: 0.3})
     noops = b"NOOP\r\n" * 10_000
     with pytest.raises(BrokenPipeError):
         while True:

@@ -348,6 +348,18 @@ def test_a_client_that_never_reads() -> None:
             assert other.reply().startswith("220")
 
 
+def test_a_reply_has_a_time_of_its_own() -> None:
+    """STATUS_TRANSMIT_TIME: whoever takes no reply is left, although it may talk on for longer."""
+    options = {"timeout_multiplier": 1, "status_transmit_time": 0.2, "command_receive_time": 1000}
+    with Server(options=options, logging=True) as server, Client(server.address) as client:
+        client.reply()
+        with pytest.raises(OSError):
+            while True:
+                client.socket.sendall(b"NOOP\r\n" * 10_000)
+        closed = server.program.expect(Event, where=lambda frame: frame.event == "closed")
+    assert closed.text == "it does not read our replies"
+
+
 def test_banner_purge_delay() -> None:
     """With BANNER_PURGE_DELAY, what a client says before the banner is not heard."""
     with Server(options={"banner_purge_delay": 20}) as server, Client(server.address) as client:

@@ -6,6 +6,7 @@ import math
 import os
 import select
 import stat
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -75,6 +76,7 @@ class Outlet:
         written afterwards is dropped.
     :ivar trace: Called with what was taken and how many octets wait, ``None``: nobody is.
     :ivar pending: Octets not yet taken.
+    :ivar since: When they began to wait, by :func:`time.monotonic`; ``None``: none do.
     :ivar written: Octets taken so far.
     """
 
@@ -88,6 +90,7 @@ class Outlet:
         self._was_blocking = False
         self.trace: Callable[[bytes, int], None] | None = None
         self.pending = 0
+        self.since: float | None = None
         self.written = 0
         mode = os.fstat(fd).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
@@ -130,6 +133,7 @@ class Outlet:
             return
         if bool(parts) is not self._waiting:
             self._waiting = bool(parts)
+            self.since = time.monotonic() if parts else None
             self._loop.writing(self._fd, self.flush if parts else None)
 
     def _put(self, data: bytes) -> int:
@@ -147,6 +151,7 @@ class Outlet:
         self._broken = True
         self._parts.clear()
         self.pending = 0
+        self.since = None
         if self._waiting:
             self._waiting = False
             self._loop.writing(self._fd, None)

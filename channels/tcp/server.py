@@ -72,7 +72,7 @@ class Server:
         self._views: dict[str, SourceView] = {}
         self.purge_delay = 0.0
         self.session_time: float | None = None
-        self.longest_close = 30.0
+        self.reply_time = self.longest_close = 30.0
         self.max_received = 50
         self._submissions = Submissions(process)
         self._verdicts = Verdicts(process)
@@ -173,7 +173,8 @@ class Server:
         self.trace_level = options.trace_level
         self.purge_delay = options.banner_purge_delay / 100
         self.session_time = None if options.session_time is None else options.seconds("session_time")
-        self.longest_close = min(30.0, options.seconds("status_transmit_time"))
+        self.reply_time = options.seconds("status_transmit_time")
+        self.longest_close = min(30.0, self.reply_time)
         times = [
             options.seconds("command_receive_time"),
             options.seconds("data_receive_time"),

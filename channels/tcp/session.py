@@ -68,6 +68,7 @@ class Session:
         self.transport = transport
         self.opened = self.touched = server.now
         self.closing_since: float | None = None
+        self._unsent_since: float | None = None
         self.submission: str | None = None
         self.transfer: Transfer | None = None
         self.counted = self.site = ""
@@ -259,6 +260,9 @@ class Session:
         if self.closing_since is not None:
             if now - self.closing_since > self.server.longest_close:
                 self.stream.abort()
+        elif self._stuck(now):
+            self.dialogue.lost("it does not read our replies")
+            self.stream.abort()
         elif not self.dialogue.waiting and now - self.touched > self.dialogue.timeout():
             if self.submission is None:
                 self.server.tell_aborted(self, "timeout")
@@ -268,6 +272,14 @@ class Session:
             self._front.give_up()
         elif self.server.session_time is not None and now - self.opened > self.server.session_time:
             self._end(self.dialogue.too_old)
+
+    def _stuck(self, now: float) -> bool:
+        """Whether a reply has been on its way for longer than STATUS_TRANSMIT_TIME."""
+        if not self.stream.unsent:
+            self._unsent_since = None
+        elif self._unsent_since is None:
+            self._unsent_since = now
+        return self._unsent_since is not None and now - self._unsent_since > self.server.reply_time
 
     def shut_down(self) -> None:
         """421 as soon as the dialogue allows."""
