@@ -7,6 +7,7 @@ import pytest
 
 from jobctl.config.loader import load_text
 from jobctl.config.settings import ServiceSettings
+from jobctl.control.requests import QmStart, QmStop
 from jobctl.jobprotocol.frames import Accepted, Route, Submit, VerdictFrame
 from jobctl.jobs.spec import JobSpec
 from jobctl.mail.disposition import Verdict
@@ -233,3 +234,24 @@ def test_a_channel_of_strangers_is_noted(more: str, listen: str, noted: bool) ->
         text = text.replace("acceptalladdresses = true\n", "")
     settings = load_text(text, "/x", exists=lambda path: True)
     assert any("acceptalladdresses" in note.text for note in settings.notes) is noted
+
+
+@pytest.mark.parametrize(
+    ("reply", "left"), [("550$ not$ there", "back"), ("450$ not$ now", "reprocess"), ("", "gate")]
+)
+def test_tables_are_asked_when_there_is_a_way(tmp_path: Path, reply: str, left: str) -> None:
+    """Whoever led nowhere when the client asked does not pass by the access tables when a rule leads on later."""
+    at = world(tmp_path, ALL)
+    at.do(at.operate("qm_stop", QmStop(channel="reprocess")))
+    send(at, NOWHERE)
+    text = CONFIGURATION.replace(
+        "[channel.in]", f"[channel.back]\nofficial_host_name = 'back-daemon'\n[channel.in]\n{ALL} = true"
+    )
+    text = text.replace("[rewrite]", '[rewrite]\n"a.example" = "back"\n"nowhere.test" = "gate"')
+    table = f"in|*|gate|*  $N{reply}" if reply else "x  $Y"
+    at.reload(f"{text}\n[mapping]\nSEND_ACCESS = '''\n  {table}\n'''\n")
+    at.do(at.operate("qm_start", QmStart(channel="reprocess")))
+    at.turn(1)
+    assert [channel for channel, _ in places(at)] == [left]
+    at.balance()
+    at.close()

@@ -56,19 +56,21 @@ class Lenience:
 
         Whatever the keywords say by now: nothing that was let in by them goes on unseen.
         """
+        # Tables were asked about all others when they came in, and cost more than all the rest for many recipients.
+        asked = self._intake.access and (self.all_addresses(stored.source.channel) or stored.entry.attempts)
         found = {}
         for recipient in stored.envelope.recipients:
-            why = self._obstacle(stored, recipient)
+            why = self._obstacle(stored, recipient, bool(asked))
             if why is not None:
                 found[recipient.address] = why
         return found
 
-    def _obstacle(self, stored: StoredEntry, recipient: Recipient) -> Refusal | None:
+    def _obstacle(self, stored: StoredEntry, recipient: Recipient, asked: bool) -> Refusal | None:
         intake, source = self._intake, stored.source
         try:
             if not intake.knows(recipient.address, source.channel):
                 return unknown_recipient(recipient.address)
-            if not intake.access:
+            if not asked:
                 return None
             # Who led nowhere when the client asked could not be asked about then.
             permission = intake.permission(stored.envelope.sender, recipient, source, None)
