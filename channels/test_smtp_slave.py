@@ -290,12 +290,8 @@ class SmtpSlave:
             if self._transcript is not None:
                 self._transcript.replies(output)
             self._stdio.write(output)
-        if self._questions.accepted:
-            self._stdio.outlet.flush()
-            # Whoever has said QUIT is there, although no more will come.
-            self._questions.told(bool(dialogue.close_reason) or (self._ended and not dialogue.closing))
-        if self._questions.look():
-            # For content there is another time than for commands.
+        self._questions.conclude(self._stdio.outlet, self._ended)
+        if self._questions.look():  # for content there is another time than for commands
             self._restart_clock()
         if not self._ended:
             self._stdio.read(not self._busy())

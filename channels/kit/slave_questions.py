@@ -6,6 +6,7 @@ from typing import Any
 
 from channels.kit.arrival import Arrival, Reception
 from channels.kit.events import noted, told
+from channels.kit.loop import Outlet
 from channels.kit.program import Run
 from channels.kit.queries import UNANSWERED, checks_senders, query
 from channels.kit.slave_client import SlaveClient
@@ -57,7 +58,6 @@ class SlaveQuestions:
     :ivar asked: Id of what the controller is asked, empty: nothing.
     :ivar delayed: What a claim is answered, after a while when it is wrong.
     :ivar arrival: A message that is coming in.
-    :ivar accepted: One that was taken, and the controller waits to hear whether the client was told.
     """
 
     def __init__(
@@ -74,7 +74,8 @@ class SlaveQuestions:
         self.asked = ""
         self.delayed: Reply | None = None
         self.arrival: Arrival | None = None
-        self.accepted = ""
+        # One that was taken, and the controller waits to hear whether the client was told.
+        self._accepted = ""
         self._to_tell = ""
         self._receiving = False
         self._run = run
@@ -101,18 +102,27 @@ class SlaveQuestions:
             # Nothing for us, or the answer to a question that was given up.
             return None
         if kind is Accepted:
-            self.accepted = event.id if event.id == self._to_tell else ""
+            self._accepted = event.id if event.id == self._to_tell else ""
             return Reply(250, f"2.5.0 Ok, {event.ids[0]}" if event.ids else "2.5.0 Ok.")
         reply = Reply(event.code, f"{event.status} {event.text}".strip())
         if kind is VerdictFrame and event.code == 250:
             self._remember(reply)
         return reply
 
-    def told(self, gone: bool) -> None:
-        """The client was told that its message is taken, or it was gone."""
-        if self.accepted and not self._run.link_gone:
-            self._run.link.send(Told(id=self.accepted, gone=gone))
-        self.accepted = ""
+    def conclude(self, outlet: Outlet, ended: bool) -> None:
+        """
+        Once the client should have been told that its message is taken: say whether it was.
+
+        :param ended: It says nothing more. That is no news of one that has said QUIT.
+        """
+        if not self._accepted:
+            return
+        outlet.flush()
+        dialogue = self._dialogue
+        gone = bool(dialogue.close_reason) or (ended and not dialogue.closing)
+        if not self._run.link_gone:
+            self._run.link.send(Told(id=self._accepted, gone=gone))
+        self._accepted = ""
 
     def look(self) -> bool:
         """Something may have come in; whether content begins or has ended with it."""
