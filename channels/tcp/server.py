@@ -380,7 +380,7 @@ class Server:
     def _sweep(self) -> None:
         self.now = now = time.monotonic()
         for session in list(self.sessions):
-            session.expire(now)
+            session.times.look(now)
         if self._stopping is None or self.sessions:
             self.reactor.callLater(self._interval, self._sweep)
 

@@ -11,10 +11,10 @@ from channels.kit.log_stream import say
 from channels.kit.queries import checks_senders
 from channels.tcp.front_end import FrontEnd, claim
 from channels.tcp.incoming import Incoming
+from channels.tcp.session_times import SessionTimes
 from channels.tcp.stream import FULL, Stream
 from jobctl.mail.reply import Reply
 from jobctl.mail.transportinfo import TransportInfo
-from jobctl.net.proxy_header import PATIENCE
 from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp.questions import (
     Authenticated,
@@ -54,6 +54,7 @@ class Session:
     """
     Join one :class:`ServerDialogue` to its stream and to the controller.
 
+    :ivar front: Its front end, until it has said whose connection it is; ``times``: what ends it in time.
     :ivar touched: The server's clock when the client last said something.
     :ivar transport: ``TCP|us|port|client|port``.
     :ivar admitted: It was let in, and the controller told of it.
@@ -68,11 +69,11 @@ class Session:
         self.transport = transport
         self.opened = self.touched = server.now
         self.closing_since: float | None = None
-        self._unsent_since: float | None = None
         self.submission: str | None = None
         self.transfer: Transfer | None = None
         self.counted = self.site = ""
         self.admitted = False
+        self.times = SessionTimes(self)
         self._incoming = Incoming(self)
         self._ahead = 0
         self._paused = False
@@ -82,7 +83,7 @@ class Session:
         self._purge_delay = 0.0
         self.gone = False
         self._transcript: Transcript | None = None
-        self._front: FrontEnd | None = None
+        self.front: FrontEnd | None = None
         self.view = server.start
         self.dialogue = ServerDialogue(server.config_for(self.view, client), "SMTP", client)
         self.stream = Stream(server.reactor, skt, self)
@@ -92,7 +93,7 @@ class Session:
     def begin(self) -> None:
         """Greet the client, or hear from its front end who it is."""
         if self.client in self.server.admission.front_ends:
-            self._front = FrontEnd(self)
+            self.front = FrontEnd(self)
         elif self.server.admits(self):
             self._open()
 
@@ -179,7 +180,7 @@ class Session:
     def _greet(self) -> None:
         self._purging = None
         self.dialogue.connected()
-        self._flush()
+        self.flush()
 
     def introduced(self, rest: bytes) -> None:
         """
@@ -187,7 +188,7 @@ class Session:
 
         :param rest: What that client has said already.
         """
-        self._front = None
+        self.front = None
         if self.gone or not self.server.admits(self):
             return
         self._open()
@@ -204,8 +205,8 @@ class Session:
         self.dialogue.reconfigure(self.server.config_for(self.view, self.client, self.dialogue.user))
 
     def data_received(self, data: bytes) -> None:
-        if self._front is not None:
-            self._front.take(data)
+        if self.front is not None:
+            self.front.take(data)
             return
         if self._purging is not None:
             return  # BANNER_PURGE_DELAY: whoever talks before the banner is not heard
@@ -226,7 +227,7 @@ class Session:
         dialogue = self.dialogue
         while (question := dialogue.next_question()) is not None:
             _TAKE[type(question)](self, question)
-        self._flush()
+        self.flush()
 
     def answer(self, reply: Reply) -> None:
         """The answer to the open question; the client may go on."""
@@ -255,37 +256,12 @@ class Session:
             self._paused = False
             self.stream.resume()
 
-    def expire(self, now: float) -> None:
-        """Called each sweep: end what has lasted too long."""
-        if self.closing_since is not None:
-            if now - self.closing_since > self.server.longest_close:
-                self.stream.abort()
-        elif self._stuck(now):
-            self.dialogue.lost("it does not read our replies")
-            self.stream.abort()
-        elif not self.dialogue.waiting and now - self.touched > self.dialogue.timeout():
-            if self.submission is None:
-                self.server.tell_aborted(self, "timeout")
-            self.dialogue.timed_out()
-            self._flush()
-        elif self._front is not None and now - self.opened > PATIENCE:
-            self._front.give_up()
-        elif self.server.session_time is not None and now - self.opened > self.server.session_time:
-            self._end(self.dialogue.too_old)
-
-    def _stuck(self, now: float) -> bool:
-        """Whether a reply has been on its way for longer than STATUS_TRANSMIT_TIME."""
-        if not self.stream.unsent:
-            self._unsent_since = None
-        elif self._unsent_since is None:
-            self._unsent_since = now
-        return self._unsent_since is not None and now - self._unsent_since > self.server.reply_time
-
     def shut_down(self) -> None:
         """421 as soon as the dialogue allows."""
-        self._end(self.dialogue.shut_down)
+        self.end(self.dialogue.shut_down)
 
-    def _end(self, how: Callable[[], None]) -> None:
+    def end(self, how: Callable[[], None]) -> None:
+        """Have the dialogue end the session, or end it where there is none yet."""
         if self._purging is not None or (self._locating is not None and not self.dialogue.waiting):
             self.stream.abort()
             return
@@ -305,7 +281,8 @@ class Session:
             self.server.tell_aborted(self, why)
         self.server.session_ended(self, why)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what the dialogue has to say."""
         dialogue = self.dialogue
         out = dialogue.take_output()
         if out:
@@ -344,7 +321,7 @@ class Session:
         self.server.query(self, question)
 
     def _start_tls(self, question: StartTls) -> None:
-        self._flush()
+        self.flush()
         self.stream.start_tls(self.server.security.session())
 
     def _proxied(self, question: Proxied) -> None:
