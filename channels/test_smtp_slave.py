@@ -83,7 +83,7 @@ class SmtpSlave:
         self._client = client = SlaveClient(self._run, sources, start.transport)
         self._rules = SlaveRules(service, mta, security, asks)
         config = self._rules.of(channel, client.address)
-        self._dialogue = ServerDialogue(config, start.application, client.address)
+        self._dialogue = ServerDialogue(config, time.time, start.application, client.address)
         most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
         reception = Reception(
             self._run.link.send,

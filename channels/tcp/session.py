@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ class Session:
         self._transcript: Transcript | None = None
         self._front: FrontEnd | None = None
         self.view = server.start
-        self.dialogue = ServerDialogue(server.config_for(self.view, client), "SMTP", client)
+        self.dialogue = ServerDialogue(server.config_for(self.view, client), time.time, "SMTP", client)
         self.stream = Stream(server.reactor, skt, self)
         if self.view.channel.slave_debug:
             self._show()

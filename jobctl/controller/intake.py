@@ -1,7 +1,6 @@
 """Taking responsibility for a message: routed, limited, stored, then scheduled."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from jobctl.mail.entry import Lasting, NewEntry, Origin, QueueEntry, StoredEntry
 from jobctl.mail.envelope import Envelope, Priority, Recipient, Source
 from jobctl.mail.hints import NO_HINTS, Hints
 from jobctl.mail.labels import labels, sensitivity
+from jobctl.mail.moment import parse_moment
 from jobctl.mail.share import share_of
 from jobctl.mail.xtext import decode_xtext
 from jobctl.mapping.access import Permission, recipient_access
@@ -377,6 +377,6 @@ def hold_until(envelope: Envelope, now: float) -> float:
     if envelope.hold_for is not None:
         return now + envelope.hold_for
     try:
-        return datetime.fromisoformat(envelope.hold_until or "").timestamp()
+        return parse_moment(envelope.hold_until or "")
     except ValueError:
         raise Refusal(501, "5.5.4", "HOLDUNTIL: there is no such date") from None

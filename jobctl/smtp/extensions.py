@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from jobctl.mail.moment import write_moment
 from jobctl.smtp.server_config import ServerConfig
 
 # They hand a password over: only where nobody listens, or where the operator says so.
@@ -15,10 +16,11 @@ XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADD
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """:ivar tls: Protocol and cipher, or ``""``; ``known``: the client has authenticated."""
+    """:ivar tls: Protocol and cipher, or ``""``; ``known``: the client has authenticated; ``now``: epoch seconds."""
 
-    tls: str = ""
-    known: bool = False
+    tls: str
+    known: bool
+    now: float
 
 
 def _always(config: ServerConfig, now: Standing) -> str:
@@ -67,8 +69,9 @@ def _limits(config: ServerConfig, now: Standing) -> str | None:
 
 
 def _futurerelease(config: ServerConfig, now: Standing) -> str | None:
-    """The longest time; as a date, by RFC 4865 section 3, it would need a clock: the last that can be written."""
-    return f"{config.futurerelease} 9999-12-31T23:59:59Z" if config.futurerelease and now.known else None
+    """The longest time, and the date that this comes to (RFC 4865 section 3)."""
+    longest = config.futurerelease
+    return f"{longest} {write_moment(now.now + longest)}" if longest and now.known else None
 
 
 def _deliverby(config: ServerConfig, now: Standing) -> str | None:
@@ -120,9 +123,8 @@ _WITH_PARAMETERS = (
 )
 
 
-def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[str]:
+def offered(config: ServerConfig, now: Standing) -> list[str]:
     """The lines of the EHLO reply after the first, the site's EHLO_ADDITION last."""
-    now = Standing(tls, known)
     lines = []
     for keyword, parameter in EXTENSIONS:
         text = parameter(config, now)
@@ -134,9 +136,8 @@ def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[st
     return lines
 
 
-def parameters_for(config: ServerConfig, tls: str, known: bool) -> frozenset[str]:
+def parameters_for(config: ServerConfig, now: Standing) -> frozenset[str]:
     """Extensions whose parameters MAIL may have, of those that not every server of ours offers."""
-    now = Standing(tls, known)
     offers = {name for name, parameter in _WITH_PARAMETERS if parameter(config, now) is not None}
     return frozenset(offers | ({"AUTH"} if config.auth else set()))
 

@@ -11,11 +11,11 @@ from jobctl.smtp import replies
 from jobctl.smtp.greeting import banner
 from jobctl.smtp.lines import BadLine
 from jobctl.smtp.questions import Expand, Question, RunQueue, Verify
-from jobctl.smtp.server_auth import auth, identify, keys_known, respond
+from jobctl.smtp.server_auth import auth, break_off, identify, keys_known, respond
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
 from jobctl.smtp.server_help import help_reply
-from jobctl.smtp.server_mail import bdat, data, mail, rcpt, rset, take_content, unproved
+from jobctl.smtp.server_mail import bdat, data, mail, not_ascii, rcpt, rset, take_content, unproved
 from jobctl.smtp.server_queries import UNSERVED, expand, run_queue, unserved, vague_verification, verify
 from jobctl.smtp.server_states import NEXT, State, out_of_order
 from jobctl.smtp.server_talk import Talk
@@ -29,12 +29,19 @@ class ServerDialogue:
 
     Commands are taken one at a time: while a question is open, those that were pipelined wait.
 
+    :param clock: Epoch seconds, for dates that a client may name.
     :param application: What the session is called before the client has greeted us.
     :param client: Address of the client for the reply to HELO, ``""`` when not known.
     """
 
-    def __init__(self, config: ServerConfig, application: str = "SMTP", client: str = "") -> None:
-        self._talk = Talk(config, application, client)
+    def __init__(
+        self,
+        config: ServerConfig,
+        clock: Callable[[], float],
+        application: str = "SMTP",
+        client: str = "",
+    ) -> None:
+        self._talk = Talk(config, clock, application, client)
         options = config.channel.options
         self._session_left = options.allow_session_blocks * 1024 or None
         self._command_time = options.seconds("command_receive_time")
@@ -92,7 +99,10 @@ class ServerDialogue:
                 try:
                     line = talk.lines.next()
                 except BadLine as bad:
-                    talk.bad("", bad.reply)
+                    if state is State.AUTH:
+                        break_off(talk, bad.reply)
+                    else:
+                        talk.bad("", bad.reply)
                     continue
                 if line is None:
                     if talk.lines.hopeless:
@@ -304,11 +314,11 @@ def _decoded(talk: Talk, line: bytes) -> str | None:
 def _not_ascii(talk: Talk, line: bytes) -> None:
     verb = line[:4].upper()
     if verb not in (b"MAIL", b"RCPT"):
-        talk.bad("", replies.BAD_CHARACTER)
+        talk.bad("", replies.NOT_ASCII_COMMAND)
         return
     if verb == b"RCPT":
         talk.limits.rejected()
-    talk.refuse("", replies.NOT_ASCII)
+    talk.refuse("", not_ascii(talk))
 
 
 def _noop(talk: Talk, argument: str) -> None:

@@ -81,6 +81,11 @@ def respond(talk: Talk, line: bytes) -> Question | None:
     return _step(talk, line.strip())
 
 
+def break_off(talk: Talk, reply: Reply) -> None:
+    """A line of the client is none, too long for instance: the exchange has failed (RFC 4954 section 4)."""
+    _over(talk, replies.TOKEN_FAILED if _exchange(talk).refused else reply)
+
+
 def _step(talk: Talk, encoded: bytes | None) -> Question | None:
     try:
         # "=" is an initial response that is empty (RFC 4954 section 4).
