@@ -61,6 +61,7 @@ class SmtpSlave:
         self._sources: SourceChannels
         self._rules: SlaveRules
         self._channel: ChannelSettings
+        self._came_by: ChannelSettings
         self._begun = False
         self._site = ""
         self._purge = 0.0
@@ -159,10 +160,12 @@ class SmtpSlave:
 
     def _believe(self, channel: ChannelSettings, user: str | None) -> None:
         """What was said of the client counts, once its channel is known."""
+        self._came_by = channel
         self._take_over(channel if user is None else self._sources.authenticated(channel))
         self._answer(Reply(220))
 
     def _open(self, channel: ChannelSettings) -> None:
+        self._came_by = channel
         self._take_over(channel)
         self._questions.tell("opened")
         self._stdio.read(True)
@@ -195,7 +198,7 @@ class SmtpSlave:
         assert tls is not None
         user = self._security.user_of(tls)
         self._dialogue.secured(tls.info, tls.binding, user)
-        self._switch(self._sources.secured(self._dialogue.config.channel))
+        self._switch(self._sources.secured(self._came_by))  # forgotten what AUTH in the clear had led to
         if user is not None:
             self._authenticated()
         if self._transcript is not None:
@@ -340,7 +343,10 @@ class SmtpSlave:
         self.deadline = min(time.monotonic() + seconds, self._session_end)
 
     def timed_out(self) -> None:
-        if self._begun and (reply := self._questions.delayed) is not None:
+        if self._begun and self._questions.hand_over_keys():
+            self._run.progress += 1
+            self._restart_clock()
+        elif self._begun and (reply := self._questions.delayed) is not None:
             self._questions.delayed = None
             self._answer(reply)
         elif self._begun and self._security.checking:
@@ -358,11 +364,14 @@ class SmtpSlave:
             # It does not even read what we say.
             self._output_lost("it does not read our replies")
             self._stdio.outlet.abandon()
-        elif self._dialogue.waiting and time.monotonic() < self._session_end:
+        elif time.monotonic() >= self._session_end:
+            self._session_end = float("inf")
+            self._dialogue.outlived()
+            self._restart_clock()
+        elif self._dialogue.waiting:
             say(f"the Job Controller did not answer for {CONTROLLER_PATIENCE:.0f} s")
             self._answer(LATER)
         else:
-            self._session_end = float("inf")
             self._dialogue.timed_out()
             self._restart_clock()
 

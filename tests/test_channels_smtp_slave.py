@@ -265,6 +265,7 @@ def test_session_time(start):
     program.peer.reply()
     while not (reply := program.peer.reply()).startswith(b"421"):
         assert reply.startswith(b"250")
+    assert reply == b"421 4.4.2 The time for this session is over.\r\n"
     assert program.ends() == 0
 
 

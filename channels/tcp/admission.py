@@ -1,5 +1,7 @@
 """Who may connect to a server job, from where, and what the access tables say of them."""
 
+from typing import Any
+
 from jobctl.config.settings import MtaSettings, ServiceSettings
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
@@ -50,3 +52,13 @@ class Admission:
     def sender(self, source: Source, sender: str) -> Reply:
         """What FROM_ACCESS says of a sender."""
         return from_access(self._tables, source, sender).refusal or _YES
+
+
+def transport_of(own: Any, peer: Any) -> str:
+    """
+    A connection as PORT_ACCESS, log and trace have it: ``TCP|us|port|client|port``.
+
+    :param own: Address and port, ``None`` where they are not known; ``peer`` likewise of the client.
+    """
+    ours = f"{own[0].split('%')[0]}|{own[1]}" if own else "|"
+    return f"TCP|{ours}|{peer[0].split('%')[0]}|{peer[1]}"

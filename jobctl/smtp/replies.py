@@ -84,6 +84,7 @@ LONG_LINES = Reply(550, "5.6.0 lines longer than SMTP allows encountered; messag
 UNDECLARED_8BIT = Reply(550, "5.6.1 8-bit content without BODY=8BITMIME.")
 COMMAND_TIMEOUT = Reply(421, "4.4.2 Timeout while waiting for command.")
 DATA_TIMEOUT = Reply(421, "4.4.2 Timeout while waiting for message data.")
+SESSION_OVER = Reply(421, "4.4.2 The time for this session is over.")
 STOPPING = Reply(421, "4.3.2 Service is stopping; try again later.")
 TOO_MANY_BAD = Reply(421, "4.7.0 Too many bad commands; disconnecting.")
 NOT_IMPLEMENTED = Reply(502, "5.5.1 Command not implemented.")

@@ -232,7 +232,7 @@ class ServerDialogue:
         return self._data_time if self.receiving else self._command_time
 
     def timed_out(self) -> None:
-        """The client was silent for :meth:`timeout` seconds, or the session is too old."""
+        """The client was silent for :meth:`timeout` seconds."""
         self._talk.end(replies.DATA_TIMEOUT if self.receiving else replies.COMMAND_TIMEOUT, "timeout")
 
     def shut_down(self) -> None:
@@ -241,6 +241,13 @@ class ServerDialogue:
         talk.stop = (replies.STOPPING, "service stops")
         if talk.question is None:
             talk.stop_between()
+
+    def outlived(self) -> None:
+        """The session is too old (SESSION_TIME): 421, in the midst of content too, once no answer is due."""
+        talk = self._talk
+        talk.stop = (replies.SESSION_OVER, "the time for the session is over")
+        if talk.question is None:
+            talk.end(*talk.stop)
 
     def lost(self, why: str) -> None:
         """The connection is gone: a :class:`Dropped` may follow, nothing else."""
