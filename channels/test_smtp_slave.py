@@ -25,7 +25,7 @@ from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuesti
 from channels.kit.slave_rules import SlaveRules
 from channels.kit.slave_security import SlaveSecurity
 from channels.kit.source_channels import SourceChannels
-from channels.kit.startup import EX_OK, EX_TEMPFAIL
+from channels.kit.startup import EX_OK, EX_TEMPFAIL, CannotStart
 from channels.kit.stdio import Stdio
 from channels.kit.xclient import impersonated
 from jobctl.config.settings import ChannelSettings, ServiceSettings
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 NAME = "test_smtp_slave"
 
-_MAX_RECEIVED_LINES = 50
 # What the dialogue may hold unread before reading stops.
 _BUFFERED = 512 * 1024
 
@@ -79,20 +78,19 @@ class SmtpSlave:
         mappings = mta.get("mappings")
         self._tables = compiled(mappings if isinstance(mappings, dict) else {})
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
-        self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
+        try:
+            self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
+        except CannotStart:
+            if service is None or not service.implicit_tls:  # else the client waits for a handshake
+                self._turn_away()
+            raise
         asks = frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"})
         self._client = client = SlaveClient(self._run, sources, start.transport)
         self._rules = SlaveRules(service, mta, security, asks)
         config = self._rules.of(channel, client.address)
         self._dialogue = ServerDialogue(config, time.time, start.application, client.address)
-        most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
-        reception = Reception(
-            self._run.link.send,
-            time.time,
-            received_domain=str(mta.get("received_domain") or ""),
-            product=channel.options.custom_version_string or f"jobctl {jobctl.__version__}",
-            max_received=most if isinstance(most, int) else _MAX_RECEIVED_LINES,
-        )
+        product = channel.options.custom_version_string or f"jobctl {jobctl.__version__}"
+        reception = Reception(self._run.link.send, time.time, mta, product)
         self._questions = SlaveQuestions(
             self._run,
             self._dialogue,
@@ -259,13 +257,17 @@ class SmtpSlave:
     def link_lost(self) -> None:
         self._exit = EX_TEMPFAIL
         if not self._begun:
-            self._stdio.outlet.write(b"421 4.3.2 Service not available, try again later\r\n")
-            self._stdio.outlet.flush()
+            self._turn_away()
             self.status = EX_TEMPFAIL
             return
         self.leave()
         if self._questions.asked:
             self._answer(LATER)
+
+    def _turn_away(self) -> None:
+        """What it takes to serve the client is not there."""
+        self._stdio.outlet.write(b"421 4.3.2 Service not available, try again later\r\n")
+        self._stdio.outlet.flush()
 
     # Each turn.
 

@@ -13,6 +13,7 @@ _SYNTAX = {
     "LHLO": "LHLO name",
     "STARTTLS": "STARTTLS",
     "AUTH": "AUTH mechanism [response]",
+    "XCLIENT": "XCLIENT attribute=value ...",
     "MAIL": "MAIL FROM:<address> [parameters]",
     "RCPT": "RCPT TO:<address> [parameters]",
     "DATA": "DATA",
@@ -48,6 +49,8 @@ def _serves(config: ServerConfig, verb: str) -> bool:
         return config.tls != "none"
     if verb == "AUTH":
         return bool(config.auth)
+    if verb == "XCLIENT":
+        return config.xclient
     if verb == "BDAT":
         return not config.channel.keywords.get("nochunkingserver")
     if verb == "EXPN":
