@@ -46,8 +46,9 @@ class Admission:
         return self.asks if self._asks_all else self.asks - {"recipient"}
 
     def port(self, transport: str) -> Permission:
-        """What PORT_ACCESS says of a connection."""
-        return port_access(self._tables, transport) if PORT_ACCESS in self._tables else ALLOWED
+        """What PORT_ACCESS says of a connection; one by a UNIX socket is nothing to it."""
+        asked = transport and PORT_ACCESS in self._tables
+        return port_access(self._tables, transport) if asked else ALLOWED
 
     def sender(self, source: Source, sender: str) -> Reply:
         """What FROM_ACCESS says of a sender."""
@@ -56,9 +57,16 @@ class Admission:
 
 def transport_of(own: Any, peer: Any) -> str:
     """
-    A connection as PORT_ACCESS, log and trace have it: ``TCP|us|port|client|port``.
+    A connection as PORT_ACCESS, log and trace have it: ``TCP|us|port|client|port``, ``""`` for one by a UNIX socket.
 
     :param own: Address and port, ``None`` where they are not known; ``peer`` likewise of the client.
     """
+    if not isinstance(peer, tuple):
+        return ""
     ours = f"{own[0].split('%')[0]}|{own[1]}" if own else "|"
     return f"TCP|{ours}|{peer[0].split('%')[0]}|{peer[1]}"
+
+
+def client_of(peer: Any) -> str:
+    """The client's address, ``""`` where it has none because it came by a UNIX socket."""
+    return str(peer[0]).split("%")[0] if isinstance(peer, tuple) else ""

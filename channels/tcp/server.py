@@ -16,7 +16,7 @@ from channels.kit.log_stream import say
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
-from channels.tcp.admission import Admission, transport_of
+from channels.tcp.admission import Admission, client_of, transport_of
 from channels.tcp.capacity import room_for
 from channels.tcp.client_channels import ClientChannels
 from channels.tcp.process import Process
@@ -243,7 +243,7 @@ class Server:
 
     def find_channel(self, session: Session) -> SourceView | None:
         """By which channel a client comes in; ``None``: its session will be told."""
-        if self._client_channels is None:
+        if self._client_channels is None or not session.client:
             return self.start
         known = self._client_channels.find(
             session.client, self.now, lambda name: session.located(self.view(name))
@@ -283,7 +283,7 @@ class Server:
 
     def look_up(self, session: Session) -> None:
         """Find a client's name, in the background, where its channel wants it."""
-        if self._names is not None and session.view.names_client:
+        if self._names is not None and session.view.names_client and session.client:
             self._names.look_up(session.client)
 
     def note_user(self, session: Session, who: Authenticated) -> None:
@@ -317,7 +317,7 @@ class Server:
             skt.close()
             return
         self.now = time.monotonic()
-        session = Session(self, skt, peer[0].split("%")[0], transport_of(own, peer))
+        session = Session(self, skt, client_of(peer), transport_of(own, peer))
         self.sessions.add(session)
         session.begin()
 
