@@ -156,3 +156,19 @@ def test_a_storm_of_resets() -> None:
     server = Server()
     assert server.send(b"RSET\r\n" * 20_000).split("\n") == ["250 2.5.0 Ok."] * 20_000
     assert server.dialogue.buffered == 0
+
+
+def test_a_binding_is_offered_where_there_is_one() -> None:
+    """Before TLS 1.3 SCRAM-SHA-256-PLUS would have nothing to bind itself to, and a client that chose it would fail."""
+    config = {"tls": "may", "auth": ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256")}
+    for binding, offered in (
+        (None, "SCRAM-SHA-256"),
+        (("tls-exporter", b"x"), "SCRAM-SHA-256-PLUS SCRAM-SHA-256"),
+    ):
+        server = Server(config=config)
+        server.say("STARTTLS")
+        server.dialogue.secured("TLSv1.x/X", binding)
+        assert f"250-AUTH {offered}\n" in server.say("EHLO x")
+        first = base64.b64encode(b"n,,n=ann,r=0123456789").decode()
+        said = server.say(f"AUTH SCRAM-SHA-256-PLUS {first}")
+        assert said.startswith("504" if binding is None else "501")

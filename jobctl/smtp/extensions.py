@@ -16,9 +16,15 @@ XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADD
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """:ivar tls: Protocol and cipher, or ``""``; ``known``: the client has authenticated; ``now``: epoch seconds."""
+    """
+    :ivar tls: Protocol and cipher, or ``""``.
+    :ivar bindable: SASL can bind itself to that TLS session (not before TLS 1.3).
+    :ivar known: The client has authenticated.
+    :ivar now: Epoch seconds.
+    """
 
     tls: str
+    bindable: bool
     known: bool
     now: float
 
@@ -36,7 +42,7 @@ def _starttls(config: ServerConfig, now: Standing) -> str | None:
 
 
 def _auth(config: ServerConfig, now: Standing) -> str | None:
-    return " ".join(mechanisms(config, now.tls)) or None if not now.known else None
+    return " ".join(mechanisms(config, now)) or None if not now.known else None
 
 
 def _xclient(config: ServerConfig, now: Standing) -> str | None:
@@ -142,12 +148,13 @@ def parameters_for(config: ServerConfig, now: Standing) -> frozenset[str]:
     return frozenset(offers | ({"AUTH"} if config.auth else set()))
 
 
-def mechanisms(config: ServerConfig, tls: str) -> tuple[str, ...]:
+def mechanisms(config: ServerConfig, now: Standing) -> tuple[str, ...]:
     """SASL mechanisms that may be used now, best first."""
     return tuple(
         name
         for name in config.auth
-        if (tls or config.plaintext_auth or name not in _PLAINTEXT) and (tls or not name.endswith("-PLUS"))
+        if (now.tls or config.plaintext_auth or name not in _PLAINTEXT)
+        and (now.bindable or not name.endswith("-PLUS"))
     )
 
 

@@ -64,7 +64,7 @@ def _refused(talk: Talk, words: list[str]) -> Reply | None:
     if not 1 <= len(words) <= 2:
         return replies.AUTH_SYNTAX
     mechanism = words[0].upper()
-    if mechanism in mechanisms(config, talk.tls):
+    if mechanism in mechanisms(config, talk.standing):
         return None
     known = mechanism in config.auth and plaintext(mechanism)
     return replies.AUTH_NEEDS_TLS if known else replies.AUTH_MECHANISM

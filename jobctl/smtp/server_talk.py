@@ -90,7 +90,7 @@ class Talk:
     @property
     def standing(self) -> Standing:
         """What the client has reached so far, by which it is offered more or less."""
-        return Standing(self.tls, self.user is not None, self.clock())
+        return Standing(self.tls, self.binding is not None, self.user is not None, self.clock())
 
     def ask(self, question: Question, then: Callable[[Reply], object]) -> Question:
         """Open a question; the answer goes to ``then``."""
