@@ -25,7 +25,7 @@ from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuesti
 from channels.kit.slave_rules import SlaveRules
 from channels.kit.slave_security import SlaveSecurity
 from channels.kit.source_channels import SourceChannels
-from channels.kit.startup import EX_OK, EX_TEMPFAIL
+from channels.kit.startup import EX_OK, EX_TEMPFAIL, CannotStart
 from channels.kit.stdio import Stdio
 from channels.kit.xclient import impersonated
 from jobctl.config.settings import ChannelSettings, ServiceSettings
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 NAME = "test_smtp_slave"
 
-_MAX_RECEIVED_LINES = 50
 # What the dialogue may hold unread before reading stops.
 _BUFFERED = 512 * 1024
 
@@ -61,6 +60,7 @@ class SmtpSlave:
         self._sources: SourceChannels
         self._rules: SlaveRules
         self._channel: ChannelSettings
+        self._came_by: ChannelSettings
         self._begun = False
         self._site = ""
         self._purge = 0.0
@@ -78,20 +78,19 @@ class SmtpSlave:
         mappings = mta.get("mappings")
         self._tables = compiled(mappings if isinstance(mappings, dict) else {})
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
-        self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
+        try:
+            self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
+        except CannotStart:
+            if service is None or not service.implicit_tls:  # else the client waits for a handshake
+                self._turn_away()
+            raise
         asks = frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"})
         self._client = client = SlaveClient(self._run, sources, start.transport)
         self._rules = SlaveRules(service, mta, security, asks)
         config = self._rules.of(channel, client.address)
-        self._dialogue = ServerDialogue(config, start.application, client.address)
-        most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
-        reception = Reception(
-            self._run.link.send,
-            time.time,
-            received_domain=str(mta.get("received_domain") or ""),
-            product=channel.options.custom_version_string or f"jobctl {jobctl.__version__}",
-            max_received=most if isinstance(most, int) else _MAX_RECEIVED_LINES,
-        )
+        self._dialogue = ServerDialogue(config, time.time, start.application, client.address)
+        product = channel.options.custom_version_string or f"jobctl {jobctl.__version__}"
+        reception = Reception(self._run.link.send, time.time, mta, product)
         self._questions = SlaveQuestions(
             self._run,
             self._dialogue,
@@ -161,10 +160,12 @@ class SmtpSlave:
 
     def _believe(self, channel: ChannelSettings, user: str | None) -> None:
         """What was said of the client counts, once its channel is known."""
+        self._came_by = channel
         self._take_over(channel if user is None else self._sources.authenticated(channel))
         self._answer(Reply(220))
 
     def _open(self, channel: ChannelSettings) -> None:
+        self._came_by = channel
         self._take_over(channel)
         self._questions.tell("opened")
         self._stdio.read(True)
@@ -197,7 +198,7 @@ class SmtpSlave:
         assert tls is not None
         user = self._security.user_of(tls)
         self._dialogue.secured(tls.info, tls.binding, user)
-        self._switch(self._sources.secured(self._dialogue.config.channel))
+        self._switch(self._sources.secured(self._came_by))  # forgotten what AUTH in the clear had led to
         if user is not None:
             self._authenticated()
         if self._transcript is not None:
@@ -258,13 +259,17 @@ class SmtpSlave:
     def link_lost(self) -> None:
         self._exit = EX_TEMPFAIL
         if not self._begun:
-            self._stdio.outlet.write(b"421 4.3.2 Service not available, try again later\r\n")
-            self._stdio.outlet.flush()
+            self._turn_away()
             self.status = EX_TEMPFAIL
             return
         self.leave()
         if self._questions.asked:
             self._answer(LATER)
+
+    def _turn_away(self) -> None:
+        """What it takes to serve the client is not there."""
+        self._stdio.outlet.write(b"421 4.3.2 Service not available, try again later\r\n")
+        self._stdio.outlet.flush()
 
     # Each turn.
 
@@ -351,7 +356,10 @@ class SmtpSlave:
         self.deadline = min(time.monotonic() + seconds, self._session_end)
 
     def timed_out(self) -> None:
-        if self._begun and (reply := self._questions.delayed) is not None:
+        if self._begun and self._questions.hand_over_keys():
+            self._run.progress += 1
+            self._restart_clock()
+        elif self._begun and (reply := self._questions.delayed) is not None:
             self._questions.delayed = None
             self._answer(reply)
         elif self._begun and self._security.checking:
@@ -369,12 +377,15 @@ class SmtpSlave:
             # It does not even read what we say.
             self._output_lost("it does not read our replies")
             self._stdio.outlet.abandon()
-        elif self._dialogue.waiting and time.monotonic() < self._session_end:
+        elif time.monotonic() >= self._session_end:
+            self._session_end = float("inf")
+            self._dialogue.too_old()
+            self._restart_clock()
+        elif self._dialogue.waiting:
             say(f"the Job Controller did not answer for {CONTROLLER_PATIENCE:.0f} s")
             self._answer(LATER)
         else:
-            over, self._session_end = time.monotonic() >= self._session_end, float("inf")
-            (self._dialogue.too_old if over else self._dialogue.timed_out)()
+            self._dialogue.timed_out()
             self._restart_clock()
 
     def leave(self) -> None:

@@ -15,6 +15,8 @@ from jobctl.smtp.server import ServerDialogue
 from jobctl.smtp.server_config import ServerConfig
 
 YES = Reply(250)
+# 26 November 2026, noon.
+NOW = 1_795_694_400.0
 
 
 @contextmanager
@@ -48,7 +50,7 @@ class Server:
         **keywords: Any,
     ) -> None:
         chosen = {"host": "mail.example.org", "channel": channel(options, **keywords)} | (config or {})
-        self.dialogue = ServerDialogue(ServerConfig(**chosen))
+        self.dialogue = ServerDialogue(ServerConfig(**chosen), lambda: NOW)
         self.decide = decide
         self.asked: list[Question] = []
         self.dialogue.connected()

@@ -1,6 +1,7 @@
 """Guesses cost their address time, whoever is asked about them, in both server programs."""
 
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 from twisted.internet.task import Clock
@@ -9,7 +10,7 @@ from channels.kit.slave_questions import SlaveQuestions
 from channels.tcp.authentication import Authentication
 from channels.tcp.security import Security
 from jobctl.mail.reply import Reply
-from jobctl.smtp.questions import PasswordGiven, TokenGiven
+from jobctl.smtp.questions import BadCommand, KeysWanted, PasswordGiven, TokenGiven
 from jobctl.smtp.replies import AUTH_FAILED, AUTH_LATER
 from tests.auth_case import KEYWORDS
 from tests.tcp_support import channel, service
@@ -83,3 +84,40 @@ def test_generic_slave() -> None:
         questions.take(claim)
     assert waits == [20, 1, 20, 2, 20, 0, 20, 4]
     assert questions.delayed == AUTH_FAILED
+
+
+def test_generic_slave_and_scram() -> None:
+    """Who has failed by SCRAM waits for what the next try needs, as long as for the answer to a password."""
+    handed_over: list[object] = []
+    waits: list[float] = []
+
+    class Talks:
+        def answer_keys(self, keys: object) -> None:
+            handed_over.append(keys)
+
+    class Knows:
+        def keys(self, user: str) -> None:
+            return None
+
+    run, unused = Mock(), Mock()
+    questions = SlaveQuestions(
+        run,
+        Talks(),  # type: ignore[arg-type]
+        client=unused,
+        tables=unused,
+        reception=unused,
+        security=Knows(),  # type: ignore[arg-type]
+        wait=waits.append,
+    )
+    questions.take(KeysWanted("ann"))
+    assert (handed_over, waits) == ([None], [])
+    for seconds in (1, 2, 4, 8, 16, 16):
+        handed_over.clear()
+        waits.clear()
+        with patch("channels.kit.slave_questions.noted"):
+            questions.take(BadCommand("AUTH SCRAM-SHA-256", AUTH_FAILED))
+        questions.take(KeysWanted("ann"))
+        assert (handed_over, waits) == ([], [seconds])
+        assert questions.hand_over_keys()
+        assert handed_over == [None]
+        assert not questions.hand_over_keys()

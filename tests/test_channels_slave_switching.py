@@ -117,3 +117,21 @@ def test_who_may_relay_may_submit(start):
     say(program, "EHLO c")
     _, octets, _ = deliver(program)
     assert b"\r\nDate: " in octets
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_certificate_that_cannot_be_used(start, tmp_path, implicit):
+    """The client is told to come again, unless it waits for TLS; the log learns which file it is."""
+    (tmp_path / "cert.pem").write_text("no certificate\n")
+    service = ServiceSettings(
+        name="S",
+        listen=(),
+        channel="x_test",
+        tls_certificate=str(tmp_path / "cert.pem"),
+        implicit_tls=implicit,
+    )
+    program = start(service=service, keywords={"maytlsserver": True})
+    said = b"" if implicit else b"421 4.3.2 Service not available, try again later\r\n"
+    assert program.peer.rest() == said
+    assert program.ends() == 78
+    assert "cert.pem" in program.errors

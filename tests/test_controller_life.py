@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 
 from jobctl.config.settings import ServiceSettings
 from jobctl.controller.hot import HotMessage, HotMessages
@@ -377,7 +378,9 @@ def test_server_jobs_share_the_sockets_and_are_replaced():
         asked.clear()
         first.end(signal=9)
         assert len(asked) == 1 and asked[0].listen == first.spec.listen
-        world.supervisor.fail(asked.pop(), CannotStart("no program", temporary=False))
+        with capturedLogs() as captured:
+            world.supervisor.fail(asked.pop(), CannotStart("no program", temporary=False))
+        assert "no program" in [event.get("why") for event in captured]
         assert not asked
         world.turn(FIRST_PAUSE)
         assert len(asked) == 1

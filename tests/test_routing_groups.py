@@ -36,6 +36,18 @@ single_sys = true
 "." = "tcp_local"
 """
 
+NAMED = CHANNELS.replace(
+    "[job_controller.",
+    """\
+[channel.tcp_unnamed]
+[channel.tcp_named]
+official_host_name = "named.example.net"
+[channel.test_smtp_far]
+official_host_name = "far-daemon"
+transport = "command:/opt/far"
+[job_controller.""",
+)
+
 
 def group(*addresses: str) -> list[tuple[str, str, list[str]]]:
     router = Router(load_text(CHANNELS, "/x"))
@@ -150,12 +162,21 @@ def test_nobody_is_lost_and_nobody_is_invented(pairs: list[tuple[str, str]]) -> 
         ("a@[192.0.2.1]", "tcp_local", False),
         ("a@old.example", "tcp_local", False),
         ("a@tcp-daemon", "tcp_local", False),
+        ("a@single-daemon", "tcp_local", False),
+        ("a@tcp_unnamed.mail.example.org", "tcp_local", False),
+        ("a@named.example.net", "tcp_local", True),
+        ("a@far-daemon", "tcp_local", True),
+        ("a@pipe_x.mail.example.org", "tcp_local", True),
         ("@", "tcp_local", False),
     ],
 )
 def test_what_is_ours(address: str, source: str, ours: bool) -> None:
-    """Strangers may send to domains that a rule of their own leads to another channel, and nowhere else."""
-    assert Router(load_text(CHANNELS, "/x")).is_ours(address, source) is ours
+    """
+    Strangers may send to domains that a rule of their own leads to another channel, and nowhere else.
+
+    A channel's own name counts too, unless it is a name for rules alone: what comes to it could only go back.
+    """
+    assert Router(load_text(NAMED, "/x")).is_ours(address, source) is ours
 
 
 @pytest.mark.parametrize("catch_all", ["$*", ".", "*.*", "[]"])

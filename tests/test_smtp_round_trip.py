@@ -50,7 +50,7 @@ class Line:
     def __init__(self, lmtp: bool = False, cut: int = 10**9, smtp: str = "crlf") -> None:
         settings = channel(smtp=smtp)
         self.client = ClientDialogue(ClientConfig(helo="c.example", channel=settings, lmtp=lmtp))
-        self.server = ServerDialogue(ServerConfig(host="s.example", channel=settings, lmtp=lmtp))
+        self.server = ServerDialogue(ServerConfig(host="s.example", channel=settings, lmtp=lmtp), lambda: 0.0)
         self.cut = cut
         self.taken: list[tuple[Envelope, bytes]] = []
         self.done: list[Done] = []
@@ -138,7 +138,9 @@ def test_a_large_message_arrives_octet_for_octet(cut: int) -> None:
 def test_a_relay_makes_no_second_message(content: bytes) -> None:
     """Whatever a peer with odd line ends gets into a message, the next hop sees it as one message too."""
     for smtp in ("crlf", "crorlf", "lf", "cr"):
-        server = ServerDialogue(ServerConfig(host="s", channel=channel(smtp=smtp), asks=frozenset()))
+        server = ServerDialogue(
+            ServerConfig(host="s", channel=channel(smtp=smtp), asks=frozenset()), lambda: 0.0
+        )
         server.connected()
         server.receive(b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" + content + b"\r\n.\r\n")
         while (question := server.next_question()) is not None:

@@ -235,7 +235,7 @@ def test_a_second_greeting_resets() -> None:
 )
 def test_application_information(given: str, application: str) -> None:
     """The name a client gives replaces a former one; TLS information given from outside stays."""
-    dialogue = ServerDialogue(ServerConfig(host="h", channel=channel()), given)
+    dialogue = ServerDialogue(ServerConfig(host="h", channel=channel()), lambda: 0.0, given)
     dialogue.connected()
     dialogue.receive(b"EHLO c.example\r\n")
     assert dialogue.next_question() is None
@@ -244,7 +244,7 @@ def test_application_information(given: str, application: str) -> None:
 
 def test_helo_tells_the_clients_address() -> None:
     """``250 <host> OK, [<ip>].``"""
-    dialogue = ServerDialogue(ServerConfig(host="h", channel=channel()), client="192.0.2.7")
+    dialogue = ServerDialogue(ServerConfig(host="h", channel=channel()), lambda: 0.0, client="192.0.2.7")
     dialogue.connected()
     dialogue.take_output()
     dialogue.receive(b"HELO c\r\n")
@@ -328,7 +328,7 @@ def test_ehlo_options() -> None:
 
 def test_early_talkers_lose_what_they_said() -> None:
     """What came before the banner is dropped (BANNER_PURGE_DELAY)."""
-    dialogue = ServerDialogue(ServerConfig(host="h", channel=channel()))
+    dialogue = ServerDialogue(ServerConfig(host="h", channel=channel()), lambda: 0.0)
     dialogue.receive(b"EHLO early\r\n")
     dialogue.connected()
     assert dialogue.next_question() is None

@@ -1,5 +1,6 @@
 """tcp_smtp_server as a real process: what clients are told, and what the controller gets."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -332,6 +333,24 @@ def test_session_time() -> None:
             server.program.expect(Event, where=lambda frame: frame.event == "cut").text
             == "session time limit"
         )
+
+
+def test_session_time_within_a_message() -> None:
+    """Nor do clients outlast it who send their message drop by drop; the log says why they were left."""
+    with (
+        Server(options={"timeout_multiplier": 0.1, "session_time": 3}) as server,
+        Client(server.address) as client,
+    ):
+        client.begin()
+        client.socket.settimeout(0.05)
+        said = b""
+        while not said:
+            client.socket.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                said = client.socket.recv(100)
+        assert said == b"421 4.4.2 Session time limit reached; disconnecting\r\n"
+        closed = server.program.expect(Event, where=lambda frame: frame.event == "cut")
+        assert closed.text == "session time limit"
 
 
 def test_a_client_that_never_reads() -> None:

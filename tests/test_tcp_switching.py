@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobctl.jobprotocol.frames import Event, Locate, Located, Route, Submit, VerdictFrame
@@ -239,6 +240,24 @@ def test_tls_and_auth_choose(proving: tuple[Server, Choosing], authority: Author
     assert b"source channel tcp_auth" in server.program.log
 
 
+def test_starttls_forgets_where_auth_has_led(how: Any, authority: Authority) -> None:
+    """What was proved in the clear is proved no more: the channel is the first again (RFC 3207 section 4.2)."""
+    handle = Choosing()
+    how = msgspec.structs.replace(how, plaintext_auth=True)
+    offers = {"keywords": {"maytlsserver": True, "maysaslserver": True}, "saslswitchchannel": "tcp_auth"}
+    open_to_all = channel(name="tcp_auth", keywords={"maytlsserver": True, "maysaslserver": True})
+    with (
+        Server(handle, how, others=(open_to_all,), **offers) as server,
+        smtplib.SMTP(*server.address, timeout=20) as client,
+    ):
+        client.login("ann", "sesame")
+        send(client)
+        assert handle.source == "tcp_auth"
+        client.starttls(context=ssl.create_default_context(cafile=str(authority.file)))
+        send(client)
+        assert handle.source == "tcp_local"
+
+
 def test_what_was_counted_still_counts(how: Any, authority: Authority) -> None:
     """A switch gives other limits, not another beginning."""
     strict = channel(name="tcp_tls", keywords={"maytlsserver": True}, transactionlimit=2)
@@ -257,8 +276,6 @@ def test_what_was_counted_still_counts(how: Any, authority: Authority) -> None:
 
 def test_implicit_tls_waits_for_the_channel(how: Any, authority: Authority) -> None:
     """A client that begins with its handshake at once loses nothing of it, and TLS leads on."""
-    import msgspec
-
     handle = Choosing(**{"[127.0.0.1]": "tcp_intranet"})
     inside = channel(name="tcp_intranet", tlsswitchchannel="tcp_tls")
     at_once = msgspec.structs.replace(how, implicit_tls=True)

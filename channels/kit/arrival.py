@@ -15,6 +15,7 @@ from jobctl.mail.transportinfo import TransportInfo
 if TYPE_CHECKING:
     from channels.kit.transfer import Transfer
 
+_MAX_RECEIVED_LINES = 50
 _LOOP = Reply(554, "5.4.6 Mail loop: too many Received fields in the header.")
 
 
@@ -22,25 +23,24 @@ class Reception:
     """
     What every arrival of a session has in common.
 
-    :ivar received_domain: The name of this host in Received fields, ``""``: that of the channel.
-    :ivar product: In the comment behind it.
-    :ivar max_received: Received fields above which a message is taken for a loop.
+    :param mta: Of the controller's hello: ``received_domain``, the name of this host in Received fields, by default
+        that of the channel; ``max_received_lines``, above which a message is taken for a loop.
+    :ivar product: In the comment behind that name.
     """
 
     def __init__(
         self,
         send: Callable[[Any, bytes], None],
         clock: Callable[[], float],
-        *,
-        received_domain: str,
+        mta: dict[str, Any],
         product: str,
-        max_received: int,
     ) -> None:
         self.send = send
         self.clock = clock
-        self.received_domain = received_domain
+        self.received_domain = str(mta.get("received_domain") or "")
         self.product = product
-        self.max_received = max_received
+        most = mta.get("max_received_lines", _MAX_RECEIVED_LINES)
+        self.max_received = most if isinstance(most, int) else _MAX_RECEIVED_LINES
         self._count = 0
         # When the content under way began to come, by the clock.
         self._began: float | None = None

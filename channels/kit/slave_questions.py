@@ -16,6 +16,7 @@ from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
 from jobctl.mapping.access import from_access
 from jobctl.mapping.tables import Tables
+from jobctl.sasl.secrets import ScramKeys
 from jobctl.smtp.questions import (
     Authenticated,
     BadCommand,
@@ -90,6 +91,7 @@ class SlaveQuestions:
         self._count = 0
         self._verdicts: dict[_Key, tuple[float, Reply]] = {}
         self._wrong_passwords = 0
+        self._held_keys: list[ScramKeys | None] = []
 
     def take(self, question: Any) -> None:
         """Answer what can be answered now, ask the controller the rest; all but :class:`StartTls` and Proxied."""
@@ -159,13 +161,31 @@ class SlaveQuestions:
         if reply.code == 235:
             self._dialogue.identify(user)
         elif reply.code == 535:
-            seconds = _WRONG_PASSWORD * (1 << min(self._wrong_passwords, 4))
             self._wrong_passwords += 1
+            seconds = self._price
         self.delayed = reply
         self._wait(seconds)
 
+    @property
+    def _price(self) -> float:
+        """Seconds that the latest wrong password costs."""
+        return _WRONG_PASSWORD * (1 << min(self._wrong_passwords - 1, 4))
+
     def _keys_wanted(self, question: KeysWanted) -> None:
-        self._dialogue.answer_keys(self._security.keys(question.user))
+        keys = self._security.keys(question.user)
+        if self._wrong_passwords:
+            # SCRAM is decided by the dialogue, at once: whoever has guessed wrong waits for the next try.
+            self._held_keys = [keys]
+            self._wait(self._price)
+        else:
+            self._dialogue.answer_keys(keys)
+
+    def hand_over_keys(self) -> bool:
+        """Answer :class:`KeysWanted` late; ``False``: nobody waits for that."""
+        held, self._held_keys = self._held_keys, []
+        for keys in held:
+            self._dialogue.answer_keys(keys)
+        return bool(held)
 
     def _authenticated(self, question: Authenticated) -> None:
         self.tell("auth", text=f"235 2.7.0 {question.mechanism}", user=question.user)
@@ -248,6 +268,8 @@ class SlaveQuestions:
         self._run.link.send(query(self.asked, question, self._source()))
 
     def _note(self, what: BadCommand | Refusal) -> None:
+        if isinstance(what, BadCommand) and what.reply.code == 535 and what.line.startswith("AUTH SCRAM"):
+            self._wrong_passwords += 1
         self._run.link.send(noted(self._dialogue, self._client.transport.text, what))
 
 

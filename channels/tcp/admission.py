@@ -1,5 +1,7 @@
 """Who may connect to a server job, from where, and what the access tables say of them."""
 
+from typing import Any
+
 from jobctl.config.settings import MtaSettings, ServiceSettings
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
@@ -44,9 +46,27 @@ class Admission:
         return self.asks if self._asks_all else self.asks - {"recipient"}
 
     def port(self, transport: str) -> Permission:
-        """What PORT_ACCESS says of a connection."""
-        return port_access(self._tables, transport) if PORT_ACCESS in self._tables else ALLOWED
+        """What PORT_ACCESS says of a connection; one by a UNIX socket is nothing to it."""
+        asked = transport and PORT_ACCESS in self._tables
+        return port_access(self._tables, transport) if asked else ALLOWED
 
     def sender(self, source: Source, sender: str) -> Reply:
         """What FROM_ACCESS says of a sender."""
         return from_access(self._tables, source, sender).refusal or _YES
+
+
+def transport_of(own: Any, peer: Any) -> str:
+    """
+    A connection as PORT_ACCESS, log and trace have it: ``TCP|us|port|client|port``, ``""`` for one by a UNIX socket.
+
+    :param own: Address and port, ``None`` where they are not known; ``peer`` likewise of the client.
+    """
+    if not isinstance(peer, tuple):
+        return ""
+    ours = f"{own[0].split('%')[0]}|{own[1]}" if own else "|"
+    return f"TCP|{ours}|{peer[0].split('%')[0]}|{peer[1]}"
+
+
+def client_of(peer: Any) -> str:
+    """The client's address, ``""`` where it has none because it came by a UNIX socket."""
+    return str(peer[0]).split("%")[0] if isinstance(peer, tuple) else ""

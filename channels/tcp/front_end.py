@@ -43,15 +43,25 @@ class FrontEnd:
         self._session.stream.abort()
 
 
-def claim(session: Session, said: Mapping[str, str]) -> bool:
-    """
-    XCLIENT: the session is that of another client from now on.
-
-    :return: Whether it is; else the dialogue has its answer.
-    """
+def claim(session: Session, said: Mapping[str, str]) -> None:
+    """XCLIENT: the session is that of another client from now on, or is told why not."""
     told = impersonated(TransportInfo.parse(session.transport)[0], said)
     if isinstance(told, Reply):
         session.dialogue.answer(told)
-        return False
+        return
     session.become(told)
-    return True
+    user = said.get("LOGIN")
+    session.locate(lambda later: _believe(session, user, later))
+
+
+def _believe(session: Session, user: str | None, later: bool) -> None:
+    """What was said of the client counts, once its channel is known."""
+    view = session.came_by = session.view
+    if user is not None:
+        view = session.view_of(session.server.sources.authenticated(view.channel))
+    session.switch(view)
+    session.dialogue.answer(Reply(220))
+    # Once more: now the dialogue knows the user.
+    session.switch(view)
+    if later:
+        session.go_on()

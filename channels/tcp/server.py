@@ -12,10 +12,12 @@ import msgspec
 
 import jobctl
 from channels.kit.events import aborted, noted, refused_port, told
+from channels.kit.log_stream import say
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_CONFIG, EX_OK, EX_TEMPFAIL, CannotStart
-from channels.tcp.admission import Admission
+from channels.tcp.admission import Admission, client_of, transport_of
+from channels.tcp.capacity import room_for
 from channels.tcp.client_channels import ClientChannels
 from channels.tcp.process import Process
 from channels.tcp.security import Security
@@ -168,7 +170,9 @@ class Server:
 
     def _configure(self, channel: ChannelSettings, service: ServiceSettings) -> None:
         options = channel.options
-        self._most = service.max_conns
+        self._most = room_for(service.max_conns)
+        if self._most < service.max_conns:
+            say(f"descriptors suffice for {self._most} connections, not for max_conns = {service.max_conns}")
         self._submissions.product = options.custom_version_string or f"jobctl {jobctl.__version__}"
         self.trace_level = options.trace_level
         self.purge_delay = options.banner_purge_delay / 100
@@ -240,7 +244,7 @@ class Server:
 
     def find_channel(self, session: Session) -> SourceView | None:
         """By which channel a client comes in; ``None``: its session will be told."""
-        if self._client_channels is None:
+        if self._client_channels is None or not session.client:
             return self.start
         known = self._client_channels.find(
             session.client, self.now, lambda name: session.located(self.view(name))
@@ -255,10 +259,9 @@ class Server:
 
     def _turn_away(self, session: Session) -> None:
         if not self.security.implicit:
-            session.stream.write(
-                b"421 4.7.0 %b too many connections from your address, try again later.\r\n"
-                % self.start.asking.name.encode("ascii", "replace")
-            )
+            name = self.start.asking.name
+            said = f"4.7.0 {name} too many connections from your address, try again later."
+            session.stream.write(encode(Reply(421, said)))
         self.reject(session, "too many connections from this address")
         session.stream.close()
 
@@ -281,7 +284,7 @@ class Server:
 
     def look_up(self, session: Session) -> None:
         """Find a client's name, in the background, where its channel wants it."""
-        if self._names is not None and session.view.names_client:
+        if self._names is not None and session.view.names_client and session.client:
             self._names.look_up(session.client)
 
     def note_user(self, session: Session, who: Authenticated) -> None:
@@ -300,14 +303,13 @@ class Server:
 
     def _accepted(self, skt: socket.socket, peer: Any) -> None:
         if len(self.sessions) >= self._most or self._stopping is not None:
-            with contextlib.suppress(OSError):
-                skt.send(
-                    b"421 4.3.2 %b too many connections, try again later.\r\n"
-                    % self.start.asking.name.encode("ascii", "replace")
-                )
+            if not self.security.implicit:
+                name = self.start.asking.name
+                with contextlib.suppress(OSError):
+                    skt.send(encode(Reply(421, f"4.3.2 {name} too many connections, try again later.")))
             skt.close()
             self.link.send(
-                Event(event="rejected", transport=_transport(None, peer), text="too many connections")
+                Event(event="rejected", transport=transport_of(None, peer), text="too many connections")
             )
             return
         try:
@@ -316,7 +318,7 @@ class Server:
             skt.close()
             return
         self.now = time.monotonic()
-        session = Session(self, skt, peer[0].split("%")[0], _transport(own, peer))
+        session = Session(self, skt, client_of(peer), transport_of(own, peer))
         self.sessions.add(session)
         session.begin()
 
@@ -383,8 +385,3 @@ class Server:
             session.times.look(now)
         if self._stopping is None or self.sessions:
             self.reactor.callLater(self._interval, self._sweep)
-
-
-def _transport(own: Any, peer: Any) -> str:
-    ours = f"{own[0].split('%')[0]}|{own[1]}" if own else "|"
-    return f"TCP|{ours}|{peer[0].split('%')[0]}|{peer[1]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ class Session:
     :ivar admitted: It was let in, and the controller told of it.
     :ivar counted: The address whose connection it counts as.
     :ivar transfer: What is known of the message coming in, where it may come again; ``gone``: the client is.
+    :ivar came_by: By which channel before TLS and AUTH led to another.
     :ivar site: What PORT_ACCESS has the log say of it.
     """
 
@@ -84,8 +86,8 @@ class Session:
         self.gone = False
         self._transcript: Transcript | None = None
         self.front: FrontEnd | None = None
-        self.view = server.start
-        self.dialogue = ServerDialogue(server.config_for(self.view, client), "SMTP", client)
+        self.view = self.came_by = server.start
+        self.dialogue = ServerDialogue(server.config_for(self.view, client), time.time, "SMTP", client)
         self.stream = Stream(server.reactor, skt, self)
         if self.view.channel.slave_debug:
             self._show()
@@ -103,9 +105,9 @@ class Session:
             return
         self.dialogue.permit_private(permission.private)
         self._purge_delay = permission.delay / 100 or self.server.purge_delay
-        self._locate(self._let_in)
+        self.locate(self._let_in)
 
-    def _locate(self, then: Callable[[bool], None]) -> None:
+    def locate(self, then: Callable[[bool], None]) -> None:
         """Find out by which channel the client comes in; ``then`` goes on, and is told whether that is later."""
         view = self.server.find_channel(self)
         if view is None:
@@ -113,7 +115,7 @@ class Session:
             self.stream.pause()
             return
         if view is not self.view:
-            self._switch(view)
+            self.switch(view)
         then(False)
 
     def located(self, view: SourceView) -> None:
@@ -121,7 +123,7 @@ class Session:
         then, self._locating = self._locating, None
         if then is None or self.gone or self.dialogue.closing:
             return
-        self._switch(view)
+        self.switch(view)
         self.touched = self.server.now
         if not self._paused:
             self.stream.resume()
@@ -130,7 +132,7 @@ class Session:
         if early:
             self.stream.take(early)
 
-    def _switch(self, view: SourceView) -> None:
+    def switch(self, view: SourceView) -> None:
         """From now on it comes in by this channel, whoever it is by now."""
         if view is not self.view and view.channel.slave_debug and self._transcript is None:
             self._show()
@@ -150,6 +152,7 @@ class Session:
             self.stream.trace = Trace(self.server.trace_level, False, self._transcript.note)
 
     def _let_in(self, later: bool) -> None:
+        self.came_by = self.view
         self.server.opened(self)
         if self.server.security.implicit:
             self.stream.start_tls(self.server.security.session())
@@ -169,9 +172,10 @@ class Session:
         assert tls is not None
         user = self.server.security.user_of(tls)
         self.dialogue.secured(tls.info, tls.binding, user)
-        self._switch(self._view_of(self.server.sources.secured(self.view.channel)))
+        # What AUTH in the clear had led to counts no more (RFC 3207 section 4.2).
+        self.switch(self.view_of(self.server.sources.secured(self.came_by.channel)))
         if user is not None:
-            self._switch(self._view_of(self.server.sources.authenticated(self.view.channel)))
+            self.switch(self.view_of(self.server.sources.authenticated(self.view.channel)))
         if self._transcript is not None:
             self._transcript.note(f"TLS: {tls.info}{f', certificate of {user}' if user else ''}")
         if self.server.security.implicit:
@@ -235,9 +239,9 @@ class Session:
             return
         self.submission = None
         self.dialogue.answer(reply)
-        self._go_on()
+        self.go_on()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """The client may: what it was waiting for has been answered."""
         self.touched = self.server.now
         self._ahead = 0
@@ -302,57 +306,23 @@ class Session:
 
     # What the dialogue asks or tells.
 
-    def _recipient(self, question: RecipientGiven) -> None:
-        self.server.route(self, question.recipient, question.sender)
-
     def _piece(self, question: Piece) -> None:
         self._incoming.piece(question)
         if self.server.link.full:
             self.server.held_back.add(self)
             self._pause()
 
-    def _finished(self, question: Finished) -> None:
-        self._incoming.finished(question)
-
-    def _dropped(self, question: Dropped) -> None:
-        self._incoming.dropped()
-
-    def _query(self, question: Verify | Expand | RunQueue | Private) -> None:
-        self.server.query(self, question)
-
     def _start_tls(self, question: StartTls) -> None:
         self.flush()
         self.stream.start_tls(self.server.security.session())
 
-    def _proxied(self, question: Proxied) -> None:
-        if claim(self, question.attributes):
-            user = question.attributes.get("LOGIN")
-            self._locate(lambda later: self._believe(user, later))
-
-    def _believe(self, user: str | None, later: bool) -> None:
-        """What was said of the client counts, once its channel is known."""
-        view = self.view
-        if user is not None:
-            view = self._view_of(self.server.sources.authenticated(view.channel))
-        self._switch(view)
-        self.dialogue.answer(Reply(220))
-        # Once more: now the dialogue knows the user.
-        self._switch(view)
-        if later:
-            self._go_on()
-
-    def _authenticate(self, question: PasswordGiven | TokenGiven) -> None:
-        self.server.security.check(self, question)
-
     def _authenticated(self, question: Authenticated) -> None:
         self.server.note_user(self, question)
-        self._switch(self._view_of(self.server.sources.authenticated(self.view.channel)))
+        self.switch(self.view_of(self.server.sources.authenticated(self.view.channel)))
 
-    def _view_of(self, channel: ChannelSettings) -> SourceView:
+    def view_of(self, channel: ChannelSettings) -> SourceView:
+        """What holds for who comes in by a channel."""
         return self.server.view(channel.name)
-
-    def _keys(self, question: KeysWanted) -> None:
-        self.server.security.find_keys(self, question)
 
     def answer_claim(self, reply: Reply, user: str) -> None:
         """The answer to a claim, which 235 says is that of ``user``."""
@@ -378,27 +348,26 @@ class Session:
     def _yes(self, question: Any) -> None:
         self.dialogue.answer(_OK)
 
-    def _note(self, question: BadCommand | Refusal) -> None:
-        self.server.note(self, question)
-
 
 _TAKE: dict[type, Any] = {
     Hello: Session._yes,
     Sender: Session._sender,
-    RecipientGiven: Session._recipient,
+    RecipientGiven: lambda session, question: session.server.route(
+        session, question.recipient, question.sender
+    ),
     Piece: Session._piece,
-    Finished: Session._finished,
-    Dropped: Session._dropped,
-    Verify: Session._query,
-    Expand: Session._query,
-    RunQueue: Session._query,
-    Private: Session._query,
+    Finished: lambda session, question: session._incoming.finished(question),
+    Dropped: lambda session, question: session._incoming.dropped(),
+    Verify: lambda session, question: session.server.query(session, question),
+    Expand: lambda session, question: session.server.query(session, question),
+    RunQueue: lambda session, question: session.server.query(session, question),
+    Private: lambda session, question: session.server.query(session, question),
     StartTls: Session._start_tls,
     Authenticated: Session._authenticated,
-    Proxied: Session._proxied,
-    PasswordGiven: Session._authenticate,
-    TokenGiven: Session._authenticate,
-    KeysWanted: Session._keys,
-    BadCommand: Session._note,
-    Refusal: Session._note,
+    Proxied: lambda session, question: claim(session, question.attributes),
+    PasswordGiven: lambda session, question: session.server.security.check(session, question),
+    TokenGiven: lambda session, question: session.server.security.check(session, question),
+    KeysWanted: lambda session, question: session.server.security.find_keys(session, question),
+    BadCommand: lambda session, question: session.server.note(session, question),
+    Refusal: lambda session, question: session.server.note(session, question),
 }

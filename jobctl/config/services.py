@@ -48,8 +48,10 @@ def read_services(
                     findings.problem(given[key].where, f"there is no file {given[key].value!r}")
         if channel := channels.get(fields["channel"]):
             _check_security(channel, proved(channels, channel), given, where, findings)
-            for one in choices(channels, channel):
+            chosen = choices(channels, channel)
+            for one in chosen:
                 _check_choice(one, given, where, findings)
+            _check_use((channel, *proved(channels, channel), *chosen), given, findings)
             _check_submission(channel, given, where, findings)
             _check_lenience(channels, channel, fields, where, findings)
             if channel.transport is not None:
@@ -133,6 +135,28 @@ def _check_choice(channel: ChannelSettings, given: Table, where: tuple[str, ...]
         findings.problem(where, f"needs tls_certificate: {told} TLS; {instead}")
     if channel.sasl_server == "must" and not {*SOURCES, "tls_client_ca"} & given.keys():
         findings.problem(where, f"needs one of {', '.join(SOURCES)}: {told} AUTH; {instead}")
+
+
+def _check_use(offering: tuple[ChannelSettings, ...], given: Table, findings: Findings) -> None:
+    """
+    A certificate that is shown to nobody, and a relay for everybody.
+
+    :param offering: The channels that clients can come in by, that of the service first.
+    """
+    at_once = "implicit_tls" in given and given["implicit_tls"].value
+    if "tls_certificate" in given and not at_once and all(one.tls_server == "none" for one in offering):
+        findings.note(
+            given["tls_certificate"].where,
+            f"is not used: channel {offering[0].name} has neither maytlsserver nor musttlsserver",
+        )
+    if "relay_from" in given:
+        networks = given["relay_from"].value
+        assert isinstance(networks, tuple)
+        for index, network in enumerate(networks):
+            if str(network).endswith("/0"):
+                findings.note(
+                    (*given["relay_from"].where, index), "anybody may send anywhere: this is an open relay"
+                )
 
 
 def _check_submission(

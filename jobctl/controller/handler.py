@@ -201,6 +201,8 @@ class JobHandler:
 
     def start_failed(self, spec: Any, why: Any) -> None:
         learnt = 0
+        if spec.role != "master" or not why.status:
+            log.warn("{channel}: cannot start a job: {why}", channel=spec.channel.name, why=str(why))
         if spec.role == "master":
             now = self._reactor.seconds()
             channel, host = spec.channel.name, spec.host or ""
@@ -214,7 +216,6 @@ class JobHandler:
                     self._hosts.failed(channel, host, str(why), now)
             else:
                 # Ours, so no recipient suffers for it: one entry tells the operator.
-                log.warn("{channel}: cannot start a job: {why}", channel=channel, why=str(why))
                 why = CannotStart(str(why), temporary=True, status="4.3.0")
             ids = self._scheduler.claim(channel, host, 1 if why.temporary else CLAIM)
             learnt = len(ids)

@@ -1,9 +1,8 @@
 """When a message may go that its sender wants to be kept (FUTURERELEASE, RFC 4865)."""
 
-from datetime import datetime
-
 from jobctl.controller.refusals import Refusal
 from jobctl.mail.envelope import Envelope
+from jobctl.mail.moment import parse_moment
 
 
 def hold_until(envelope: Envelope, now: float) -> float:
@@ -16,6 +15,6 @@ def hold_until(envelope: Envelope, now: float) -> float:
     if envelope.hold_for is not None:
         return now + envelope.hold_for
     try:
-        return datetime.fromisoformat(envelope.hold_until or "").timestamp()
+        return parse_moment(envelope.hold_until or "")
     except ValueError:
         raise Refusal(501, "5.5.4", "HOLDUNTIL: there is no such date") from None

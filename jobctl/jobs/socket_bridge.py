@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -65,10 +66,12 @@ class SocketBridge(Protocol):
 
     @property
     def transport_info(self) -> TransportInfo:
-        """Whose connection it is."""
+        """Whose connection it is; empty by a UNIX socket, which has no addresses."""
         if self.told is not None:
             return self.told
         here, there = self.transport.getHost(), self.transport.getPeer()
+        if isinstance(there, UNIXAddress):
+            return TransportInfo()
         return TransportInfo.make(here.host, here.port, there.host, there.port)
 
     def hear_first(self, heard: Callable[[bytes], None]) -> None:

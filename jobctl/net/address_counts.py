@@ -13,7 +13,13 @@ class AddressCounts:
         self._connected: dict[str, int] = {}
 
     def count(self, client: str) -> bool:
-        """A client has connected; ``False``: it has more connections than an address may have."""
+        """
+        A client has connected; ``False``: it has more connections than an address may have.
+
+        :param client: ``""``: it has no address, because it came by a UNIX socket, and may have any number.
+        """
+        if not client:
+            return True
         count = self._connected[client] = self._connected.get(client, 0) + 1
         return self.most is None or count <= self.most
 

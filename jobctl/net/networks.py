@@ -25,6 +25,8 @@ class Networks:
         return known
 
     def _find(self, address: str) -> bool:
+        if not address:
+            return False  # a client of a UNIX socket
         client: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.split("%")[0])
         if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
             client = client.ipv4_mapped

@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
-from jobctl.sasl.password_file import read_password_file
-from jobctl.sasl.secrets import ScramKeys, matches, prepared, read_keys, scram_keys, scram_line
+from jobctl.sasl.password_file import read_password_file, scram_keys_of
+from jobctl.sasl.secrets import ScramKeys, matches, prepared, scram_keys, scram_line
 
 # No password file is larger; reading one is not to fill the memory.
 _LONGEST = 64 * 1024 * 1024
@@ -60,10 +60,9 @@ class PasswordFile:
 
         return done.addCallback(decide)
 
-    def keys(self, user: str) -> ScramKeys | None:
-        """What SCRAM needs of a user; ``None``: there is no such user, or only a hash of another kind."""
-        kept = self._current().get(prepared(user))
-        return read_keys(kept) if kept is not None else None
+    def keys(self, user: str) -> ScramKeys:
+        """What SCRAM needs of a user, also of one that there is not."""
+        return scram_keys_of(self._current(), user)
 
     def _current(self) -> dict[str, str]:
         try:

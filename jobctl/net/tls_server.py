@@ -12,8 +12,8 @@ from jobctl.net.tls_session import TlsSession, note_error
 # TLS 1.3 has its own list, which needs no pruning.
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!SHA1:@STRENGTH"
 _OPTIONS = SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
-# How often it is looked whether the certificate was renewed (seconds).
-_LOOK = 10.0
+# How often at most it is looked whether the certificate was renewed (seconds): three calls of stat(2).
+_LOOK = 1.0
 
 
 class CertificateTrouble(ValueError):

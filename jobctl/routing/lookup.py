@@ -112,8 +112,20 @@ class Lookup:
             domain=state.host,
             local=None if state.local == local else state.local,
             by_domain=state.by_domain,
-            ours=state.specific and channel.name != state.source_channel,
+            ours=state.specific
+            and channel.name != state.source_channel
+            and not (chosen.rule.line == 0 and _is_but_a_name(channel, state.host)),
         )
+
+
+def _is_but_a_name(channel: ChannelSettings, host: str) -> bool:
+    """
+    Whether a channel's own name is that of no host there could be, such as ``tcp_auth-daemon``.
+
+    Rules need it, but mail to it could only be returned.
+    """
+    looked_up = next_hop_of(channel, host) == host and channel.transport in (None, "tcp")
+    return looked_up and ("." not in host or "_" in host)
 
 
 def shown(rule: Rule) -> str:

@@ -1,6 +1,9 @@
 """The password file: ``name:hash`` lines, made by ``jobctl passwd``."""
 
-from jobctl.sasl.secrets import known_form, prepared
+import hmac
+from collections.abc import Mapping
+
+from jobctl.sasl.secrets import ITERATIONS, ScramKeys, known_form, prepared, read_keys
 
 
 def read_password_file(text: str) -> tuple[dict[str, str], list[tuple[int, str]]]:
@@ -21,6 +24,30 @@ def read_password_file(text: str) -> tuple[dict[str, str], list[tuple[int, str]]
         else:
             users[prepared(name.strip())] = kept.strip()
     return users, wrong
+
+
+def scram_keys_of(users: Mapping[str, str], user: str) -> ScramKeys:
+    """
+    What SCRAM needs of a user (RFC 5802 section 3).
+
+    Who is not there, or has a hash of another kind, gets keys that nobody can have the password to. They come
+    of a secret of the file, so that salt and iterations are the same whenever, and of whichever program, they are
+    asked, as those of users are: else whoever asks twice would know.
+
+    :param users: As of :func:`read_password_file`.
+    """
+    user = prepared(user)
+    kept = users.get(user)
+    keys = read_keys(kept) if kept is not None else None
+    if keys is not None:
+        return keys
+    secret = next(iter(users.values()), "").encode()
+    like = next((one for text in users.values() if (one := read_keys(text)) is not None), None)
+    size = 16 if like is None else len(like.salt)
+    salt, stored, server = (
+        hmac.digest(secret, f"{what} {user}".encode(), "sha256") for what in ("salt", "stored", "server")
+    )
+    return ScramKeys(ITERATIONS if like is None else like.iterations, salt[:size], stored, server)
 
 
 def with_user(text: str, name: str, kept: str | None) -> str:

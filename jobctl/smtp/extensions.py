@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from jobctl.mail.moment import write_moment
 from jobctl.smtp.server_config import ServerConfig
 
 # They hand a password over: only where nobody listens, or where the operator says so.
@@ -15,10 +16,17 @@ XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADD
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """:ivar tls: Protocol and cipher, or ``""``; ``known``: the client has authenticated."""
+    """
+    :ivar tls: Protocol and cipher, or ``""``.
+    :ivar bindable: SASL can bind itself to that TLS session (not before TLS 1.3).
+    :ivar known: The client has authenticated.
+    :ivar now: Epoch seconds.
+    """
 
-    tls: str = ""
-    known: bool = False
+    tls: str
+    bindable: bool
+    known: bool
+    now: float
 
 
 def _always(config: ServerConfig, now: Standing) -> str:
@@ -34,7 +42,7 @@ def _starttls(config: ServerConfig, now: Standing) -> str | None:
 
 
 def _auth(config: ServerConfig, now: Standing) -> str | None:
-    return " ".join(mechanisms(config, now.tls)) or None if not now.known else None
+    return " ".join(mechanisms(config, now)) or None if not now.known else None
 
 
 def _xclient(config: ServerConfig, now: Standing) -> str | None:
@@ -67,8 +75,9 @@ def _limits(config: ServerConfig, now: Standing) -> str | None:
 
 
 def _futurerelease(config: ServerConfig, now: Standing) -> str | None:
-    """The longest time; as a date, by RFC 4865 section 3, it would need a clock: the last that can be written."""
-    return f"{config.futurerelease} 9999-12-31T23:59:59Z" if config.futurerelease and now.known else None
+    """The longest time, and the date that this comes to (RFC 4865 section 3)."""
+    longest = config.futurerelease
+    return f"{longest} {write_moment(now.now + longest)}" if longest and now.known else None
 
 
 def _deliverby(config: ServerConfig, now: Standing) -> str | None:
@@ -120,9 +129,8 @@ _WITH_PARAMETERS = (
 )
 
 
-def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[str]:
+def offered(config: ServerConfig, now: Standing) -> list[str]:
     """The lines of the EHLO reply after the first, the site's EHLO_ADDITION last."""
-    now = Standing(tls, known)
     lines = []
     for keyword, parameter in EXTENSIONS:
         text = parameter(config, now)
@@ -134,19 +142,19 @@ def offered(config: ServerConfig, tls: str = "", known: bool = False) -> list[st
     return lines
 
 
-def parameters_for(config: ServerConfig, tls: str, known: bool) -> frozenset[str]:
+def parameters_for(config: ServerConfig, now: Standing) -> frozenset[str]:
     """Extensions whose parameters MAIL may have, of those that not every server of ours offers."""
-    now = Standing(tls, known)
     offers = {name for name, parameter in _WITH_PARAMETERS if parameter(config, now) is not None}
     return frozenset(offers | ({"AUTH"} if config.auth else set()))
 
 
-def mechanisms(config: ServerConfig, tls: str) -> tuple[str, ...]:
+def mechanisms(config: ServerConfig, now: Standing) -> tuple[str, ...]:
     """SASL mechanisms that may be used now, best first."""
     return tuple(
         name
         for name in config.auth
-        if (tls or config.plaintext_auth or name not in _PLAINTEXT) and (tls or not name.endswith("-PLUS"))
+        if (now.tls or config.plaintext_auth or name not in _PLAINTEXT)
+        and (now.bindable or not name.endswith("-PLUS"))
     )
 
 

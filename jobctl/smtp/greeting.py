@@ -4,7 +4,7 @@ import re
 
 from jobctl import __version__
 from jobctl.mail.reply import Reply
-from jobctl.smtp.extensions import offered
+from jobctl.smtp.extensions import Standing, offered
 from jobctl.smtp.server_config import ServerConfig
 
 # An addition that would make the line longer goes on a line of its own.
@@ -35,14 +35,9 @@ def helo_reply(config: ServerConfig, client: str) -> Reply:
     return Reply(250, f"{config.name} OK, [{client}]." if client else f"{config.name} OK.")
 
 
-def ehlo_reply(config: ServerConfig, tls: str, known: bool) -> Reply:
-    """
-    The reply to EHLO and LHLO: our name, then what we offer.
-
-    :param tls: As :attr:`jobctl.smtp.server_talk.Talk.tls`.
-    :param known: The client has authenticated.
-    """
-    return Reply(250, "\n".join([config.name, *offered(config, tls, known)]))
+def ehlo_reply(config: ServerConfig, now: Standing) -> Reply:
+    """The reply to EHLO and LHLO: our name, then what we offer."""
+    return Reply(250, "\n".join([config.name, *offered(config, now)]))
 
 
 def hello_verbs(config: ServerConfig) -> tuple[str, ...]:

@@ -7,14 +7,13 @@ import msgspec
 
 from jobctl.mail.address import parse_path
 from jobctl.mail.envelope import DeliverBy, Recipient
+from jobctl.mail.moment import parse_moment
 from jobctl.mail.reply import Reply
 from jobctl.smtp.replies import MAIL_SYNTAX, RCPT_SYNTAX
 
 _PATH = re.compile(r' *(<(?:"(?:[^"\\]|\\.)*+"|[^">])*+>|(?:"(?:[^"\\]|\\.)*+"|[^<>" ])++)(?: +(.*))?')
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})+")
-# RFC 3339 section 5.6, as RFC 4865 section 4 takes it.
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
 _ESCAPE = re.compile(r"\+([0-9A-Fa-f]{2})")
 # RFC 3461 sections 4.2, 4.4 and 5.4.
 _MAX_ORCPT = 500
@@ -167,8 +166,10 @@ def _hold_for(parameters: MailParameters, value: str) -> None:
 
 
 def _hold_until(parameters: MailParameters, value: str) -> None:
-    if not _DATE_TIME.fullmatch(value):
-        raise _bad(501, "HOLDUNTIL takes a date and time such as 2026-11-25T18:00:00Z")
+    try:
+        parse_moment(value)
+    except ValueError as why:
+        raise _bad(501, f"HOLDUNTIL takes a date and time such as 2026-11-25T18:00:00Z: {why}") from None
     parameters.hold_until = value
 
 

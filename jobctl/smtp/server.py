@@ -11,7 +11,7 @@ from jobctl.smtp import replies
 from jobctl.smtp.greeting import banner
 from jobctl.smtp.lines import BadLine
 from jobctl.smtp.questions import Expand, Question, RunQueue, Verify
-from jobctl.smtp.server_auth import auth, identify, keys_known, respond
+from jobctl.smtp.server_auth import auth, break_off, identify, keys_known, respond
 from jobctl.smtp.server_config import ServerConfig
 from jobctl.smtp.server_hello import hello, starttls, unknown, xclient
 from jobctl.smtp.server_help import help_reply
@@ -31,12 +31,19 @@ class ServerDialogue:
 
     Commands are taken one at a time: while a question is open, those that were pipelined wait.
 
+    :param clock: Epoch seconds, for dates that a client may name.
     :param application: What the session is called before the client has greeted us.
     :param client: Address of the client for the reply to HELO, ``""`` when not known.
     """
 
-    def __init__(self, config: ServerConfig, application: str = "SMTP", client: str = "") -> None:
-        self._talk = Talk(config, application, client)
+    def __init__(
+        self,
+        config: ServerConfig,
+        clock: Callable[[], float],
+        application: str = "SMTP",
+        client: str = "",
+    ) -> None:
+        self._talk = Talk(config, clock, application, client)
         options = config.channel.options
         self._session_left = options.allow_session_blocks * 1024 or None
         self._command_time = options.seconds("command_receive_time")
@@ -94,7 +101,10 @@ class ServerDialogue:
                 try:
                     line = talk.lines.next()
                 except BadLine as bad:
-                    talk.bad("", bad.reply)
+                    if state is State.AUTH:
+                        break_off(talk, bad.reply)
+                    else:
+                        talk.bad("", bad.reply)
                     continue
                 if line is None:
                     if talk.lines.hopeless:

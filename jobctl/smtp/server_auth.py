@@ -64,7 +64,7 @@ def _refused(talk: Talk, words: list[str]) -> Reply | None:
     if not 1 <= len(words) <= 2:
         return replies.AUTH_SYNTAX
     mechanism = words[0].upper()
-    if mechanism in mechanisms(config, talk.tls):
+    if mechanism in mechanisms(config, talk.standing):
         return None
     known = mechanism in config.auth and plaintext(mechanism)
     return replies.AUTH_NEEDS_TLS if known else replies.AUTH_MECHANISM
@@ -79,6 +79,11 @@ def respond(talk: Talk, line: bytes) -> Question | None:
         _over(talk, replies.AUTH_CANCELLED)
         return None
     return _step(talk, line.strip())
+
+
+def break_off(talk: Talk, reply: Reply) -> None:
+    """A line of the client is none, too long for instance: the exchange has failed (RFC 4954 section 4)."""
+    _over(talk, replies.TOKEN_FAILED if _exchange(talk).refused else reply)
 
 
 def _step(talk: Talk, encoded: bytes | None) -> Question | None:

@@ -43,7 +43,7 @@ def _greeted(talk: Talk, said: Hello, reply: Reply) -> None:
     talk.helo, talk.esmtp = said.name, said.esmtp
     talk.application = application_info(talk.application, said.name, talk.tls)
     if said.esmtp:
-        talk.say(ehlo_reply(talk.config, talk.tls, talk.user is not None))
+        talk.say(ehlo_reply(talk.config, talk.standing))
     else:
         talk.say(helo_reply(talk.config, talk.client))
 

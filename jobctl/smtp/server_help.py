@@ -14,6 +14,7 @@ _SYNTAX = {
     "LHLO": "LHLO name",
     "STARTTLS": "STARTTLS",
     "AUTH": "AUTH mechanism [response]",
+    "XCLIENT": "XCLIENT attribute=value ...",
     "MAIL": "MAIL FROM:<address> [parameters]",
     "SEND": "SEND FROM:<address> [parameters]",
     "SAML": "SAML FROM:<address> [parameters]",
@@ -61,6 +62,8 @@ def _serves(config: ServerConfig, verb: str, permitted: bool) -> bool:
         return config.tls != "none"
     if verb == "AUTH":
         return bool(config.auth)
+    if verb == "XCLIENT":
+        return config.xclient
     if verb == "BDAT":
         return not config.channel.keywords.get("nochunkingserver")
     if verb == "EXPN":

@@ -1,5 +1,6 @@
 """Command lines as text: ASCII, and UTF-8 where it may be (RFC 6531)."""
 
+from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
 from jobctl.smtp.server_talk import Talk
 
@@ -20,8 +21,13 @@ def not_ascii(talk: Talk, line: bytes) -> None:
     """Answer a line that is no text."""
     verb = line[:4].upper()
     if verb not in (b"MAIL", b"RCPT"):
-        talk.bad("", replies.BAD_CHARACTER)
+        talk.bad("", replies.NOT_ASCII_COMMAND)
         return
     if verb == b"RCPT":
         talk.limits.rejected()
-    talk.refuse("", replies.NOT_ASCII)
+    talk.refuse("", ascii_refusal(talk))
+
+
+def ascii_refusal(talk: Talk) -> Reply:
+    """What to say to an address that only SMTPUTF8 allows, where it was not asked for, or is not offered."""
+    return replies.NOT_ASCII_YET if talk.config.smtputf8 else replies.NOT_ASCII

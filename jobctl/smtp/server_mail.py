@@ -3,13 +3,15 @@
 import msgspec
 
 from jobctl.mail.envelope import Recipient
+from jobctl.mail.moment import parse_moment
 from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
 from jobctl.smtp.completion import completed_recipient, completed_sender
 from jobctl.smtp.extensions import parameters_for
-from jobctl.smtp.parameters import BadArgument, mail_argument, rcpt_argument
+from jobctl.smtp.parameters import BadArgument, MailParameters, mail_argument, rcpt_argument
 from jobctl.smtp.questions import Dropped, Finished, Piece, Question, RecipientGiven, Refusal, Sender
 from jobctl.smtp.server_content import ContentIntake
+from jobctl.smtp.server_lines import ascii_refusal
 from jobctl.smtp.server_states import NEXT, State, out_of_order
 from jobctl.smtp.server_talk import Talk, line_ends
 from jobctl.smtp.server_transaction import Chunk, Transaction
@@ -35,7 +37,7 @@ def mail(talk: Talk, verb: str, argument: str) -> Question | None:
     transaction = talk.transaction = Transaction(verb)
     try:
         transaction.sender, transaction.given = mail_argument(
-            argument, lambda: parameters_for(config, talk.tls, talk.user is not None)
+            argument, lambda: parameters_for(config, talk.standing)
         )
     except BadArgument as bad:
         talk.bad(f"{verb} {argument}", bad.reply)
@@ -45,9 +47,9 @@ def mail(talk: Talk, verb: str, argument: str) -> Question | None:
     given = transaction.given
     size = given.size
     if not argument.isascii() and not given.smtputf8:
-        talk.refuse("", replies.NOT_ASCII)
+        talk.refuse("", ascii_refusal(talk))
         return None
-    if given.hold_for is not None and given.hold_for > config.futurerelease:
+    if _kept_for(talk, given) > config.futurerelease:
         talk.refuse("", replies.HELD_TOO_LONG)
         return None
     if given.by is not None and given.by.mode == "R" and given.by.seconds < (config.deliverby or 0):
@@ -60,6 +62,13 @@ def mail(talk: Talk, verb: str, argument: str) -> Question | None:
     else:
         _take_sender(talk, _SENDER_OK)
     return None
+
+
+def _kept_for(talk: Talk, given: MailParameters) -> float:
+    """Seconds for which the sender wants the message to be kept (RFC 4865)."""
+    if given.hold_until is not None:
+        return parse_moment(given.hold_until) - talk.clock()
+    return given.hold_for or 0
 
 
 def unproved(talk: Talk) -> Reply | None:
@@ -91,7 +100,7 @@ def rcpt(talk: Talk, argument: str) -> Question | None:
     try:
         recipient = rcpt_argument(argument)
         if not argument.isascii() and not talk.transaction.given.smtputf8:
-            raise BadArgument(replies.NOT_ASCII)
+            raise BadArgument(ascii_refusal(talk))
     except BadArgument as bad:
         talk.limits.rejected()
         talk.bad(f"RCPT {argument}", bad.reply)

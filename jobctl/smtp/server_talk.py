@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from jobctl.mail.reply import Reply
 from jobctl.smtp import replies
+from jobctl.smtp.extensions import Standing
 from jobctl.smtp.lines import CommandLines
 from jobctl.smtp.questions import BadCommand, Dropped, Question, Refusal
 from jobctl.smtp.server_config import ServerConfig
@@ -17,6 +18,7 @@ class Talk:
     """
     The state of one session; commands are functions on it.
 
+    :param clock: Epoch seconds.
     :ivar application: ``SMTP/<name the client gave>/<TLS information>``.
     :ivar state: Where the session stands; ``after``: once the current command has succeeded.
     :ivar question: The open one; ``then`` takes the answer to it.
@@ -32,7 +34,18 @@ class Talk:
     """
 
     __slots__ = (
-        *("after", "application", "binding", "client", "close_reason", "closing", "config", "cut", "esmtp"),
+        *(
+            "after",
+            "application",
+            "binding",
+            "client",
+            "clock",
+            "close_reason",
+            "closing",
+            "config",
+            "cut",
+            "esmtp",
+        ),
         *(
             "exchange",
             "failed_user",
@@ -52,7 +65,10 @@ class Talk:
         *("tls", "transaction", "user"),
     )
 
-    def __init__(self, config: ServerConfig, application: str, client: str) -> None:
+    def __init__(
+        self, config: ServerConfig, clock: Callable[[], float], application: str, client: str
+    ) -> None:
+        self.clock = clock
         self.application = "LMTP" if config.lmtp and application == "SMTP" else application
         self.client = client
         self.output: list[bytes] = []
@@ -88,6 +104,11 @@ class Talk:
             self.limits.channel = config.channel
             self.lines.allow(line_ends(config))
         self.config = config
+
+    @property
+    def standing(self) -> Standing:
+        """What the client has reached so far, by which it is offered more or less."""
+        return Standing(self.tls, self.binding is not None, self.user is not None, self.clock())
 
     def ask(self, question: Question, then: Callable[[Reply], object]) -> Question:
         """Open a question; the answer goes to ``then``."""
