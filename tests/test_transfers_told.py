@@ -116,9 +116,8 @@ def test_how_long_a_transfer_took() -> None:
     reception = Reception(
         lambda frame, content: sent.append(frame),
         lambda: now[0],
-        received_domain="",
-        product="x",
-        max_received=50,
+        {},
+        "x",
     )
     for receiving, at in ((True, 0.0), (False, 50.0), (True, 60.0), (True, 70.0)):
         now[0] = at
