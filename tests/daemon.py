@@ -40,6 +40,15 @@ def free_port() -> int:
         return port
 
 
+def noon() -> str:
+    """
+    A time zone (``TZ``) in which it is about noon now.
+
+    What is done once a day, as the log's rollover at 00:30, never comes in the midst of a test there.
+    """
+    return f"noon{time.gmtime().tm_hour - 12:+d}"
+
+
 def until(what: Callable[[], Any], seconds: float = 60, why: str = "") -> Any:
     """Ask until the answer is true; the deadline only ends a test that would hang."""
     end = time.monotonic() + seconds
@@ -82,6 +91,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = {
             **os.environ,
+            "TZ": noon(),
             "JOBCTL_CONFIG": str(self.config),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
