@@ -24,7 +24,7 @@ from jobctl.control.server import ControlFactory
 from jobctl.controller.controller import Controller
 from jobctl.controller.process_control import Again
 from jobctl.errors import ConfigError, JobctlError, StoreError
-from jobctl.net import hang_up, systemd
+from jobctl.net import hang_up, sure_events, systemd
 from jobctl.net.first_word import FirstWord
 from jobctl.net.steady_clock import SteadyClock
 from jobctl.store.lock import QueueLock
@@ -130,6 +130,7 @@ class JobctlService(Service):
             self.controller.reloads.hang_up()
 
     def _listen(self, reactor: Any) -> None:
+        sure_events.install(reactor)
         self._clock = SteadyClock(reactor)
         self._clock.install()
         controller = self.controller = Controller(reactor, self.settings, monotonic=time.monotonic)

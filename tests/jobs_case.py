@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from jobctl.jobprotocol.frames import Ask
 from jobctl.jobs.orphans import children
 from jobctl.jobs.supervisor import Supervisor, SupervisorSettings
+from jobctl.net import sure_events
 from tests.jobs_support import Handler, spec
 
 
@@ -22,6 +23,8 @@ class SupervisionCase(TestCase):
     peer_spec: Any = None
 
     def setUp(self) -> None:
+        # As in the daemon.
+        sure_events.install(reactor)
         self.before = set(children())
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)

@@ -10,13 +10,10 @@ from jobctl.jobs.pipes import PIECE, make_pipe
 
 
 class Reactor:
-    """Who is to be read, and a turn that ends at once."""
+    """Who is to be read, and nothing else."""
 
     def __init__(self):
         self.reading = set()
-
-    def callLater(self, seconds, call, *arguments):
-        call(*arguments)
 
     def addReader(self, reader):
         self.reading.add(reader)

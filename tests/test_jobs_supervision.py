@@ -372,8 +372,6 @@ class GroupTests(SupervisionCase):
         before = len(os.listdir("/proc/self/fd"))
         await self.the.stop_all(5)
         self.assertEqual({how.exit_status for _, how in self.handler.ended[1:]}, {0})
-        # Descriptors are given back when the turn is over.
-        await deferLater(reactor, 0)
         self.assertEqual(len(os.listdir("/proc/self/fd")), before - 199 * 3)
 
     async def test_a_server_gets_its_listening_sockets(self) -> None:

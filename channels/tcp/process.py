@@ -22,6 +22,7 @@ from channels.kit.startup import (
 )
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import VERSION, HelloController, HelloProgram
+from jobctl.net import sure_events
 from jobctl.net.steady_clock import SteadyClock
 
 
@@ -106,6 +107,7 @@ def run(name: str, make: Callable[[Process], LinkOwner]) -> int:
     from twisted.internet import reactor
 
     _log_failures_only()
+    sure_events.install(reactor)
     SteadyClock(reactor).install()
     process = Process(reactor, name, start)
     process.join(make(process))

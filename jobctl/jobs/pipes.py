@@ -32,16 +32,6 @@ def make_pipe(size: int = KERNEL_BUFFER) -> tuple[int, int]:
     return reading, writing
 
 
-def close_later(reactor: Any, fd: int) -> None:
-    """
-    Close a descriptor when the reactor has handled all that it was told of at once.
-
-    With epoll a descriptor closed on behalf of another one may still have an event to come in the
-    same turn.  Were its number given to a new pipe by then, that one would be taken for broken.
-    """
-    reactor.callLater(0, os.close, fd)
-
-
 class PipeReader(FileDescriptor):
     """
     Read a descriptor until its writers are gone.
@@ -90,7 +80,7 @@ class PipeReader(FileDescriptor):
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)
         fd, self._fd = self._fd, -1
-        close_later(self.reactor, fd)
+        os.close(fd)
         self._lost()
 
 
@@ -146,6 +136,6 @@ class PipeWriter(FileDescriptor):
         self.producer = None
         super().connectionLost(reason)
         fd, self._fd = self._fd, -1
-        close_later(self.reactor, fd)
+        os.close(fd)
         self.pending = 0
         self._lost()
