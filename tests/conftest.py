@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 import pytest
 
@@ -9,6 +10,9 @@ def pytest_configure(config):
     """Everything the tests start is told about coverage through the environment; nothing else of it leaks in."""
     os.environ.pop("JOBCTL_CONFIG", None)
     os.environ.pop("PMDF_CHANNEL", None)
+    # A shell that runs us in the background has it ignored, and so would all that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
