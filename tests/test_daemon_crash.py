@@ -19,10 +19,7 @@ SENDERS = 4
 
 def pids(daemon: Daemon, role: str) -> list[int]:
     """Job processes of a role, asked of the daemon."""
-    done = daemon.command("qm", "jobs", "--json")
-    if done.returncode != 0:
-        return []
-    return [int(pid) for pid in re.findall(r'"pid":\s*(\d+)[^}]*?"role":\s*"' + role + '"', done.stdout)]
+    return [job["pid"] for job in daemon.ask("qm.jobs") if job["role"] == role]
 
 
 def kill(pid: int) -> None:
@@ -44,6 +41,7 @@ def test_what_was_answered_250_arrives_whoever_is_killed(tmp_path, seed):
     daemon = Daemon(
         tmp_path,
         GATEWAY.replace("[channel.tcp_gateway]", '[channel.tcp_gateway]\nbackoff = ["PT1S"]'),
+        measured=False,
         GATEWAY=sink.port,
     )
     try:

@@ -122,7 +122,9 @@ def test_a_full_disk_puts_mail_off_and_loses_none(tmp_path, disk, free_space, wa
     """
     sink = CollectingServer()
     try:
-        with Daemon(tmp_path, configuration(free_space), GATEWAY=sink.port, DISK=disk) as daemon:
+        with Daemon(
+            tmp_path, configuration(free_space), measured=False, GATEWAY=sink.port, DISK=disk
+        ) as daemon:
             assert not list(disk.iterdir()), "the daemon's file system is seen from outside"
             daemon.await_listening()
             assert daemon.command("qm", "stop", "tcp_gateway").returncode == 0

@@ -31,7 +31,7 @@ def test_a_hundred_megabytes_pass_in_bounded_memory(tmp_path, domain):
     line = b"x" * 76 + b"\r\n"
     lines = SIZE // len(line)
     try:
-        with Daemon(tmp_path, GATEWAY, GATEWAY=sink.port) as daemon:
+        with Daemon(tmp_path, GATEWAY, measured=False, GATEWAY=sink.port) as daemon:
             daemon.await_listening()
             daemon.command("enqueue", "--from", "a@x.example", "--to", f"b@{domain}", "-", input="small\n")
             until(lambda: len(sink.taken) == 1)

@@ -62,7 +62,7 @@ def test_twenty_thousand_messages_arrive_once_and_unchanged(tmp_path):
     reference = sink(tmp_path / "reference", reference_port, "-D", "all")
     receiving = sink(tmp_path / "sink", port, "-D", "all")
     try:
-        with Daemon(tmp_path, GATEWAY, GATEWAY=port) as daemon:
+        with Daemon(tmp_path, GATEWAY, measured=False, GATEWAY=port) as daemon:
             daemon.await_listening()
             until(lambda: greets(port) and greets(reference_port))
             source(reference_port, 1, "ann@fast.example")

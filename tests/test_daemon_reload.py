@@ -71,7 +71,7 @@ def test_reloads_under_load(tmp_path):
     An SMTP session that stands from the first to the last of them is served all the time.
     """
     sink = CollectingServer()
-    with contextlib.closing(sink), Daemon(tmp_path, GATEWAY, GATEWAY=sink.port) as daemon:
+    with contextlib.closing(sink), Daemon(tmp_path, GATEWAY, measured=False, GATEWAY=sink.port) as daemon:
         daemon.await_listening()
         text = daemon.config.read_text()
         standing = smtplib.SMTP("127.0.0.1", daemon.port, timeout=60)

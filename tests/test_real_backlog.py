@@ -42,7 +42,7 @@ def test_a_backlog_survives_kill_and_leaves_once_the_urgent_first(tmp_path):
     """
     sink = CollectingServer()
     try:
-        with Daemon(tmp_path, ONE_BY_ONE, GATEWAY=sink.port) as daemon:
+        with Daemon(tmp_path, ONE_BY_ONE, measured=False, GATEWAY=sink.port) as daemon:
             daemon.await_listening()
             assert daemon.command("qm", "stop", "tcp_gateway").returncode == 0
             normal = [f"n{number}" for number in range(MESSAGES - URGENT)]

@@ -174,7 +174,10 @@ def test_a_mailbox_goes_out_octet_for_octet(tmp_path, kind, box):
     """
     sent = {f"{name}+{number}": text for number in range(len(ROUTES)) for name, text in box.items()}
     domains = list(ROUTES.values())
-    with server(kind, tmp_path) as taking, Daemon(tmp_path, BOTH_WAYS, GATEWAY=taking.port) as daemon:
+    with (
+        server(kind, tmp_path) as taking,
+        Daemon(tmp_path, BOTH_WAYS, measured=False, GATEWAY=taking.port) as daemon,
+    ):
         with queue(daemon) as client:
             for name, message in sent.items():
                 domain = domains[int(name.rpartition("+")[2])]
@@ -209,7 +212,7 @@ def test_a_mailbox_comes_in_octet_for_octet(tmp_path, box):
         if text and mailbox.longest_line(text) <= mailbox.LONGEST_LINE
     }
     assert len(sent) > 10
-    with Aiosmtpd() as taking, Daemon(tmp_path, INCOMING, GATEWAY=taking.port) as daemon:
+    with Aiosmtpd() as taking, Daemon(tmp_path, INCOMING, measured=False, GATEWAY=taking.port) as daemon:
         daemon.await_listening()
         with smtplib.SMTP("127.0.0.1", daemon.port, local_hostname="client.example") as client:
             assert client.sock is not None

@@ -216,7 +216,7 @@ def test_nothing_is_smuggled_through_a_whole_daemon(tmp_path: Path) -> None:
     targets = [f"{peer}.{kind}.example" for peer in peers for kind in ("tcp", "test-smtp")]
     taken: dict[str, int] = dict.fromkeys(peers, 0)
     try:
-        with Daemon(tmp_path, f"{text}[rewrite]\n{routes}") as daemon:
+        with Daemon(tmp_path, f"{text}[rewrite]\n{routes}", measured=False) as daemon:
             rotation = [target for target in targets for _ in range(2)]
             for name, port in ways_in.items():
                 for secured in (None, authority):
