@@ -5,6 +5,8 @@
 # make bench  throughput, CPU and memory beside Postfix
 PYTHON ?= python3
 VENV   ?= .venv
+# One more than two cores: many tests wait.
+WORKERS ?= 3
 BIN     = $(VENV)/bin
 ALL_FILES = from coverage import Coverage; all = Coverage(config_file=False, data_suffix=True, source=['jobctl', 'channels']); \
 	all.start(); import jobctl, channels; all.save()
@@ -19,13 +21,13 @@ run: $(VENV)/.installed
 test: $(VENV)/.test
 ifdef COVERAGE
 	$(BIN)/python -m coverage erase
-	JOBCTL_SOURCE="$(CURDIR)" $(BIN)/python -m coverage run -m pytest tests -n 2 --dist loadfile
+	JOBCTL_SOURCE="$(CURDIR)" $(BIN)/python -m coverage run -m pytest tests -n $(WORKERS) --dist loadfile
 	# What no process ran counts, too.
 	$(BIN)/python -c "$(ALL_FILES)"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=90
 else
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadfile
 endif
 
 lint: $(VENV)/.dev

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -28,6 +29,18 @@ def elsewhere(tmp_path_factory):
 def no_configuration_named():
     """A daemon made within a test names its configuration for its children; the next test has none."""
     os.environ.pop("JOBCTL_CONFIG", None)
+
+
+@pytest.fixture(autouse=True)
+def measured(request):
+    """Long runs of what others have covered take half the time when nobody counts their lines."""
+    if request.node.get_closest_marker("unmeasured") is None:
+        yield
+        return
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
 
 
 @pytest.hookimpl(hookwrapper=True)

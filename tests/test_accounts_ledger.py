@@ -130,6 +130,7 @@ def _copied_if_there(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+@pytest.mark.unmeasured
 def test_balanced_on_the_disk_after_any_order_of_work_and_crashes() -> None:
     """After 10,000 random changes and 20 crashes in the midst of others, each account balances."""
     reactor, top = PumpReactor(), tempfile.mkdtemp()
@@ -158,6 +159,7 @@ def test_balanced_on_the_disk_after_any_order_of_work_and_crashes() -> None:
     shutil.rmtree(top)
 
 
+@pytest.mark.unmeasured
 def test_balanced_in_memory_after_any_order_of_work_and_failures() -> None:
     """The same of the store in memory, where one change in ten fails as a full disk would make it."""
     reactor, disk = PumpReactor(), MemoryDisk()

@@ -451,7 +451,7 @@ ControllerLife.TestCase.settings = settings(
 )
 # On a busy machine it takes minutes; a test that is stopped in the midst of an order, which is then run
 # again and is not stopped, is called flaky.
-TestControllerLife = pytest.mark.timeout(900)(ControllerLife.TestCase)
+TestControllerLife = pytest.mark.unmeasured(pytest.mark.timeout(900)(ControllerLife.TestCase))
 
 
 def test_same_numbers_same_order() -> None:

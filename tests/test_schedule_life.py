@@ -392,7 +392,7 @@ ScheduleLife.TestCase.settings = settings(
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )
-TestScheduleLife = ScheduleLife.TestCase
+TestScheduleLife = pytest.mark.unmeasured(ScheduleLife.TestCase)
 
 
 @local_zone("UTC")

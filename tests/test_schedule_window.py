@@ -96,6 +96,7 @@ def test_dead_host_with_most_of_the_queue_delays_nobody() -> None:
     assert not world.store.entries
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("hosts", [1, 7, 400])
 def test_backlog_drains_to_the_end_without_arrivals(hosts: int) -> None:
     """A backlog of 50,000 goes out at one pace to its end although nothing new comes in."""
@@ -356,6 +357,7 @@ def test_time_brings_what_was_left_to_the_store() -> None:
     assert len(delivered) == 20 and world.now < START + 2500
 
 
+@pytest.mark.unmeasured
 @local_zone("UTC")
 def test_mail_that_waits_for_its_window_keeps_no_other_waiting() -> None:
     """Ten times as much nonurgent mail as memory holds waits for its hours: normal mail goes at once."""

@@ -2,11 +2,14 @@
 
 import random
 
+import pytest
+
 from bench.year import Year
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.backoff import next_attempt
 from tests.schedule_case import START, World, channel, settings
 
+pytestmark = pytest.mark.unmeasured
 DAY = 86400.0
 
 

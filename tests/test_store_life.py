@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
@@ -172,6 +173,7 @@ class StoreLife(RuleBasedStateMachine):
             assert mine == self.wait(self.model.history(self.theirs[stored.entry.id]))
 
 
+@pytest.mark.unmeasured
 class StoreLifeTests(StoreLife.TestCase):
     settings = settings(
         max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
