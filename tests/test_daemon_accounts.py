@@ -34,7 +34,9 @@ def answer(recipient: bytes) -> bytes:
 
 def records(daemon: Daemon, name: str = "mail.log_current") -> list[dict[str, Any]]:
     path = daemon.directory / "var" / "log" / name
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # To the last line that is whole: it is being written.
+    text = path.read_text().rpartition("\n")[0] if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def codes(daemon: Daemon, channel: str) -> list[str]:

@@ -96,7 +96,9 @@ class Site:
     def records(self, name: str) -> list[tuple[str, str]]:
         """User and what was said of each AUTH in the log of connections."""
         path = self.directory / "var/log/mail.log_current"
-        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # To the last line that is whole: it is being written.
+        text = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        found = [json.loads(line) for line in text.splitlines()]
         return [(one.get("us", ""), one["di"]) for one in found if one["ac"][0] == "U" and one["sc"] == name]
 
     def counted(self, name: str) -> Any:
