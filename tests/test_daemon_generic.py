@@ -116,7 +116,7 @@ def test_transport_info_of_the_real_connection_is_in_the_log_and_the_received_fi
             assert len(sender.accepted) == 1
             until(lambda: sink.taken, 60, daemon.log[-2000:])
             assert b"[127.0.0.1]" in sink.taken[0].content.split(b"\r\nMessage-ID")[0]
-            assert f"TCP|127.0.0.1|{daemon.port}|127.0.0.1|" in daemon.log
+            until(lambda: f"TCP|127.0.0.1|{daemon.port}|127.0.0.1|" in daemon.log, 60, "it is shown")
     finally:
         sink.close()
 

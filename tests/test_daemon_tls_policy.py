@@ -53,7 +53,7 @@ def test_policies_of_both_kinds_of_program(tmp_path: Path, channel: str) -> None
             enqueue(daemon)
             until(lambda: len(taken) == 1, 60, daemon.log[-3000:])
             assert peer.count == 2
-            assert "in the clear" in daemon.log
+            until(lambda: "in the clear" in daemon.log, 60, "it is said")
             text = daemon.config.read_text()
             daemon.config.write_text(text.replace("# rules", '# rules\n"[127.0.0.1]" = "must"'))
             changes = daemon.json("reload")["changes"]

@@ -192,7 +192,11 @@ def test_silent_destinations_do_not_delay_the_others(tmp_path, sink):
                 enqueue(daemon, f"c@{GOOD}", subject=f"m{number}")
             until(lambda: len(sink.taken) == 20, 60, daemon.log[-2000:])
             assert not daemon.json("qm", "history", entries[0])
-            assert {row["id"] for row in daemon.json("qm", "directory", "tcp_direct")} == set(entries)
+            until(
+                lambda: {row["id"] for row in daemon.json("qm", "directory", "tcp_direct")} == set(entries),
+                60,
+                daemon.log[-2000:],
+            )
             line, *_ = until(lambda: daemon.json("qm", "history", entries[0]), 60, daemon.log[-2000:])
             assert line["what"] == "deferred" and line["text"].startswith("timeout"), line
             assert daemon.summary()["tcp_direct"]["messages"] == count

@@ -222,7 +222,7 @@ def test_a_mailbox_comes_in_octet_for_octet(tmp_path, box):
                 assert not client.sendmail("ann@a.example", recipient, mailbox.on_the_wire(message))
         until(lambda: sum(row["messages"] for row in daemon.summary().values()) == 0, 60, daemon.log[-2000:])
         assert not differences(taking.messages(), sent)
-        assert f"TCP|127.0.0.1|{daemon.port}|127.0.0.1|{ours} " in daemon.log
+        until(lambda: f"TCP|127.0.0.1|{daemon.port}|127.0.0.1|{ours} " in daemon.log, 60, "it is shown")
     for name, (content,) in taking.messages().items():
         trace = TRACE.match(content)
         assert trace is not None
