@@ -47,7 +47,8 @@ def test_a_peer_program_that_misbehaves(tmp_path, kind):
                 "enqueue", "--from", "a@x.example", "--to", "b@odd.example", "-", input="hi\n"
             )
             entry = done.stdout.strip()
-            history = until(lambda: daemon.json("qm", "history", entry), 60, f"{kind}: {daemon.log[-1500:]}")
+            until(lambda: daemon.ask("qm.history", ids=[entry]), 60, f"{kind}: {daemon.log[-1500:]}")
+            history = daemon.json("qm", "history", entry)
             assert any(PEERS[kind][1] in line["text"] for line in history), history
             assert history[0]["text"]
             daemon.command("enqueue", "--from", "a@x.example", "--to", "b@fast.example", "-", input="hi\n")
@@ -158,7 +159,9 @@ def test_a_program_that_cannot_work_is_told_to_the_operator(tmp_path, command):
     text = GATEWAY.replace("[rewrite]", odd + '[rewrite]\n"odd.example" = "test_smtp_command"')
     with Daemon(tmp_path, text, GATEWAY=1) as daemon:
         done = daemon.command("enqueue", "--from", "a@x.example", "--to", "b@odd.example", "-", input="hi\n")
-        history = until(lambda: daemon.json("qm", "history", done.stdout.strip()), 30, daemon.log[-1500:])
+        entry = done.stdout.strip()
+        until(lambda: daemon.ask("qm.history", ids=[entry]), 60, daemon.log[-1500:])
+        history = daemon.json("qm", "history", entry)
         assert history[0]["text"].startswith("451 4.3.0")
         assert daemon.command("run", "test_smtp_command").returncode == 75
         assert daemon.summary()["test_smtp_command"]["messages"] == 1

@@ -24,7 +24,7 @@ def test_a_table_that_changes(tmp_path: Path, channel: str) -> None:
             assert peer.count == 0
 
             def history(entry: str) -> list[str]:
-                return [row["what"] for row in daemon.json("history", entry)]
+                return [row["what"] for row in daemon.ask("history", ids=[entry])]
 
             daemon.config.write_text(text.replace("$I", "$Y"))
             (change,) = daemon.json("reload")["changes"]

@@ -128,7 +128,7 @@ def changed(text: str, number: int) -> str:
 
 
 def servers(daemon: Daemon) -> int:
-    return sum(row["role"] == "slave" for row in daemon.json("process"))
+    return sum(row["role"] == "slave" for row in daemon.ask("qm.jobs"))
 
 
 def test_signals_by_the_dozen_and_while_it_stops(tmp_path):

@@ -92,7 +92,7 @@ def test_a_loop_is_seen_by_the_client(tmp_path: Path, channel: str) -> None:
     with Daemon(tmp_path, text, **values) as daemon:
         entry = enqueue(daemon)
         history = until(
-            lambda: [row for row in daemon.json("history", entry) if row["what"] == "failed"],
+            lambda: [row for row in daemon.ask("history", ids=[entry]) if row["what"] == "failed"],
             60,
             daemon.log[-3000:],
         )

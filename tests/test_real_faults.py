@@ -51,7 +51,7 @@ def enqueue(daemon: Daemon, *to: str, subject: str = "s") -> str:
 
 def host(daemon: Daemon, name: str) -> dict[str, object]:
     """A destination's line of ``qm messages``."""
-    rows = {row["host"]: row for row in daemon.json("qm", "messages", "tcp_direct")}
+    rows = {row["host"]: row for row in daemon.ask("qm.messages", channel="tcp_direct")}
     return rows.get(name, {})
 
 
@@ -68,7 +68,7 @@ def test_a_destination_that_is_down_is_left_alone_and_tried_again(tmp_path, sink
             entries = [enqueue(daemon, f"b@{FAULTY}", subject=f"m{number}") for number in range(3)]
             until(lambda: host(daemon, FAULTY).get("delayed") == 3, 60, daemon.log[-2000:])
             tried = until(
-                lambda: [line for entry in entries for line in daemon.json("qm", "history", entry)],
+                lambda: [line for entry in entries for line in daemon.ask("qm.history", ids=[entry])],
                 60,
                 daemon.log[-2000:],
             )
@@ -107,7 +107,7 @@ def test_a_recipient_put_off_is_counted_and_tried_again(tmp_path):
             entry = enqueue(daemon, "b@fast.example")
 
             def tried_twice() -> dict[str, object] | None:
-                (row,) = daemon.json("qm", "directory", "tcp_gateway")
+                (row,) = daemon.ask("qm.directory", channel="tcp_gateway")
                 return row if row["attempts"] >= 2 else None
 
             row = until(tried_twice, 60, daemon.log[-2000:])
@@ -143,7 +143,7 @@ def test_of_several_recipients_only_the_one_put_off_stays(tmp_path):
             entry = enqueue(daemon, *people)
 
             def left() -> dict[str, object] | None:
-                (row,) = daemon.json("qm", "directory", "tcp_gateway")
+                (row,) = daemon.ask("qm.directory", channel="tcp_gateway")
                 return row if row["attempts"] else None
 
             row = until(left, 60, daemon.log[-2000:])
@@ -193,10 +193,13 @@ def test_silent_destinations_do_not_delay_the_others(tmp_path, sink):
             until(lambda: len(sink.taken) == 20, 60, daemon.log[-2000:])
             assert not daemon.json("qm", "history", entries[0])
             until(
-                lambda: {row["id"] for row in daemon.json("qm", "directory", "tcp_direct")} == set(entries),
+                lambda: (
+                    {row["id"] for row in daemon.ask("qm.directory", channel="tcp_direct")} == set(entries)
+                ),
                 60,
                 daemon.log[-2000:],
             )
-            line, *_ = until(lambda: daemon.json("qm", "history", entries[0]), 60, daemon.log[-2000:])
+            until(lambda: daemon.ask("qm.history", ids=[entries[0]]), 60, daemon.log[-2000:])
+            line, *_ = daemon.json("qm", "history", entries[0])
             assert line["what"] == "deferred" and line["text"].startswith("timeout"), line
             assert daemon.summary()["tcp_direct"]["messages"] == count
