@@ -15,6 +15,7 @@ from typing import Any
 
 from jobctl.control.client import Client
 from jobctl.control.refusals import NoDaemon
+from tests.ports import free_port
 
 BIN = Path(sys.executable).parent
 # Measured runs need their figures saved before twistd ends by its signal.
@@ -30,14 +31,6 @@ def program(name: str) -> str | None:
     import shutil
 
     return shutil.which(name) or shutil.which(name, path="/usr/sbin")
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def noon() -> str:

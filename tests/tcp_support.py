@@ -345,12 +345,6 @@ def serve(
     return script
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
 class NameServerThread:
     """A zone on loopback over UDP, in a thread."""
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.auth_case import KINDS, Asked, at_once, b64, plain, start_fails, token_line
 from tests.certificates import Authority
-from tests.tcp_support import Peer, Wire, free_port
+from tests.ports import free_port
+from tests.tcp_support import Peer, Wire
 from tests.web_verifier import JSON, WebVerifier
 
 PASSWORD_FAILED = "535 5.7.8 Bad username or password."

@@ -15,7 +15,8 @@ from jobctl.mail.disposition import Verdict
 from jobctl.mail.envelope import Envelope, Recipient
 from tests import kit_support
 from tests.mime_trees import leaves
-from tests.tcp_support import Peer, Program, Wire, channel, free_port, memory, message, serve
+from tests.ports import free_port
+from tests.tcp_support import Peer, Program, Wire, channel, memory, message, serve
 
 CLIENT, MASTER = "channels.tcp_smtp_client", "channels.test_smtp_master"
 HEADER = (

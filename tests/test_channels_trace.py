@@ -7,7 +7,8 @@ import pytest
 from channels.kit.trace import Trace
 from jobctl.jobprotocol.frames import Event, Report, Stop
 from tests import kit_support
-from tests.tcp_support import BODY, Intake, Peer, free_port, message, serve
+from tests.ports import free_port
+from tests.tcp_support import BODY, Intake, Peer, message, serve
 from tests.test_tcp_client import client
 from tests.test_tcp_server import Client, Server
 

@@ -15,7 +15,8 @@ from jobctl.sasl.client import Credentials, Exchange
 from jobctl.sasl.secrets import scram_keys, scram_line
 from tests.auth_case import at_once, b64, plain, token_line
 from tests.certificates import Authority
-from tests.daemon import Daemon, free_port, greets, program, until
+from tests.daemon import Daemon, greets, program, until
+from tests.ports import free_port
 from tests.web_verifier import USERS, WebVerifier
 
 CONFIGURATION = """

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import PLACES
-from tests.daemon import Daemon, free_port, program, until
+from tests.daemon import Daemon, program, until
 from tests.dns_server import Zone
+from tests.ports import free_port
 from tests.tcp_support import NameServerThread
 
 SERVICE = """

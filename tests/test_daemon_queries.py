@@ -7,8 +7,9 @@ import dns.rcode
 import pytest
 
 from tests.configurations import PLACES
-from tests.daemon import Daemon, free_port, greets, until
+from tests.daemon import Daemon, greets, until
 from tests.dns_server import Zone
+from tests.ports import free_port
 from tests.tcp_support import NameServerThread
 
 CONFIGURATION = (

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import GATEWAY
-from tests.daemon import Daemon, free_port, greets, program, until
+from tests.daemon import Daemon, greets, program, until
+from tests.ports import free_port
 from tests.smtp_peers import without_trace
 
 MESSAGES = 20_000

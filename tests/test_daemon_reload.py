@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import smtplib
-import socket
 import threading
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from jobctl.control.client import Client
 from tests.configurations import GATEWAY
 from tests.daemon import Daemon, until
+from tests.ports import free_port
 from tests.smtp_peers import CollectingServer
 
 # 1000 for the long proof (docs/reload.md): JOBCTL_RELOADS=1000.
@@ -149,9 +149,7 @@ def test_a_port_that_comes_and_goes(tmp_path):
     """``jobctl reload`` opens and closes ports; what it says is what happens."""
     with Daemon(tmp_path, CONFIGURATION) as daemon:
         text = daemon.config.read_text()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         service = f'\n[dispatcher.service.MORE]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n'
         daemon.config.write_text(text + service)
         (row,) = daemon.json("reload", "--dry-run")["changes"]
@@ -172,9 +170,7 @@ def test_a_service_of_a_generic_channel(tmp_path):
     """It accepts by the new settings; its sessions, a program each, go on when it is no more."""
     with Daemon(tmp_path, CONFIGURATION) as daemon:
         text = daemon.config.read_text()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         service = (
             '\n[channel.test_smtp_in]\nofficial_host_name = "generic"\nsmtp = true\n'
             f'[dispatcher.service.GENERIC]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n'

@@ -7,6 +7,7 @@ import pytest
 
 from jobctl.config.settings import ServiceSettings
 from jobctl.net.sockets import CannotListen, ListeningSockets
+from tests.ports import free_port
 from tests.tcp_support import service
 
 
@@ -23,11 +24,6 @@ def at(*endpoints: str) -> list[ServiceSettings]:
 
 def change(listening: ListeningSockets, *endpoints: str) -> None:
     listening.keep(at(*endpoints), listening.open(at(*endpoints)))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int, address: str = "127.0.0.1") -> bool:

@@ -17,7 +17,8 @@ from jobctl.config.loader import load
 from jobctl.control.client import Client
 from tests import mailbox
 from tests.configurations import GATEWAY
-from tests.daemon import Daemon, free_port, greets, program, until
+from tests.daemon import Daemon, greets, program, until
+from tests.ports import free_port
 
 # Some Pythons come without their tests, and so without the messages in them.
 BOXES = {"ours": mailbox.ours()} | ({"cpythons": mailbox.cpythons()} if mailbox.cpythons() else {})

@@ -14,7 +14,8 @@ from jobctl.smtp.events import NeedContent
 from jobctl.smtp.questions import Finished
 from tests.certificates import Authority
 from tests.configurations import PLACES
-from tests.daemon import Daemon, free_port, until
+from tests.daemon import Daemon, until
+from tests.ports import free_port
 from tests.smtp_dialogues import Client, Server
 from tests.smtp_peers import without_trace
 from tests.smtp_readers import Reader, RecordingServer

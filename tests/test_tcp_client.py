@@ -18,6 +18,7 @@ from channels.tcp import pool
 from jobctl.jobprotocol.frames import PIECE, Ask, HelloProgram, Message, Report, Sent
 from jobctl.mail.disposition import Verdict
 from tests.dns_server import Zone
+from tests.ports import free_port
 from tests.tcp_support import (
     BODY,
     NameServerThread,
@@ -25,7 +26,6 @@ from tests.tcp_support import (
     Program,
     Wire,
     channel,
-    free_port,
     memory,
     message,
     serve,

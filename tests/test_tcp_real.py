@@ -10,7 +10,8 @@ from aiosmtpd.controller import Controller
 
 from jobctl.jobprotocol.frames import Report
 from jobctl.mail.disposition import Verdict
-from tests.tcp_support import Intake, Program, channel, free_port, listening, message, service
+from tests.ports import free_port
+from tests.tcp_support import Intake, Program, channel, listening, message, service
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
