@@ -228,5 +228,7 @@ def test_a_mailbox_comes_in_octet_for_octet(tmp_path, box):
         trace = TRACE.match(content)
         assert trace is not None
         field = b" ".join(trace[0].split())
+        # Its name, where this machine has one for the address.
+        field = re.sub(rb"\(\S+ \[127\.0\.0\.1\]\)", b"([127.0.0.1])", field, count=1)
         assert field.startswith(b"Received: from client.example ([127.0.0.1]) by mail.example.org ("), field
         assert b") with ESMTP id " in field and b" for <%b@partner.example>; " % name.encode() in field
