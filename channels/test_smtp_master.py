@@ -10,7 +10,7 @@ else of the first message.
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jobctl
 from channels.kit.client_security import ClientSecurity
@@ -362,7 +362,9 @@ class SmtpMaster:
     def _failed(self, event: SessionFailed) -> None:
         self._failure = event
         self._exit = EX_TEMPFAIL
-        self._run.link.send(Event(event="rejected", transport=self._transport, text=event.reply))
+        # It may have been open, and then ended by itself before it had a message.
+        what: Literal["closed", "rejected"] = "closed" if self._ready else "rejected"
+        self._run.link.send(Event(event=what, transport=self._transport, text=event.reply))
         who = self._remote or "the peer"
         if event.retry_in_clear and self._hello.in_clear == "offered":
             say(f"{who}: {event.reply}; tls_policy may: the next connection is in the clear")

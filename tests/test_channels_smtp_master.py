@@ -205,11 +205,27 @@ def test_connection_lost_in_a_transaction(start):
 def test_connection_lost_while_idle(start):
     """A peer that closes between messages has done nothing wrong."""
     program = start()
+    program.controller.send(message("E1", octets=len(MAIL)), MAIL)
     greet(program)
-    program.controller.expect(Event, event="opened")
+    take(program.peer)
+    program.peer.send(b"250 2.6.0 queued\r\n")
+    program.controller.expect(Report)
     program.peer.send(b"421 4.4.2 idle too long\r\n")
     program.peer.close_input()
     assert program.ends() == 0
+
+
+def test_a_peer_that_greets_and_leaves(start):
+    """Who goes before the first message keeps its host's mail back, so that it is not called again at once."""
+    program = start()
+    greet(program)
+    program.controller.expect(Event, event="opened")
+    program.peer.send(b"421 4.7.0 too many of you\r\n")
+    program.peer.close_input()
+    program.controller.send(message("E1", octets=len(MAIL)), MAIL)
+    report = program.controller.expect(Report)
+    assert (report.verdict, report.status, report.scope) == (Verdict.DEFERRED, "4.7.0", "host")
+    assert program.ends() == 75
 
 
 @pytest.mark.parametrize(

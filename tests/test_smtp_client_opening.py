@@ -159,7 +159,12 @@ def test_quit_when_idle() -> None:
 @pytest.mark.parametrize("how", ["lost", "timed_out", "421"])
 def test_an_idle_session_that_ends(how: str) -> None:
     """A peer that closes an idle session has harmed nobody."""
-    client = Client()
+    client = Client("PIPELINING")
+    client.begin()
+    client.hear("250 ok", "250 ok", "354 go")
+    client.content()
+    client.hear("250 taken")
+    client.events.clear()
     if how == "421":
         client.hear("421 4.4.2 idle too long")
     elif how == "lost":
@@ -168,3 +173,42 @@ def test_an_idle_session_that_ends(how: str) -> None:
         client.dialogue.timed_out()
     client.said()
     assert client.events == [Closed()]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("421 4.7.0 too many of you", "4.7.0"),
+        ("421 bye", "4.4.2"),
+        ("250 what you did not ask", "4.5.0"),
+        ("554 5.7.1 go away", "4.5.0"),
+        ("", "4.4.2"),
+    ],
+)
+def test_a_peer_that_greets_and_leaves(said: str, status: str) -> None:
+    """Who greets and goes before the first message has not opened a session: else it would be called again at once."""
+    client = Client()
+    if said:
+        client.hear(said)
+    else:
+        client.dialogue.lost("closed")
+        client.said()
+    (failed,) = client.events
+    assert isinstance(failed, SessionFailed) and failed.status == status and not failed.permanent
+    assert not client.dialogue.can_begin and client.dialogue.timeout() is None
+
+
+@pytest.mark.parametrize("behind", ["250 mx", "250-mx", "220 mx once more"])
+def test_replies_that_come_before_the_command(behind: str) -> None:
+    """What comes behind the banner cannot be the reply to EHLO: nothing would be a reply to what it seems to be."""
+    client = Client(None)
+    client.hear("220 mx", behind, "250 mx")
+    (failed,) = client.events
+    assert isinstance(failed, SessionFailed) and failed.status == "4.5.0" and not failed.permanent
+
+
+def test_a_peer_that_greets_and_goes_at_once() -> None:
+    """421 may come at any time, also right behind the banner."""
+    client = Client(None)
+    client.hear("220 mx", "421 4.3.2 busy")
+    assert client.events == [SessionFailed("421 4.3.2 busy", "4.3.2")]

@@ -257,3 +257,12 @@ def test_cuts_do_not_matter(size: int) -> None:
     client.content()
     client.hear(OK)
     assert done(client) == [("A1", "failed relayed", "recipient", True)]
+
+
+def test_a_reply_that_comes_before_its_command() -> None:
+    """Replies that run ahead of the commands deliver nothing: the peer has not seen what they seem to be about."""
+    client = Client(PLAIN)
+    client.begin()
+    client.hear(OK, OK, GO, "250 2.0.0 taken")
+    assert done(client) == [("A1", "deferred", "recipient", False)]
+    assert client.events[-1] == Closed()

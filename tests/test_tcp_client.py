@@ -605,3 +605,20 @@ def test_wrong_frames() -> None:
     with client(free_port()) as program:
         program.send(HelloProgram(version=1, name="x"))
         assert program.wait() in (75, 78)
+
+
+@pytest.mark.parametrize("unasked", ["421 4.7.0 too many of you", "250 what you did not ask"])
+def test_a_peer_that_greets_and_leaves(unasked: str) -> None:
+    """Who ends each session right behind EHLO is called once, not again at once: its host waits, uncharged."""
+
+    def script(wire: Wire, number: int) -> None:
+        wire.say("220 peer ESMTP")
+        wire.line()
+        wire.say("250-peer", "250 PIPELINING", unasked)
+        wire.line()
+
+    with Peer(script) as peer:
+        (report, other) = deliver(peer.port, 2)
+        assert peer.count == 1
+    assert {report.verdict, other.verdict} == {Verdict.DEFERRED}
+    assert (report.scope, report.reply.startswith(unasked[:3])) == ("host", unasked.startswith("421"))

@@ -323,7 +323,18 @@ class Connection:
         self.dialogue = None
         self._tls = None
         self._touched = self.pool.now
-        self._tell("rejected", text=event.reply)
+        if self.since is not None:
+            # It was open, and ended by itself before it had a message.
+            self._tell("closed", text=event.reply)
+            self.since = None
+            if self.idle:
+                self.idle = False
+                self.destination.note_idle(self)
+            if not self.destination.queue:
+                self._end()
+                return
+        else:
+            self._tell("rejected", text=event.reply)
         if event.retry_with_helo:
             search.again(helo_only=True)
         elif event.retry_in_clear:

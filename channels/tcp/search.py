@@ -137,7 +137,8 @@ class Search:
         def connected(skt: socket.socket, answered: NextHop) -> None:
             race, self._race = self._race, None
             if race is not None:
-                self._allowed = list(race.left)
+                # Behind them those that are left from before, when it was connected to ``again``.
+                self._allowed = [*race.left, *self._allowed]
             self.hop = answered
             self._only_unconnected = False
             self._connected(skt, helo_only, in_clear)

@@ -103,6 +103,9 @@ class ClientDialogue:
                     return
                 if reply.code == 421:
                     closing(talk, reply)
+                elif talk.output and talk.unheard():
+                    # Nor would the replies behind it be to what they seem to be: a 250 for a message that was refused.
+                    raise ProtocolViolation(f"{reply.code} came before what it would be a reply to was said")
                 elif talk.phase is Phase.GREETING:
                     self._open_session(reply)
                 else:

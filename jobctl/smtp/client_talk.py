@@ -9,7 +9,7 @@ from jobctl.smtp.client_opening import Opening
 from jobctl.smtp.client_shaping import Shaping
 from jobctl.smtp.client_states import Phase, Step
 from jobctl.smtp.client_transaction import Transaction
-from jobctl.smtp.events import Closed, Done, Event, NeedContent
+from jobctl.smtp.events import Closed, Done, Event, NeedContent, SessionFailed
 
 
 class Talk:
@@ -81,6 +81,13 @@ class Talk:
         self.written = written
         transaction.to_send.clear()
 
+    def unheard(self) -> bool:
+        """The peer cannot have heard yet what the next reply is expected to."""
+        waiting = sum(len(octets) for octets in self.output)
+        if self.phase is Phase.GREETING:
+            return waiting > 0
+        return bool(self.expected) and self.expected[0][3] > self.written - waiting
+
     def send_next(self, transaction: Transaction) -> None:
         """Without PIPELINING: the next command; RSET in place of DATA when nobody was accepted."""
         if not transaction.to_send:
@@ -138,6 +145,12 @@ class Talk:
         if self.phase is Phase.GREETING:
             self.phase = Phase.CLOSED
             self.events.append(self.opening.ended(status, why, dropped))
+            return
+        if not self.begun and self.phase in (Phase.READY, Phase.RESETTING):
+            # It greeted, and nobody was served: to connect again at once would lead to the same, for ever.
+            self.phase = Phase.CLOSED
+            self.expected.clear()
+            self.events.append(SessionFailed(why, status))
             return
         while self.open:
             transaction = self.open.popleft()

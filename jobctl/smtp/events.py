@@ -47,7 +47,7 @@ class Done(msgspec.Struct, frozen=True):
 
 class SessionFailed(msgspec.Struct, frozen=True):
     """
-    The session ended before any transaction could begin; nothing follows. Close the connection.
+    The session ended before any transaction began, also behind :class:`Ready`; nothing follows. Close the connection.
 
     :ivar reply: The peer's words, or what happened.
     :ivar status: RFC 3463.
