@@ -27,6 +27,7 @@ from channels.kit.stdio import Stdio
 from channels.kit.stdio_tls import StdioTls
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Event, HelloController, Work
+from jobctl.net.sources import Sources
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.events import Closed, Done, NeedContent, QueueCalled, Ready, SessionFailed, StartTls
@@ -97,7 +98,7 @@ class SmtpMaster:
         in_clear = hello.in_clear == "now" and tls.policy == "may"
         self._dialogue = ClientDialogue(
             ClientConfig(
-                helo=channel.local_host,
+                helo=Sources(channel).helo.get(self._run.start.transport.local_ip, channel.local_host),
                 channel=channel,
                 lmtp=channel.lmtp,
                 loop=str((hello.mta or {}).get("loop", "")),

@@ -90,6 +90,16 @@ def test_delivers(start):
     assert program.errors == ""
 
 
+def test_each_source_address_has_its_name(start):
+    """Which of our addresses the connection comes from decides what we are called there."""
+    here = TRANSPORT.split("|")[1]
+    program = start(
+        environment={"TRANSPORTINFO": TRANSPORT}, sourceaddresses=["192.0.2.77", f"{here}=out.example.org"]
+    )
+    program.peer.send(b"220 mx.example.net ESMTP ready\r\n")
+    assert program.peer.line() == b"EHLO out.example.org\r\n"
+
+
 def test_keeps_the_pipe_busy(start):
     """The next message's commands leave in the same breath as the dot of the one before."""
     program = start()

@@ -244,7 +244,7 @@ def test_senders(sender: str, reply: str) -> None:
         "[channel.l]", '[mta]\nblocked_mail_from_ips = ["192.0.2.0/24"]\n[channel.l]'
     )
     world = World(configuration=text)
-    world.controller.queries._resolvers[()] = Names(
+    world.controller.resolvers._by_servers[()] = Names(
         mx=None,
         mixed=["192.0.2.1", "198.51.100.1"],
         wild=["192.0.2.1", "192.0.2.2"],
@@ -258,7 +258,7 @@ def test_senders(sender: str, reply: str) -> None:
 def test_a_bug_keeps_no_sender_out() -> None:
     """What goes wrong with us is temporary for the client, who gets a reply in any case."""
     world = World()
-    world.controller.queries._resolvers[()] = Names()
+    world.controller.resolvers._by_servers[()] = Names()
     assert (
         say(world.slave(), Route(id="q1", recipient="", sender="x@y.example", command="MAIL"))[:9]
         == "451 4.4.3"

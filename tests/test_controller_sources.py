@@ -99,7 +99,7 @@ def test_what_a_client_is_called(keyword, host, answer):
     """For programs without a resolver the controller looks clients' names up, as their channel wants them checked."""
     world = World(configuration=SWITCHING.replace("[channel.inside]", f"{keyword} = true\n[channel.inside]"))
     names = Names(one_example="10.1.1.1", two_example="192.0.2.66")
-    world.controller.queries._resolvers[()] = names
+    world.controller.resolvers._by_servers[()] = names
     job = slave(world)
     for id in ("c1", "c2"):
         job.says(Locate(id=id, host=host, named=True))

@@ -16,6 +16,8 @@ from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.spec import JobSpec
 from jobctl.net.listeners import open_listener
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
+from jobctl.net.resolvers import Resolvers
+from tests.dns_server import NameServer, Zone
 from tests.jobs_case import SupervisionCase
 from tests.jobs_support import channel, program, spec
 
@@ -276,6 +278,34 @@ class ConnectTests(TcpCase):
         self.assertEqual(resolver.asked, ["gate", "last"])
         remote.transport.loseConnection()
         await self.end()
+
+    async def test_source_addresses_take_turns(self) -> None:
+        """Each connection of a channel comes from the next of its ``sourceaddresses``."""
+        self.supervisor(resolver=FakeResolver(remote=[self.here()]))
+        line = channel(transport="tcp", sourceaddresses=("127.0.2.1=one.example", "127.0.2.2"))
+        found = set()
+        for number in range(2):
+            self.connected = Deferred()
+            self.the.start(spec(*program("chats.py"), host="remote", channel=line, id=f"j{number}"))
+            remote = await self.connected
+            found.add(remote.transport.getPeer().host)
+            remote.transport.loseConnection()
+            await self.handler.until(lambda: len(self.handler.ended) > number)  # noqa: B023 - before the next turn
+        self.assertEqual(found, {"127.0.2.1", "127.0.2.2"})
+
+    async def test_name_servers_of_the_channel(self) -> None:
+        """The next hop is looked for where the channel says, not where the system does."""
+        server = NameServer(reactor, Zone("only.here.test. 60 A 127.0.0.1"))
+        self.addCleanup(server.close)
+        self.supervisor(resolver=Resolvers(reactor))
+        settings = channel(
+            transport="tcp", nameservers=(server.address,), port=self.number, mx="nomx", private=True
+        )
+        self.the.start(spec(*program("chats.py"), host="only.here.test", channel=settings))
+        remote = await self.connected
+        remote.transport.loseConnection()
+        await self.end()
+        self.assertIn(("only.here.test.", "A"), server.zone.asked)
 
     async def test_ip_access(self) -> None:
         """Addresses that the table skips are not connected to; a host that it forbids fails the mail."""

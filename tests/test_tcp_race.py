@@ -7,10 +7,10 @@ from twisted.internet.task import Clock
 
 from channels.tcp import race as module
 from channels.tcp.race import CONNECT_TIMEOUT, STAGGER, Race
-from channels.tcp.sources import Sources
 from jobctl.jobprotocol.frames import Report
 from jobctl.mail.disposition import Verdict
 from jobctl.net.resolver import NextHop
+from jobctl.net.sources import Sources
 from tests.dns_server import Zone
 from tests.tcp_support import BODY, NameServerThread, Peer, Wire, channel, message, serve
 from tests.test_tcp_client import client

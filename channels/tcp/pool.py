@@ -12,11 +12,11 @@ from channels.kit.reactor_link import ReactorLink
 from channels.tcp.assignment import Assignment
 from channels.tcp.connection import Connection
 from channels.tcp.destination import Destination
-from channels.tcp.sources import Sources
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Ask, Message, Report
 from jobctl.net.ip_access import IpAccess
 from jobctl.net.resolver import Resolver
+from jobctl.net.sources import Sources
 
 # Messages in hand for each connection: one under way, the others close by.
 DEPTH = 10

@@ -49,7 +49,7 @@ from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.spec import JobSpec, SupervisorSettings
 from jobctl.jobs.supervisor import Supervisor
 from jobctl.mail.trace import new_envelope_id
-from jobctl.net.resolver import Resolver
+from jobctl.net.resolvers import Resolvers
 from jobctl.net.sockets import Sockets
 from jobctl.routing.router import Router
 from jobctl.schedule.queues import needs_new_programs
@@ -168,10 +168,11 @@ class Controller:
         self.specs = Specs(self, random)
         self.handler.clear_wanted = self.specs.clear_wanted
         self._sent_directory = os.path.join(queue, "sent")
+        self.resolvers = Resolvers(reactor)
         self.supervisor = Supervisor(
             reactor,
             self.handler,
-            Resolver(reactor),
+            self.resolvers,
             self._supervision(),
             peer_spec=lambda name, master: self.specs.peer(name),
         )
@@ -315,7 +316,7 @@ class Controller:
         :param opened: Sockets of services, of :meth:`Services.prepare`; ``None``: the services stay.
         """
         now = self.reactor.seconds()
-        router, resolver = Router(settings), Resolver(self.reactor)
+        router, self.resolvers = Router(settings), Resolvers(self.reactor)
         self.gone = (self.gone | self.settings.channels.keys()) - settings.channels.keys()
         old, self.settings, self.router = self.settings, settings, router
         for part in (
@@ -330,7 +331,7 @@ class Controller:
             self._write_events,
             lambda: self.transaction_log.reconfigure(settings),
             self.transaction_log.reopen,
-            lambda: self.supervisor.reconfigure(self._supervision(), resolver),
+            lambda: self.supervisor.reconfigure(self._supervision(), self.resolvers),
             lambda: self.dispatch.reconfigure(settings),
             lambda: self.scheduler.reconfigure(settings, now),
             lambda: self.services.reconfigure(settings, opened),

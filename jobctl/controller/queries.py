@@ -5,7 +5,6 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 
-from jobctl.config.settings import ChannelSettings
 from jobctl.controller.clients import Clients
 from jobctl.controller.etrn import EtrnRequests
 from jobctl.controller.private_commands import COMMANDS, PrivateCommands
@@ -13,7 +12,6 @@ from jobctl.errors import ChannelViolation
 from jobctl.jobprotocol.frames import Etrn, Event, Route, VerdictFrame
 from jobctl.mail.envelope import Source
 from jobctl.mail.reply import Reply
-from jobctl.net.resolver import Resolver
 from jobctl.net.sender_domain import LATER, sender_reply
 from jobctl.routing.router import NoRoute
 
@@ -35,9 +33,7 @@ class Queries:
         self._at = controller
         self._etrn = EtrnRequests(controller)
         self._private = PrivateCommands(controller)
-        # By the name servers of channels.
-        self._resolvers: dict[tuple[str, ...], Resolver] = {}
-        self.clients = Clients(controller, self._resolver)
+        self.clients = Clients(controller, lambda channel: controller.resolvers.of(channel))
 
     def ask(self, job: Any, frame: Route) -> None:
         """
@@ -117,15 +113,9 @@ class Queries:
         reply = LATER
         try:
             blocked = settings.mta.blocked_mail_from_ips
-            reply = await sender_reply(self._resolver(channel), frame.sender, blocked)
+            reply = await sender_reply(self._at.resolvers.of(channel), frame.sender, blocked)
         finally:
             self._tell(job, frame.id, reply)
-
-    def _resolver(self, channel: ChannelSettings) -> Resolver:
-        resolver = self._resolvers.get(channel.nameservers)
-        if resolver is None:
-            resolver = self._resolvers[channel.nameservers] = Resolver(self._at.reactor, channel.nameservers)
-        return resolver
 
     def _tell(self, job: Any, id: str, reply: Reply) -> None:
         status = reply.enhanced or ""

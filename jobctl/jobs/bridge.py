@@ -33,9 +33,17 @@ async def start_tcp(spawn: Spawn, shared: Shared, resolver: Any, spec: JobSpec) 
     host = spec.channel.gateway or spec.host
     if not host:
         raise CannotStart(f"channel {spec.channel.name} has no host to connect to", temporary=False)
-    settings = shared.settings
+    settings, turn = shared.settings, shared.connections.get(spec.channel.name, 0)
+    shared.connections[spec.channel.name] = turn + 1
     connection = await connect_next_hop(
-        shared.reactor, resolver, host, spec.channel, settings.connect_timeout, settings.linger, spec.attempt
+        shared.reactor,
+        resolver,
+        host,
+        spec.channel,
+        settings.connect_timeout,
+        settings.linger,
+        turn=turn,
+        attempt=spec.attempt,
     )
     try:
         join_socket(spawn, shared, spec, connection)

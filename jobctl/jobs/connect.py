@@ -12,6 +12,7 @@ from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.socket_bridge import SocketBridge
 from jobctl.net.ip_access import HostForbidden, IpAccess
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
+from jobctl.net.sources import Sources
 
 log = Logger()
 
@@ -23,6 +24,7 @@ async def connect_next_hop(
     channel: ChannelSettings,
     timeout: float,
     linger: float,
+    turn: int = 0,
     attempt: int = -1,
 ) -> SocketBridge:
     """
@@ -31,14 +33,16 @@ async def connect_next_hop(
     A gateway that does not exist is a mistake of the configuration, so mail for it waits; a host of
     recipients that does not exist fails them.
 
-    :param resolver: :class:`jobctl.net.resolver.Resolver`.
+    :param resolver: :class:`jobctl.net.resolvers.Resolvers`.
     :param host: A name or ``[address]``.
     :param timeout: Seconds for each address.
     :param linger: For :class:`SocketBridge`.
+    :param turn: Connections of this channel so far: its ``sourceaddresses`` take turns.
     :param attempt: Of the message that goes first, -1: not known.
     :raises CannotStart: Nobody answered (temporary), or its recipients' host does not exist, or is forbidden (not so).
     """
     failures: list[str] = []
+    sources = Sources(channel, turn)
     for name in (host, channel.lastresort):
         if name is None:
             continue
@@ -56,7 +60,7 @@ async def connect_next_hop(
         try:
             for hop in IpAccess(channel, _say).in_turn(hops, attempt):
                 try:
-                    return await _connect(reactor, hop, channel.interfaceaddress, timeout, linger)
+                    return await _connect(reactor, hop, sources.towards(hop.address), timeout, linger)
                 except (ConnectError, OSError) as why:
                     failures.append(f"{hop.name} [{hop.address}]:{hop.port}: {why}")
         except HostForbidden as why:
@@ -77,13 +81,14 @@ def _factory(reactor: Any, linger: float) -> Any:
 
 
 async def _connect(
-    reactor: Any, hop: NextHop, interface: str | None, timeout: float, linger: float
+    reactor: Any, hop: NextHop, source: str | None, timeout: float, linger: float
 ) -> SocketBridge:
-    six = ":" in hop.address
-    # A source address of the other family would make every attempt fail.
-    source = (interface, 0) if interface is not None and (":" in interface) == six else None
-    endpoint = (TCP6ClientEndpoint if six else TCP4ClientEndpoint)(
-        reactor, hop.address, hop.port, timeout=timeout, bindAddress=source
+    endpoint = (TCP6ClientEndpoint if ":" in hop.address else TCP4ClientEndpoint)(
+        reactor,
+        hop.address,
+        hop.port,
+        timeout=timeout,
+        bindAddress=None if source is None else (source, 0),
     )
     connected: Any = await endpoint.connect(_factory(reactor, linger))
     bridge: SocketBridge = connected

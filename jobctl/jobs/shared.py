@@ -22,6 +22,7 @@ class Shared(msgspec.Struct):
     :ivar handler: :class:`jobctl.interfaces.IJobHandler`.
     :ivar ended: Called with a job and how it ended; tells the handler.
     :ivar keep: Called with a connection or a peer program that begins; ``release`` when it is gone.
+    :ivar connections: How many have been begun for masters, by channel.
     :ivar hunt: Called with the id of a job whose program is gone: what that has left behind is killed.
     """
 
@@ -33,3 +34,4 @@ class Shared(msgspec.Struct):
     keep: Callable[[Abortable], None]
     release: Callable[[Abortable], None]
     hunt: Callable[[str], None]
+    connections: dict[str, int] = {}

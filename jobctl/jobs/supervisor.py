@@ -28,7 +28,7 @@ class Supervisor:
 
     :ivar jobs: Those that were spawned and are not over, by id.
     :param handler: :class:`jobctl.interfaces.IJobHandler`.
-    :param resolver: :class:`jobctl.net.resolver.Resolver`; only channels with transport ``tcp`` need it.
+    :param resolver: :class:`jobctl.net.resolvers.Resolvers`; only channels with transport ``tcp`` need it.
     :param peer_spec: For ``transport = "channel:NAME"``: called with NAME and the master's spec, gives
         the spec of the slave; raises :class:`CannotStart` when there is no such channel.
     :param clock: For timers, the reactor when ``None``.

@@ -7,13 +7,14 @@ class Sources:
     """
     By ``sourceaddresses``, taken in turn, else ``interfaceaddress``.
 
+    :param turn: How many connections there have been already.
     :ivar helo: Names by address, for those that have one of their own.
     """
 
-    def __init__(self, channel: ChannelSettings) -> None:
+    def __init__(self, channel: ChannelSettings, turn: int = 0) -> None:
         self.helo: dict[str, str] = {}
         self._pools: dict[int, list[str]] = {4: [], 6: []}
-        self._turn = 0
+        self._turn = turn
         for word in channel.sourceaddresses or (
             (channel.interfaceaddress,) if channel.interfaceaddress else ()
         ):
