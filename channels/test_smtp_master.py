@@ -155,6 +155,9 @@ class SmtpMaster:
             if (self._begun or self._hand.waiting) and not self._quitting:
                 self._exit = EX_TEMPFAIL
                 say(why)
+            session = self._stdio.tls
+            if session is not None and not session.established:
+                self._dialogue.tls_failed(f"TLS: {why}")
             self._dialogue.lost(why)
 
     # The controller.

@@ -34,19 +34,23 @@ def greet(peer):
     peer.send(b"250-mx.example.net\r\n250-PIPELINING\r\n250 STARTTLS\r\n")
 
 
-def fail_the_handshake(program):
+def fail_the_handshake(program, words=b"554 no idea of TLS\r\n"):
     greet(program.peer)
     assert program.peer.line() == b"STARTTLS\r\n"
     program.peer.send(b"220 go\r\n")
     assert program.peer._some()[:1] == b"\x16"
-    program.peer.send(b"554 no idea of TLS\r\n")
+    if words:
+        program.peer.send(words)
+    else:
+        program.peer.close_input()
 
 
-def test_a_second_connection_is_asked_for(start):
+@pytest.mark.parametrize("words", [b"554 no idea of TLS\r\n", b""], ids=["garbage", "closed"])
+def test_a_second_connection_is_asked_for(start, words):
     """Under may, where there can be another connection: the mail goes back at once, not tried, and it is said."""
     program = start(gateway="gw.example.net", tls_policy="may", in_clear="offered")
     program.controller.send(message("E1", octets=len(MAIL)), MAIL)
-    fail_the_handshake(program)
+    fail_the_handshake(program, words)
     report = program.controller.expect(Report)
     assert (report.id, report.in_clear, report.scope, report.retry) == ("E1", True, "local", 0.0)
     assert report.verdict is Verdict.DEFERRED and report.reply.startswith("TLS: ")
