@@ -5,6 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from jobctl.sasl.hiding import hidden, secrets_of
+
 # A longer line tells no more.
 _LONGEST = 512
 # Octets of an unfinished line, or of octets whose meaning the next reply tells, that are kept.
@@ -39,6 +41,8 @@ class Transcript:
         # Verbs of commands whose final reply has not been seen; the first is answered next.
         self._open: deque[bytes] = deque()
         self._secret = False
+        # What was not shown, and is not shown when the server says it back either.
+        self._hidden: list[str] = []
         self._content: int | None = None
         self._chunk = 0  # octets of the chunk of BDAT that are still to come
         self._tail = b""
@@ -75,12 +79,14 @@ class Transcript:
         verb = words[0].upper() if words else b""
         if self._secret:
             self._secret = False
+            self._hidden += secrets_of(line.strip().decode("ascii", "replace"))
             self._show(self._words[0], b"***")
             return
         self._open.append(verb)
         if verb == b"BDAT" and len(words) > 1 and len(words[1]) < _DIGITS and words[1].isdigit():
             self._chunk = int(words[1])
         if verb == b"AUTH" and len(words) == 3:
+            self._hidden += secrets_of(words[2].strip().decode("ascii", "replace"))
             line = b"AUTH " + words[1] + b" ***"
         elif self._refused and not _COMMAND.fullmatch(verb):
             # A client that goes on with an exchange which was refused.
@@ -113,6 +119,10 @@ class Transcript:
                 self._reply_line(line)
 
     def _reply_line(self, line: bytes) -> None:
+        if self._hidden:
+            line = hidden(line.decode("utf-8", "surrogateescape"), self._hidden).encode(
+                "utf-8", "surrogateescape"
+            )
         self._show(self._words[1], line)
         if line[3:4] == b"-":
             return
@@ -125,6 +135,8 @@ class Transcript:
         if verb not in _TELLING:
             return
         self._refused = verb == b"AUTH" and code[:1] in (b"4", b"5")
+        if not self._refused:
+            self._hidden = []
         if code == b"354":
             self._content = 0
             # As if a line had just ended: content may be a lone dot.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jobctl.errors import ProtocolViolation
 from jobctl.mail.reply import Reply
 from jobctl.sasl.client import Binding, Exchange, Failed, choose
+from jobctl.sasl.hiding import hidden
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.client_states import Step
 from jobctl.smtp.client_verdicts import temporary
@@ -37,6 +38,8 @@ class Opening:
         self.user = ""
         self._binding: Binding | None = None
         self._exchange: Exchange | None = None
+        # Responses that were sent: some servers say them back in their replies, which are logged.
+        self._responses: list[str] = []
         self.done = False
         self.failure: SessionFailed | None = None
 
@@ -58,7 +61,7 @@ class Opening:
         """
         waiting = self.step in (Step.EHLO, Step.HELO)
         again = dropped and waiting and self._said_ehlo and not self._config.lmtp
-        return SessionFailed(why, status, permanent=False, retry_with_helo=again)
+        return SessionFailed(self._without_secrets(why), status, permanent=False, retry_with_helo=again)
 
     def _greeted(self, reply: Reply) -> bytes:
         self.banner = reply.text.replace("\n", " ")
@@ -152,17 +155,28 @@ class Opening:
         initial = self._exchange.initial()
         if initial is None:
             return f"AUTH {mechanism}\r\n".encode()
-        return f"AUTH {mechanism} {base64.b64encode(initial).decode() or '='}\r\n".encode()
+        return f"AUTH {mechanism} {self._encoded(initial) or '='}\r\n".encode()
 
     def _challenged(self, reply: Reply) -> bytes:
         exchange = self._exchange
         assert exchange is not None
         try:
-            return base64.b64encode(exchange.respond(base64.b64decode(reply.text.strip()))) + b"\r\n"
+            response = exchange.respond(base64.b64decode(reply.text.strip()))
         except (binascii.Error, ValueError, Failed):
             # The server answers 501 to this, and the session goes on from there.
             self._exchange = None
             return b"*\r\n"
+        return f"{self._encoded(response)}\r\n".encode()
+
+    def _encoded(self, response: bytes) -> str:
+        self._responses.append(base64.b64encode(response).decode())
+        return self._responses[-1]
+
+    def _without_secrets(self, text: str) -> str:
+        credentials = self._config.credentials
+        if credentials is None or not self._responses:
+            return text
+        return hidden(text, (credentials.secret, *self._responses))
 
     def _authenticated(self, reply: Reply) -> bytes:
         credentials, exchange = self._config.credentials, self._exchange
@@ -179,7 +193,7 @@ class Opening:
         return self._give_up("4.7.8", why) if self._config.must_auth else self._ready()
 
     def _give_up(self, status: str, why: str) -> bytes:
-        self.failure = SessionFailed(why, status)
+        self.failure = SessionFailed(self._without_secrets(why), status)
         return b"QUIT\r\n"
 
     def _greeted_by_helo(self, reply: Reply) -> bytes:
