@@ -78,6 +78,9 @@ def plain(heard: list[bytes], rcpt: str) -> Any:
         ("250 2.1.5 welcome", 0, "would be taken"),
         ("450 4.2.1 later", 75, "would be deferred"),
         ("550 5.1.1 nobody", 69, "would be returned"),
+        ("552 5.2.2 full", 75, "would be deferred"),
+        ("421 4.3.2 stopping", 75, "would be deferred"),
+        ("354 go", 75, "would be deferred"),
     ],
 )
 def test_delivery_tells_each_step(
@@ -99,6 +102,42 @@ def test_delivery_tells_each_step(
         b"RCPT TO:<bob@away.example>",
         b"QUIT",
     ]
+
+
+def test_a_greeting_that_refuses_us(tmp_path: Path, authority: Authority) -> None:
+    """A banner of 5xx returns mail, and that is what is said."""
+    with Peer(lambda wire, number: wire.say("554 5.7.1 no mail here")) as peer:
+        status, steps = run(tmp_path, peer.port, authority, "none", "delivery", "bob@away.example")
+    assert (status, steps[-1]) == (69, "mail would be returned")
+    assert steps[-2].startswith("554 5.7.1 no mail here")
+
+
+def test_a_peer_that_hangs_up_on_ehlo(tmp_path: Path, authority: Authority) -> None:
+    """It is tried again with HELO, as the client does."""
+    heard: list[bytes] = []
+
+    def script(wire: Wire, number: int) -> None:
+        wire.heard = heard
+        wire.say("220 peer")
+        if wire.line().startswith(b"HELO"):
+            for reply in ("250 peer", "250 ok", "250 ok", "221 bye"):
+                wire.say(reply)
+                wire.line()
+
+    with Peer(script) as peer:
+        status, steps = run(tmp_path, peer.port, authority, "none", "delivery", "bob@away.example")
+    assert (status, steps[-1]) == (0, "it would be taken")
+    assert heard[:2] == [b"EHLO mail.example.org", b"HELO mail.example.org"]
+
+
+def test_an_address_that_the_peer_cannot_have(tmp_path: Path, authority: Authority) -> None:
+    """Without SMTPUTF8 there, an address that needs it is not asked about: mail would be returned."""
+    heard: list[bytes] = []
+    with Peer(plain(heard, "250 ok")) as peer:
+        status, steps = run(tmp_path, peer.port, authority, "none", "delivery", "jürgen@away.example")
+    assert status == 69
+    assert "SMTPUTF8" in steps[-1]
+    assert heard[:2] == [b"EHLO mail.example.org", b"QUIT"]
 
 
 def test_delivery_that_goes_nowhere_or_stays_here(tmp_path: Path, authority: Authority) -> None:
@@ -156,7 +195,7 @@ def test_tls_that_is_not_offered(tmp_path: Path, authority: Authority) -> None:
         assert run(tmp_path, peer.port, authority, "must", "tls", "away.example")[0] == 75
     with Peer(script) as peer:
         status, steps = run(tmp_path, peer.port, authority, "may", "tls", "away.example")
-    assert (status, steps[-1].startswith("no TLS: none and may would send")) == (0, True)
+    assert (status, steps[-1].startswith("no TLS (no STARTTLS is offered): none and may")) == (0, True)
 
 
 @pytest.mark.parametrize(("policy", "status"), [("may", 0), ("must", 75)])

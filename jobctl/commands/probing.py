@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from jobctl.config.settings import ChannelSettings, Settings
     from jobctl.config.towards import Towards
-    from jobctl.mail.reply import Reply
     from jobctl.net.probe import Probe
     from jobctl.net.resolver import NextHop
 
@@ -30,7 +29,8 @@ def register(subcommands: Commands) -> None:
         "would connections to a destination be encrypted, and to whom?",
         "  jobctl test tls example.net\n  jobctl test tls mx.example.net --channel tcp_local",
         description="Connect as the destination's channel would, begin TLS, and show protocol, certificate and "
-        "what each tls_policy would make of it. Exit status 0 where the channel's policy would send, else 75.",
+        "what each tls_policy would make of it. Exit status 0 where the channel's policy would send, 75 where mail "
+        "would wait, 69 where it would be returned.",
     )
     parser.add_argument("destination", metavar="DESTINATION", help="domain, host or [address]")
     parser.add_argument("--channel", metavar="NAME", help="the channel, instead of the one the rules choose")
@@ -103,23 +103,39 @@ def delivery(context: Context) -> int:
     host = channel.gateway or route.host or route.address.rpartition("@")[2]
     found = _tell_policy(steps, settings, channel, host)
     status = _through_hops(
-        steps, channel, found, host, lambda probe: _recipient(probe, steps, sender, route.address)
+        steps, channel, found, host, lambda probe: _recipient(probe, steps, channel, sender, route.address)
     )
     return steps.end(status)
 
 
-def _recipient(probe: Probe, steps: _Steps, sender: str, recipient: str) -> int:
-    said = probe.ask(f"MAIL FROM:<{sender}>")
-    if said.code < 300:
-        said = probe.ask(f"RCPT TO:<{recipient}>")
-    steps.tell(
-        {2: "it would be taken", 4: "it would be deferred"}.get(said.code // 100, "it would be returned")
-    )
-    return _status(said)
+def _recipient(probe: Probe, steps: _Steps, channel: ChannelSettings, sender: str, recipient: str) -> int:
+    """Say what the client would say, up to RCPT."""
+    from jobctl.mail.disposition import Verdict
+    from jobctl.mail.envelope import Envelope, Recipient
+    from jobctl.smtp.client_states import Step
+    from jobctl.smtp.client_transaction import Transaction
+    from jobctl.smtp.client_verdicts import refused
 
-
-def _status(reply: Reply) -> int:
-    return {2: exits.OK, 4: exits.TEMPORARY}.get(reply.code // 100, exits.UNAVAILABLE)
+    utf8 = not (sender + recipient).isascii()
+    envelope = Envelope(sender, (Recipient(recipient),), smtputf8=utf8)
+    transaction = Transaction("", envelope, 0, first=True)
+    if unasked := probe.refused_before(transaction):
+        steps.tell(f"it would be returned: {unasked.reply} ({unasked.status})")
+        return exits.UNAVAILABLE
+    for line, step, _ in transaction.to_send:
+        if step not in (Step.MAIL, Step.RCPT):
+            break
+        said = probe.ask(line.decode().rstrip())
+        if said.code >= 400 and said.code != 421:
+            verdict = refused(recipient, step, said, channel.options.permanent_552).verdict
+            permanent = verdict is Verdict.FAILED
+            steps.tell("it would be returned" if permanent else "it would be deferred")
+            return exits.UNAVAILABLE if permanent else exits.TEMPORARY
+        if said.code >= 300:
+            steps.tell("it would be deferred")
+            return exits.TEMPORARY
+    steps.tell("it would be taken")
+    return exits.OK
 
 
 def tls(context: Context) -> int:
@@ -167,7 +183,10 @@ def _tell_policy(steps: _Steps, settings: Settings, channel: ChannelSettings, ho
 def _worth(probe: Probe, steps: _Steps, policy: str) -> int:
     session = probe.tls
     if session is None:
-        steps.tell("no TLS: none and may would send in the clear, must and verify would wait")
+        offered = (
+            "STARTTLS was refused" if "STARTTLS" in probe.dialogue.extensions else "no STARTTLS is offered"
+        )
+        steps.tell(f"no TLS ({offered}): none and may would send in the clear, must and verify would wait")
         return exits.OK if policy in ("none", "may") else exits.TEMPORARY
     certificate = session.connection.get_peer_certificate(as_cryptography=True)
     if certificate is not None:
@@ -211,6 +230,9 @@ def _through_hops(steps: _Steps, channel: ChannelSettings, security: Towards, ho
             probe = _probe(steps, channel, security, hop)
         except ProbeFailed as why:
             steps.tell(str(why))
+            if why.permanent:
+                steps.tell("mail would be returned")
+                return exits.UNAVAILABLE
             continue
         try:
             status: int = act(probe)
@@ -231,10 +253,15 @@ def _probe(steps: _Steps, channel: ChannelSettings, security: Towards, hop: Next
     """
     import msgspec
 
-    from jobctl.net.probe import HandshakeFailed, Probe
+    from jobctl.net.probe import HandshakeFailed, HungUp, Probe
 
     try:
         return Probe(channel, security, hop, steps.tell)
+    except HungUp as why:
+        if channel.transport is not None:  # a generic master has one connection
+            raise
+        steps.tell(f"{why}; once more, with HELO")
+        return Probe(channel, security, hop, steps.tell, helo_only=True)
     except HandshakeFailed as why:
         if security.policy != "may":
             raise
@@ -266,6 +293,11 @@ def _hops(steps: _Steps, channel: ChannelSettings, host: str) -> list[NextHop] |
             f"next hops of {host}: {', '.join(f'{hop.name} [{hop.address}]:{hop.port}' for hop in result)}"
         )
         return _allowed(steps, channel, result)
+    if result.check(NoSuchHost) and host == channel.gateway:
+        steps.tell(
+            f"{result.value.text}: mail would wait, for a gateway is the configuration's mistake (4.4.4)"
+        )
+        return exits.TEMPORARY
     if result.check(NoSuchHost):
         steps.tell(f"{result.value.text} ({result.value.status}): mail would be returned")
         return exits.UNAVAILABLE

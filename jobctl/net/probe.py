@@ -11,12 +11,15 @@ from collections.abc import Callable
 from jobctl.config.settings import ChannelSettings
 from jobctl.config.towards import Towards
 from jobctl.errors import ProtocolViolation, TlsFailed
+from jobctl.mail.disposition import Disposition
 from jobctl.mail.reply import Reply
 from jobctl.net.credentials import read_credentials
 from jobctl.net.resolver import NextHop
+from jobctl.net.sources import Sources
 from jobctl.net.tls_client import ClientTls, ClientTlsSession
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
+from jobctl.smtp.client_transaction import Transaction
 from jobctl.smtp.events import Ready, SessionFailed, StartTls
 from jobctl.smtp.reply_reader import ReplyReader
 
@@ -26,7 +29,17 @@ _READ = 64 * 1024
 
 
 class ProbeFailed(Exception):
-    """This next hop would not do; the text says why."""
+    """
+    This next hop would not do; the text says why.
+
+    :ivar permanent: It refuses to serve us, so that mail would be returned.
+    """
+
+    permanent = False
+
+
+class HungUp(ProbeFailed):
+    """It hung up on EHLO; with HELO it may do."""
 
 
 class HandshakeFailed(ProbeFailed):
@@ -42,22 +55,31 @@ class Probe:
     """
 
     def __init__(
-        self, channel: ChannelSettings, security: Towards, hop: NextHop, tell: Callable[[str], None]
+        self,
+        channel: ChannelSettings,
+        security: Towards,
+        hop: NextHop,
+        tell: Callable[[str], None],
+        helo_only: bool = False,
     ) -> None:
         self._channel = channel
         self._security = security
         self._hop = hop
         self._tell = tell
         self.tls: ClientTlsSession | None = None
+        sources = Sources(channel)
+        source = sources.towards(hop.address)
         try:
-            self._socket = socket.create_connection((hop.address, hop.port), _PATIENCE)
+            self._socket = socket.create_connection(
+                (hop.address, hop.port), _PATIENCE, None if source is None else (source, 0)
+            )
         except OSError as why:
             raise ProbeFailed(
                 f"connect to {hop.name} [{hop.address}]:{hop.port}: {why.strerror or why}"
             ) from None
-        tell(f"connected to {hop.name} [{hop.address}]:{hop.port}")
+        tell(f"connected to {hop.name} [{hop.address}]:{hop.port}{f' from {source}' if source else ''}")
         self._reader = ReplyReader()
-        self.dialogue = self._greet()
+        self.dialogue = self._greet(sources.helo.get(source or "", channel.local_host), helo_only)
 
     def close(self) -> None:
         """Say goodbye and hang up."""
@@ -65,6 +87,13 @@ class Probe:
             self._send(b"QUIT\r\n")
             self._reply()
         self._socket.close()
+
+    def refused_before(self, transaction: Transaction) -> Disposition | None:
+        """What becomes of the recipient because of what this peer offers; ``None``: it is asked."""
+        transaction.authenticated = bool(self.dialogue.user)
+        transaction.anyway = "utf8header" in self._channel.keywords
+        transaction.prepare(self.dialogue.extensions)
+        return transaction.verdicts[0] if not transaction.to_send else None
 
     def ask(self, command: str) -> Reply:
         """
@@ -83,7 +112,7 @@ class Probe:
         """Why the peer is not proved to be who it should be, ``""`` when it is, or in the clear."""
         return self.tls.problem if self.tls is not None else ""
 
-    def _greet(self) -> ClientDialogue:
+    def _greet(self, helo: str, helo_only: bool) -> ClientDialogue:
         channel = self._channel
         try:
             credentials = read_credentials(channel)
@@ -91,9 +120,10 @@ class Probe:
             raise ProbeFailed(str(why)) from None
         dialogue = ClientDialogue(
             ClientConfig(
-                helo=channel.local_host,
+                helo=helo,
                 channel=channel,
                 lmtp=channel.lmtp,
+                helo_only=helo_only,
                 tls="none" if channel.implicit_tls else self._security.policy,
                 credentials=credentials,
                 must_auth=channel.sasl_client == "must",
@@ -107,7 +137,10 @@ class Probe:
                     self._tell_greeting(dialogue)
                     return dialogue
                 if isinstance(event, SessionFailed):
-                    raise ProbeFailed(f"{event.reply} ({event.status})")
+                    kind = HungUp if event.retry_with_helo else ProbeFailed
+                    failed = kind(f"{event.reply} ({event.status})")
+                    failed.permanent = event.permanent
+                    raise failed
                 if isinstance(event, StartTls):
                     self._shake(dialogue)
             if out := dialogue.take_output():
