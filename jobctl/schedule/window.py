@@ -8,6 +8,7 @@ from jobctl.mail.entry import QueueEntry
 from jobctl.schedule.cursor import Cursor
 from jobctl.schedule.hosts import HostQueue
 from jobctl.schedule.memory import Memory
+from jobctl.schedule.overtaking import Overtaking
 from jobctl.schedule.plan import Key, LoadRequest
 from jobctl.schedule.tracked import Item
 
@@ -46,6 +47,7 @@ class Window:
         self._memory = memory
         self._items = memory.items
         self.cursor = Cursor()
+        self._overtaking = Overtaking(memory, self.cursor)
         self.partial: dict[HostQueue, None] = {}
         #: What the store is being asked.
         self.asked: LoadRequest | None = None
@@ -55,7 +57,8 @@ class Window:
         self._postponed: dict[str, tuple[QueueEntry, float]] = {}
         self._overrun = False
         self._tight_at: int | None = None
-        self._window_turn = True
+        # Who may ask next: the window, hosts with a cursor, channels that overtake.
+        self._turn = 0
         self.limit(limit)
 
     def limit(self, limit: int) -> None:
@@ -64,6 +67,7 @@ class Window:
         self._usual = self._limit - self._limit // RESERVE
         self._low = int(self._limit * LOW_WATER)
         self._tight_at = None
+        self._overtaking.limit(self._limit)
 
     @property
     def complete(self) -> bool:
@@ -77,22 +81,33 @@ class Window:
         :param first: It goes before others: urgent, or released by an operator.
         """
         cursor = host.cursor or self.cursor
+        if (due > cursor.due and not cursor.asked) or len(self._items) >= self._usual:
+            # Mail of a channel that has little here does not wait for a backlog of others.
+            first = first or (host.cursor is None and due <= now and self._overtaking.may(host.channel))
         most = self._limit if first else self._usual
         if due > cursor.due and not cursor.asked and not first:
-            cursor.miss(due)
+            self._miss(host, due)
             return False
         if len(self._items) >= most and due <= now:
             self._make_room(now)
-        if len(self._items) >= most:
-            cursor.miss(due)
+        if not self._has_room(now) if first else len(self._items) >= most:
+            self._miss(host, due)
             return False
         return True
+
+    def _miss(self, host: HostQueue, due: float) -> None:
+        """An entry of it is left to the store."""
+        if host.cursor is not None:
+            host.cursor.miss(due)
+        else:
+            self.cursor.miss(due)
+            self._overtaking.miss(host.channel, due)
 
     def keeps(self, item: Item) -> bool:
         """Whether an entry whose due time the store knows stays in memory; if not, that is noted."""
         cursor = item.host.cursor or self.cursor
         if item.entry.due > cursor.due and not cursor.asked:
-            cursor.miss(item.entry.due)
+            self._miss(item.host, item.entry.due)
             return False
         return True
 
@@ -129,8 +144,10 @@ class Window:
 
     def next_due(self, now: float) -> float | None:
         """When the first entry that memory has not is due; ``None``: nothing to be done then."""
-        due = self.cursor.due
-        return due if now < due < math.inf and self.asked is None else None
+        if self.asked is not None:
+            return None
+        due, ahead = self.cursor.due, self._overtaking.next_due(now)
+        return min((at for at in (due, ahead) if at is not None and now < at < math.inf), default=None)
 
     # Making room.
 
@@ -200,7 +217,7 @@ class Window:
             self.partial[host] = None
 
     def _drop(self, item: Item) -> None:
-        (item.host.cursor or self.cursor).miss(item.entry.due)
+        self._miss(item.host, item.entry.due)
         self.left(item.entry.id)
         self._memory.forget(item)
 
@@ -234,8 +251,10 @@ class Window:
         """The store has a postponed entry as due then."""
         # An operator may have taken it away meanwhile: that stands.
         self._postponing.pop(id, None)
-        cursor = host.cursor if host is not None and host.cursor is not None else self.cursor
-        cursor.miss(due)
+        if host is not None:
+            self._miss(host, due)
+        else:
+            self.cursor.miss(due)
 
     # Loading.
 
@@ -248,11 +267,27 @@ class Window:
         due = not self.cursor.done and self.cursor.due <= now and len(self._items) > self._low
         if due or len(self._items) > self._limit or (self._memory.thin and len(self._items) >= self._usual):
             self._make_room(now)
-        asked = self._window() or self._backlog() if self._window_turn else self._backlog() or self._window()
-        if asked is not None:
-            self._window_turn = asked.kind != "window"
-            self.ask(asked)
-        return asked
+        asking = (self._window, lambda: self._backlog(now), lambda: self._past(now))
+        for number in range(len(asking)):
+            turn = (self._turn + number) % len(asking)
+            if (asked := asking[turn]()) is not None:
+                self._turn = turn + 1
+                self.ask(asked)
+                return asked
+        return None
+
+    def _past(self, now: float) -> LoadRequest | None:
+        """Of a channel that overtakes, while the window cannot move on."""
+        if len(self._items) <= self._low or not self._has_room(now):
+            return None
+        return self._overtaking.request(now, PAGE)
+
+    def _has_room(self, now: float) -> bool:
+        """Room for one that goes before others; the channel that fills memory makes some."""
+        if len(self._items) >= self._limit:
+            for item in self._overtaking.room(now):
+                self._drop(item)
+        return len(self._items) < self._limit
 
     def ask(self, request: LoadRequest) -> None:
         """This is being read."""
@@ -269,20 +304,29 @@ class Window:
         ]
         return LoadRequest("window", self.cursor.after, min(PAGE, self._usual - len(self._items)), skip)
 
-    def _backlog(self) -> LoadRequest | None:
+    def _backlog(self, now: float) -> LoadRequest | None:
         room = self._usual - len(self._items)
+        if room <= 0:
+            past = self._overtaking.host(lambda host: self._is_thin(host) and not self._stuck(host))
+            if past is not None and self._has_room(now):
+                return self._of_host(past, self._overtaking.wanted(past.channel, PAGE))
+            return None
         thin = self._memory.thin
         for host in list(thin):
             if host.cursor is None or not self._is_thin(host):
                 del thin[host]
-            elif room > 0 and not (self._stuck(host) and len(self._items) > self._low):
-                del thin[host]
-                thin[host] = None  # behind the others
+            elif not (self._stuck(host) and len(self._items) > self._low):
                 wanted = self._allowed(host) - host.size
                 limit = max(1, min(wanted if self._stuck(host) else wanted // 2, PAGE, room))
-                host.cursor.ask()
-                return LoadRequest("backlog", host.cursor.after, limit, (), host.channel.name, host.name)
+                return self._of_host(host, limit)
         return None
+
+    def _of_host(self, host: HostQueue, limit: int) -> LoadRequest:
+        assert host.cursor is not None
+        del self._memory.thin[host]
+        self._memory.thin[host] = None  # behind the others
+        host.cursor.ask()
+        return LoadRequest("backlog", host.cursor.after, limit, (), host.channel.name, host.name)
 
     def _is_thin(self, host: HostQueue) -> bool:
         return host.size == 0 or host.size * 2 <= self._allowed(host)
@@ -297,6 +341,12 @@ class Window:
     def loaded(self, request: LoadRequest, entries: list[QueueEntry], now: float) -> None:
         """Take the answer to a request of kind ``window``, or ``backlog`` for a host."""
         cursor: Cursor | None = self.cursor
+        if request.kind == "backlog" and request.host is None:
+            known = [] if self._overrun else entries
+            self._overtaking.loaded(
+                request, known, self._overrun, now, self.fresh, lambda: self._has_room(now)
+            )
+            return
         if request.kind == "backlog":
             queue = self._memory.channel(request.channel).hosts.get(request.host or "")
             cursor = queue.cursor if queue is not None else None
@@ -333,7 +383,7 @@ class Window:
             if host.cursor is not None:
                 host.cursor.miss(entry.due)
                 return True
-        if len(self._items) >= self._usual:
+        if len(self._items) >= self._usual and not (self._overtaking.may(channel) and self._has_room(now)):
             channel.forget_if_idle(host)
             return False
         self._memory.place(self._memory.enter(entry), entry.due, now)
@@ -346,4 +396,5 @@ class Window:
             if cursor is not None and not cursor.asked and (cursor.done or cursor.due > self.cursor.due):
                 host.cursor = None
                 del self.partial[host]
+                self._overtaking.miss(host.channel, cursor.due)
                 host.channel.forget_if_idle(host)
