@@ -8,18 +8,19 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
-from jobctl.jobprotocol.frames import Event, HelloProgram
+from jobctl.jobprotocol.frames import Event, HelloProgram, Report
 from jobctl.jobs.environment import CannotStart
 from jobctl.jobs.spec import JobSpec
+from jobctl.jobs.unwilling import REMEMBERED, Unwilling
 from jobctl.net.listeners import open_listener
 from jobctl.net.resolver import DnsTrouble, NextHop, NoSuchHost
 from jobctl.net.resolvers import Resolvers
 from tests.dns_server import NameServer, Zone
 from tests.jobs_case import SupervisionCase
-from tests.jobs_support import channel, program, spec
+from tests.jobs_support import channel, message, program, spec
 
 
 @implementer(IHalfCloseableProtocol)
@@ -292,6 +293,38 @@ class ConnectTests(TcpCase):
             remote.transport.loseConnection()
             await self.handler.until(lambda: len(self.handler.ended) > number)  # noqa: B023 - before the next turn
         self.assertEqual(found, {"127.0.2.1", "127.0.2.2"})
+
+    async def test_the_next_connection_goes_to_another_exchanger(self) -> None:
+        """One that answered and opened no session comes last; when none of them did, the one longest ago is first."""
+        self.supervisor()
+        clock = Clock()
+        unwilling = Unwilling(clock)
+        hops = [NextHop(f"mx{at}", f"192.0.2.{at}", 25, at) for at in (1, 2, 3)]
+        told = []
+        for seconds in (0, 1, 1, 1, REMEMBERED + 1):
+            clock.advance(seconds)
+            first = unwilling.last("c", "h", hops)[0]
+            told.append(first.name)
+            unwilling.note("c", "h", f"TCP|192.0.2.9|1|{first.address}|25")
+            unwilling.note("c", "other", "TCP|192.0.2.9|1|192.0.2.3|25")
+            unwilling.note("c", "h", "no connection")
+        self.assertEqual(told, ["mx1", "mx2", "mx3", "mx1", "mx1"])
+
+    async def test_who_reports_the_host_is_asked_last(self) -> None:
+        """The address that a program on a pipe could not open a session with is not the first for the next one."""
+        self.supervisor(resolver=FakeResolver(remote=[self.here()]))
+        said = (
+            '{"op":"report","id":"e1","verdict":"deferred","status":"4.3.2","reply":"421 busy","scope":"host"'
+        )
+        said += ',"transport":"TCP|127.0.0.1|1|127.0.0.1|25"}'
+        line = channel(transport="tcp")
+        job = await self.started(*program("says.py", "take", said), host="remote", channel=line)
+        job.assign(message("e1"), b"")
+        await self.handler.until(lambda: bool(self.handler.said(Report)))
+        hops = [NextHop("a", "127.0.0.1", 25), NextHop("b", "192.0.2.1", 25)]
+        self.assertEqual(self.the._shared.unwilling.last(line.name, "remote", hops)[0].name, "b")
+        job.end("test over")
+        await self.end()
 
     async def test_name_servers_of_the_channel(self) -> None:
         """The next hop is looked for where the channel says, not where the system does."""

@@ -30,7 +30,7 @@ async def start_tcp(spawn: Spawn, shared: Shared, resolver: Any, spec: JobSpec) 
 
     :raises CannotStart: No connection, or no program.
     """
-    host = spec.channel.gateway or spec.host
+    host = spec.next_hop
     if not host:
         raise CannotStart(f"channel {spec.channel.name} has no host to connect to", temporary=False)
     settings, turn = shared.settings, shared.connections.get(spec.channel.name, 0)
@@ -42,6 +42,7 @@ async def start_tcp(spawn: Spawn, shared: Shared, resolver: Any, spec: JobSpec) 
         spec.channel,
         settings.connect_timeout,
         settings.linger,
+        order=lambda name, hops: shared.unwilling.last(spec.channel.name, name, hops),
         turn=turn,
         attempt=spec.attempt,
     )

@@ -1,5 +1,6 @@
 """Connect to the next hop before a program is started for it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
@@ -24,6 +25,8 @@ async def connect_next_hop(
     channel: ChannelSettings,
     timeout: float,
     linger: float,
+    *,
+    order: Callable[[str, list[NextHop]], list[NextHop]],
     turn: int = 0,
     attempt: int = -1,
 ) -> SocketBridge:
@@ -37,6 +40,7 @@ async def connect_next_hop(
     :param host: A name or ``[address]``.
     :param timeout: Seconds for each address.
     :param linger: For :class:`SocketBridge`.
+    :param order: Called with each name and its next hops; gives them in the order to try.
     :param turn: Connections of this channel so far: its ``sourceaddresses`` take turns.
     :param attempt: Of the message that goes first, -1: not known.
     :raises CannotStart: Nobody answered (temporary), or its recipients' host does not exist, or is forbidden (not so).
@@ -47,7 +51,7 @@ async def connect_next_hop(
         if name is None:
             continue
         try:
-            hops = await resolver.next_hops(name, channel)
+            hops = order(name, await resolver.next_hops(name, channel))
         except NoSuchHost as why:
             if name == host and channel.gateway is None:
                 raise CannotStart(f"{host}: {why.text}", temporary=False, status=why.status) from None

@@ -277,6 +277,9 @@ class Conversation(ABC):
     def _settle(self, report: Report) -> Report | None:
         """A report with all verdicts once there are all; the message is then no longer held."""
         self.worked = True
+        spec = self.spec
+        if report.scope == "host" and spec.channel.transport == "tcp":
+            self._shared.unwilling.note(spec.channel.name, spec.next_hop, report.transport)
         whole = self._holding(report.id).report(report)
         if whole is not None:
             del self.held[report.id]

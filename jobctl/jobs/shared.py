@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from jobctl.jobs.spec import Ended, SupervisorSettings
+from jobctl.jobs.unwilling import Unwilling
 
 
 class Abortable(Protocol):
@@ -22,8 +23,9 @@ class Shared(msgspec.Struct):
     :ivar handler: :class:`jobctl.interfaces.IJobHandler`.
     :ivar ended: Called with a job and how it ended; tells the handler.
     :ivar keep: Called with a connection or a peer program that begins; ``release`` when it is gone.
-    :ivar connections: How many have been begun for masters, by channel.
     :ivar hunt: Called with the id of a job whose program is gone: what that has left behind is killed.
+    :ivar unwilling: Next hops that opened no session for a program on a pipe.
+    :ivar connections: How many have been begun for masters, by channel.
     """
 
     reactor: Any
@@ -34,4 +36,5 @@ class Shared(msgspec.Struct):
     keep: Callable[[Abortable], None]
     release: Callable[[Abortable], None]
     hunt: Callable[[str], None]
+    unwilling: Unwilling
     connections: dict[str, int] = {}

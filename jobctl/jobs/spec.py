@@ -39,6 +39,11 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = -1
     environment: dict[str, str] = {}
 
+    @property
+    def next_hop(self) -> str:
+        """Whom its stdio is to be joined to, ``""``: nobody is named."""
+        return self.channel.gateway or self.host or ""
+
     def source(self, said: str) -> str:
         """The channel that something comes in by: what a program says, if its clients can come to that."""
         known = said != self.channel.name and any(one.name == said for one in self.others)

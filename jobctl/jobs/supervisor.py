@@ -18,6 +18,7 @@ from jobctl.jobs.orphans import Orphans
 from jobctl.jobs.shared import Abortable, Shared
 from jobctl.jobs.socket_bridge import SocketBridge
 from jobctl.jobs.spec import Ended, JobSpec, SupervisorSettings
+from jobctl.jobs.unwilling import Unwilling
 
 log = Logger()
 
@@ -55,6 +56,7 @@ class Supervisor:
             self._keep,
             self._release,
             self._orphans.hunt,
+            Unwilling(self.clock),
         )
         self._handler = handler
         self._resolver = resolver
