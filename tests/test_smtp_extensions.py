@@ -110,6 +110,7 @@ class Client:
         config = ClientConfig(helo="c.example", channel=channel(**keywords), loop=loop)
         self.dialogue = ClientDialogue(config)
         self.hear("220 peer.example ESMTP")
+        self.dialogue.take_output()
         self.hear("\r\n".join(["250-peer.example", *(f"250-{one}" for one in extensions), "250 HELP"]))
         self.dialogue.take_output()
 
