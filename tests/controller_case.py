@@ -306,6 +306,7 @@ class World:
     One controller at work.
 
     :param disk: Of a former life.
+    :param clock: Of a former life; what that had planned does not happen any more.
     :param slow: As :class:`Store` has it.
     :param random: The controller's; lives of one disk must not have the same numbers.
     :ivar on_assign: Called before a job gets a message.
@@ -324,6 +325,9 @@ class World:
         self.on_assign: Callable[[FakeJob, Message], None] = lambda job, frame: None
         if clock is None:
             self.clock.advance(START)
+        # A copy: the clock gives its own list, out of which each call takes itself.
+        for call in list(self.clock.getDelayedCalls()):
+            call.cancel()
         self.directory = str(directory)
         text = configuration.replace("@DIRECTORY@", self.directory)
         self.settings = load_text(text, "jobctl.toml", exists=lambda path: True)

@@ -99,6 +99,8 @@ class ControllerLife(stateful.RuleBasedStateMachine):
 
     def _assigned(self, job: FakeJob, frame: Message) -> None:
         """Notes what is wrong: raised here, it would be handled as a job's failure."""
+        if self.world.supervisor.jobs.get(job.id) is not job:
+            self.wrong.append(f"{frame.id} is given to a job that is gone, or by a controller that is")
         for other in self.world.supervisor.jobs.values():
             if other is not job and frame.id in other.held:
                 self.wrong.append(f"{frame.id} is in the hands of two jobs")
@@ -378,19 +380,15 @@ class ControllerLife(stateful.RuleBasedStateMachine):
         # What was not committed may be delivered again.
         self.delivered -= {r.address for one in disk.entries.values() for r in one.envelope.recipients}
         self.terminals.clear()
+        self.sweeps.clear()
         # Messages of a dead life that were never answered are nobody's.
         self.world = World(
             configuration=self.configuration(),
             disk=disk,
-            clock=self._clock_of_a_new_life(),
+            clock=self.world.clock,
             random=self.random,
         )
         self._begin()
-
-    def _clock_of_a_new_life(self) -> Any:
-        for call in self.world.clock.getDelayedCalls():
-            call.cancel()
-        return self.world.clock
 
     @stateful.invariant()
     def nothing_is_wrong(self) -> None:
@@ -467,3 +465,19 @@ def test_same_numbers_same_order() -> None:
         return stored.entry.due, job.id
 
     assert life() == life()
+
+
+def test_a_life_that_is_over_does_nothing_more() -> None:
+    """Nothing that a controller had planned happens after the next one has begun, or mail would go out by both."""
+    world = World()
+    (id,) = world.accept("bob@b.example")
+    job = world.job()
+    job.report(id, "deferred")
+    planned = list(world.clock.getDelayedCalls())
+    assert len(planned) > 1
+    disk = world.store.memory.disk
+    disk.busy = False
+    after = World(disk=disk, clock=world.clock)
+    assert not any(call.active() for call in planned)
+    after.turn(700)
+    assert [len(one.assigned) for one in (job, after.job())] == [1, 1]
