@@ -81,9 +81,10 @@ class Window:
         :param first: It goes before others: urgent, or released by an operator.
         """
         cursor = host.cursor or self.cursor
-        if (due > cursor.due and not cursor.asked) or len(self._items) >= self._usual:
-            # Mail of a channel that has little here does not wait for a backlog of others.
-            first = first or (host.cursor is None and due <= now and self._overtaking.may(host.channel))
+        if (due <= cursor.due or cursor.asked) and len(self._items) < self._usual:
+            return True
+        # Mail of a channel that has little here does not wait for a backlog of others.
+        first = first or (host.cursor is None and due <= now and self._overtaking.may(host.channel))
         most = self._limit if first else self._usual
         if due > cursor.due and not cursor.asked and not first:
             self._miss(host, due)
@@ -144,7 +145,7 @@ class Window:
 
     def next_due(self, now: float) -> float | None:
         """When the first entry that memory has not is due; ``None``: nothing to be done then."""
-        if self.asked is not None:
+        if self.asked is not None or self.cursor.done:
             return None
         due, ahead = self.cursor.due, self._overtaking.next_due(now)
         return min((at for at in (due, ahead) if at is not None and now < at < math.inf), default=None)
