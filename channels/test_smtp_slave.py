@@ -31,7 +31,7 @@ from channels.kit.xclient import impersonated
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.jobprotocol.frames import HelloController, Located, Stop, Work
 from jobctl.mail.reply import Reply
-from jobctl.mapping.access import ALLOWED, FROM_ACCESS, port_access
+from jobctl.mapping.access import ALLOWED, FROM_ACCESS, Permission, port_access
 from jobctl.mapping.tables import compiled
 from jobctl.smtp.questions import Authenticated, Proxied, StartTls
 from jobctl.smtp.replies import encode
@@ -107,21 +107,28 @@ class SmtpSlave:
         self._come_in(client.transport.text)
 
     def _come_in(self, transport: str) -> None:
-        # Without transport information PORT_ACCESS is not asked.
-        permission = port_access(self._tables, transport) if transport else ALLOWED
-        self._site = permission.site
-        self._dialogue.permit_private(permission.private)
+        permission = self._permission(transport)
         self._purge = (permission.delay or self._channel.options.banner_purge_delay) / 100
         if permission.refusal is None:
             self._find_channel(self._open)
             return
         # It was there, by the channel of the service; whoever waits for a handshake cannot read why it may not.
         self._questions.tell("opened")
-        self._run.link.send(refused_port(permission, transport))
         if not self._security.implicit:
             self._stdio.write(encode(permission.refusal))
-        self._dialogue.lost(f"PORT_ACCESS: {permission.refusal}")
+        self._keep_out(permission)
         self._greeted = True
+
+    def _permission(self, transport: str) -> Permission:
+        """Without transport information PORT_ACCESS is not asked."""
+        permission = port_access(self._tables, transport) if transport else ALLOWED
+        self._site = permission.site
+        self._dialogue.permit_private(permission.private)
+        return permission
+
+    def _keep_out(self, permission: Permission) -> None:
+        self._run.link.send(refused_port(permission, self._client.transport.text))
+        self._dialogue.lost(f"PORT_ACCESS: {permission.refusal}")
 
     def _show(self, channel: ChannelSettings) -> None:
         """The log gets the dialogue (``slave_debug``)."""
@@ -154,7 +161,11 @@ class SmtpSlave:
             self._dialogue.answer(told)
             return
         self._client.become(told)
-        self._dialogue.permit_private(False)
+        permission = self._permission(told.text)
+        if permission.refusal is not None:
+            self._dialogue.answer(permission.refusal)
+            self._keep_out(permission)
+            return
         user = question.attributes.get("LOGIN")
         self._find_channel(lambda channel: self._believe(channel, user))
 

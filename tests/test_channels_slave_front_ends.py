@@ -213,3 +213,25 @@ def test_a_stop_while_xclient_waits():
         program.controller.send(Stop())
         assert b"\r\n421 " in program.peer.rest()
         assert program.ends() == 0
+
+
+def test_who_is_spoken_for_has_to_be_let_in():
+    """PORT_ACCESS is asked about the client that XCLIENT names, and what it says holds for that one."""
+    table = "TCP|*|*|192.0.2.6|*  $N$T554$ 5.7.1$ not$ from$ there||list$ 7\nTCP|*|*|192.0.2.7|*  $Y$V"
+    mta = {"mappings": {"PORT_ACCESS": table}}
+    with slave(service=SERVICE, mta=mta) as program:
+        program.peer.reply()
+        say(program, "EHLO f")
+        program.peer.send(b"XCLIENT ADDR=192.0.2.6\r\nEHLO x\r\nMAIL FROM:<a@b.example>\r\n")
+        assert program.peer.rest() == b"554 5.7.1 not from there\r\n"
+        told = [frame for frame in program.controller.rest() if type(frame) is Event]
+        assert [frame.event for frame in told] == ["opened", "denied", "closed"]
+        assert "|192.0.2.6|" in told[1].transport
+        assert (told[2].text, told[2].site) == ("PORT_ACCESS: 554 5.7.1 not from there", "list 7")
+    with slave(service=SERVICE, mta=mta) as program:
+        program.peer.reply()
+        say(program, "EHLO f")
+        assert say(program, "XGEN").startswith(b"550")
+        say(program, "XCLIENT ADDR=192.0.2.7", "EHLO x")
+        program.peer.send(b"XGEN\r\n")
+        program.controller.expect(Route, command="XGEN")

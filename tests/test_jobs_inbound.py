@@ -206,6 +206,14 @@ class FrontEndTests(InboundCase):
         for remote in (first, third):
             remote.transport.loseConnection()
 
+    async def test_who_speaks_for_others_is_not_counted(self) -> None:
+        """Whose the connections are that one who may say XCLIENT has, its programs alone will hear."""
+        address = await self.serve(*program("chats.py"), xclient_from=(FRONT_END,), max_conns_per_address=1)
+        several = [await self.connect(address, FRONT_END) for _ in range(2)]
+        await self.handler.until(lambda: len(self.handler.spawned) == 2)
+        for remote in several:
+            remote.transport.loseConnection()
+
     async def test_nobody_listens_any_more(self) -> None:
         """A service that ends waits for no header."""
         address = await self.serve(*program("chats.py"), virtual=True, proxy_from=(FRONT_END,))

@@ -3,10 +3,11 @@
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from jobctl.jobprotocol.frames import Event
+from jobctl.jobprotocol.frames import Event, Route
 from jobctl.net.proxy_header import Proxied, read_header
 from tests.tcp_support import Intake, service
 from tests.test_tcp_server import CONTENT, Client, Server
@@ -155,3 +156,51 @@ def test_xclient(taken: Intake) -> None:
             client.reply()
             assert "XCLIENT" not in client.say("EHLO c")
             assert client.say("XCLIENT ADDR=192.0.2.9").startswith("550 5.7.0")
+
+
+def test_who_is_spoken_for_has_to_be_let_in(taken: Intake) -> None:
+    """By XCLIENT as by PROXY: PORT_ACCESS is asked about the client, and what it says holds for that one."""
+    table = "TCP|*|*|192.0.2.6|*  $N$T554$ 5.7.1$ not$ from$ there||list$ 7\nTCP|*|*|192.0.2.7|*  $Y$V"
+    how = service(xclient_from=("127.0.0.2",))
+    mta = {"mappings": {"PORT_ACCESS": table}}
+    with Server(taken, how, mta=mta, logging=True) as server:
+        with Client(server.address, "127.0.0.2") as client:
+            client.reply()
+            client.say("EHLO filter")
+            client.socket.sendall(b"XCLIENT ADDR=192.0.2.6\r\nEHLO x\r\nMAIL FROM:<a@b.example>\r\n")
+            assert client.reply() == "554 5.7.1 not from there"
+            assert client.reply() == ""
+        told = server.program.expect(Event, where=lambda frame: frame.event != "opened")
+        assert (told.event, told.text) == ("denied", "PORT_ACCESS: 554 5.7.1 not from there")
+        assert "|192.0.2.6|" in told.transport
+        closed = server.program.expect(Event)
+        assert (closed.event, closed.text, closed.site) == ("closed", told.text, "list 7")
+        with Client(server.address, "127.0.0.2") as client:
+            client.reply()
+            client.say("EHLO filter")
+            assert client.say("XGEN").startswith("550")
+            assert client.say("XCLIENT ADDR=192.0.2.7").startswith("220")
+            client.socket.sendall(b"XGEN\r\n")
+            server.program.expect(Route, where=lambda frame: frame.command == "XGEN")
+
+
+def test_connections_count_for_who_is_spoken_for(taken: Intake) -> None:
+    """A front end has as many connections as it wants, each of its clients as many as any."""
+    how = service(xclient_from=("127.0.0.2",), max_conns_per_address=1)
+    with Server(taken, how, logging=True) as server, ExitStack() as crowd:
+        clients = [crowd.enter_context(Client(server.address, "127.0.0.2")) for _ in range(3)]
+        for client in clients:
+            assert client.reply().startswith("220")
+            client.say("EHLO filter")
+        assert clients[0].say("XCLIENT ADDR=192.0.2.7").startswith("220")
+        assert clients[1].say("XCLIENT ADDR=192.0.2.7").startswith("421 4.7.0")
+        assert clients[1].reply() == ""
+        assert clients[2].say("XCLIENT ADDR=192.0.2.8").startswith("220")
+        clients[0].say("QUIT")
+        server.program.expect(
+            Event, where=lambda frame: frame.event == "closed" and "192.0.2.7" in frame.transport
+        )
+        with Client(server.address, "127.0.0.2") as client:
+            client.reply()
+            client.say("EHLO filter")
+            assert client.say("XCLIENT ADDR=192.0.2.7").startswith("220")

@@ -44,12 +44,16 @@ class FrontEnd:
 
 
 def claim(session: Session, said: Mapping[str, str]) -> None:
-    """XCLIENT: the session is that of another client from now on, or is told why not."""
+    """XCLIENT: the session is that of another client from now on, if that one may connect; else it is told why not."""
     told = impersonated(TransportInfo.parse(session.transport)[0], said)
     if isinstance(told, Reply):
         session.dialogue.answer(told)
         return
     session.become(told)
+    if (refusal := session.server.readmits(session)) is not None:
+        session.dialogue.answer(refusal)
+        session.dialogue.lost(f"PORT_ACCESS: {refusal}")
+        return
     user = said.get("LOGIN")
     session.locate(lambda later: _believe(session, user, later))
 

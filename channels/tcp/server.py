@@ -231,12 +231,34 @@ class Server:
 
     def admits(self, session: Session) -> bool:
         """Whether a client may have one connection more; it is told when not."""
-        client = session.client
-        session.counted = client
-        if self.admission.counts.count(client):
+        if self._counts(session):
             return True
-        self._turn_away(session)
+        if not self.security.implicit:
+            session.stream.write(encode(self._crowded()))
+        session.stream.close()
         return False
+
+    def readmits(self, session: Session) -> Reply | None:
+        """By XCLIENT a session is another client's: why that one may not connect, if it may not."""
+        self.admission.counts.forget(session.counted)
+        session.counted = ""
+        permission = self._permission(session)
+        if permission.refusal is not None:
+            self.link.send(refused_port(permission, session.transport))
+            return permission.refusal
+        return None if self._counts(session) else self._crowded()
+
+    def _counts(self, session: Session) -> bool:
+        """Whether it is not one connection too many of its client; who may say XCLIENT has any number."""
+        session.counted = "" if session.client in self.admission.impersonators else session.client
+        if self.admission.counts.count(session.counted):
+            return True
+        self.reject(session, "too many connections from this address")
+        return False
+
+    def _crowded(self) -> Reply:
+        name = self.start.asking.name
+        return Reply(421, f"4.7.0 {name} too many connections from your address, try again later.")
 
     def view(self, channel: str) -> SourceView:
         """What holds for a channel that clients come in by."""
@@ -257,18 +279,9 @@ class Server:
         session.admitted = True
         self.tell(session, "opened")
 
-    def _turn_away(self, session: Session) -> None:
-        if not self.security.implicit:
-            name = self.start.asking.name
-            said = f"4.7.0 {name} too many connections from your address, try again later."
-            session.stream.write(encode(Reply(421, said)))
-        self.reject(session, "too many connections from this address")
-        session.stream.close()
-
     def may_connect(self, session: Session) -> Permission:
         """What PORT_ACCESS says of a connection; who may not is told and closed."""
-        permission = self.admission.port(session.transport)
-        session.site = permission.site
+        permission = self._permission(session)
         if permission.refusal is not None:
             # It was there, by the channel of the service.
             self.opened(session)
@@ -276,6 +289,12 @@ class Server:
                 session.stream.write(encode(permission.refusal))
             self.link.send(refused_port(permission, session.transport))
             session.stream.close()
+        return permission
+
+    def _permission(self, session: Session) -> Permission:
+        permission = self.admission.port(session.transport)
+        session.site = permission.site
+        session.dialogue.permit_private(permission.private)
         return permission
 
     def reject(self, session: Session, why: str) -> None:

@@ -103,7 +103,6 @@ class Session:
         permission = self.server.may_connect(self)
         if permission.refusal is not None:
             return
-        self.dialogue.permit_private(permission.private)
         self._purge_delay = permission.delay / 100 or self.server.purge_delay
         self.locate(self._let_in)
 
@@ -205,7 +204,6 @@ class Session:
         """The client is another than the one at the other end of the connection."""
         self.client, self.transport = told.remote_ip, told.text
         self.view = self.server.start
-        self.dialogue.permit_private(False)
         self.dialogue.reconfigure(self.server.config_for(self.view, self.client, self.dialogue.user))
 
     def data_received(self, data: bytes) -> None:

@@ -20,7 +20,8 @@ class InboundFactory(ServerFactory):
 
     :param make_spec: Gives the spec of the slave for one more connection.
     :param service: Says who may have how many connections, one more is told to come back later; and who are front
-        ends, whose connections begin with a PROXY header.
+        ends, whose connections begin with a PROXY header. Who may say XCLIENT is not held to a number: whose the
+        connections are, the programs alone will hear.
     :param linger: Seconds that what a program wrote last may take to leave.
     :ivar connections: Those that are open.
     """
@@ -47,6 +48,7 @@ class InboundFactory(ServerFactory):
         self._make_spec = make_spec
         self._service = service
         self._front_ends = Networks(service.proxy_from)
+        self._impersonators = Networks(service.xclient_from)
         self._counts.most = service.max_conns_per_address
 
     def buildProtocol(self, addr: Any) -> SocketBridge:
@@ -73,6 +75,8 @@ class InboundFactory(ServerFactory):
         """It is known whose connection it is."""
         self._unknown.discard(connection)
         client = connection.transport_info.remote_ip
+        if client in self._impersonators:
+            client = ""
         connection.when_lost(lambda: self._counts.forget(client))
         if self._counts.count(client):
             self._supervisor.start_on_connection(self._make_spec(), connection)

@@ -16,7 +16,8 @@ class AddressCounts:
         """
         A client has connected; ``False``: it has more connections than an address may have.
 
-        :param client: ``""``: it has no address, because it came by a UNIX socket, and may have any number.
+        :param client: ``""``: it may have any number, because it came by a UNIX socket and has no address, or speaks
+            for others.
         """
         if not client:
             return True

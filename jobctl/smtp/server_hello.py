@@ -81,12 +81,16 @@ def xclient(talk: Talk, argument: str) -> Question | None:
         talk.bad("XCLIENT", replies.XCLIENT_SYNTAX)
         return None
     said = Proxied({name: text for name, text in attributes.items() if text not in _UNKNOWN})
-    return talk.ask(said, lambda reply: _proxied(talk, said, reply))
+    return talk.ask(said, lambda reply: _proxied(talk, argument, said, reply))
 
 
-def _proxied(talk: Talk, said: Proxied, reply: Reply) -> None:
+def _proxied(talk: Talk, argument: str, said: Proxied, reply: Reply) -> None:
+    if reply.code == 501:
+        talk.bad(f"XCLIENT {argument}", reply)
+        return
     if reply.code >= 300:
-        talk.refuse("", reply)
+        # The client that was named may not connect: no mail of it was refused.
+        talk.say(reply)
         return
     talk.client = said.attributes.get("ADDR", "").removeprefix("IPV6:") or talk.client
     talk.transaction = Transaction()
