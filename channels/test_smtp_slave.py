@@ -31,8 +31,7 @@ from channels.kit.xclient import impersonated
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.jobprotocol.frames import HelloController, Located, Stop, Work
 from jobctl.mail.reply import Reply
-from jobctl.mapping.access import ALLOWED, FROM_ACCESS, Permission, port_access
-from jobctl.mapping.tables import compiled
+from jobctl.mapping.access import Permission
 from jobctl.smtp.questions import Authenticated, Proxied, StartTls
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server import ServerDialogue
@@ -75,8 +74,6 @@ class SmtpSlave:
         mta = hello.mta or {}
         self._channel = channel
         self._sources = sources = SourceChannels(channel, hello)
-        mappings = mta.get("mappings")
-        self._tables = compiled(mappings if isinstance(mappings, dict) else {})
         service = None if hello.service is None else msgspec.convert(hello.service, ServiceSettings)
         try:
             self._security = security = SlaveSecurity(sources.offers, service, self._run.loop)
@@ -84,9 +81,8 @@ class SmtpSlave:
             if service is None or not service.implicit_tls:  # else the client waits for a handshake
                 self._turn_away()
             raise
-        asks = frozenset({"recipient", "sender"} if FROM_ACCESS in self._tables else {"recipient"})
         self._client = client = SlaveClient(self._run, sources, start.transport)
-        self._rules = SlaveRules(service, mta, security, asks)
+        self._rules = SlaveRules(service, mta, security)
         config = self._rules.of(channel, client.address)
         self._dialogue = ServerDialogue(config, time.time, start.application, client.address)
         product = channel.options.custom_version_string or f"jobctl {jobctl.__version__}"
@@ -95,7 +91,7 @@ class SmtpSlave:
             self._run,
             self._dialogue,
             client=client,
-            tables=self._tables,
+            tables=self._rules.tables,
             reception=reception,
             security=security,
             wait=self._wait,
@@ -120,8 +116,7 @@ class SmtpSlave:
         self._greeted = True
 
     def _permission(self, transport: str) -> Permission:
-        """Without transport information PORT_ACCESS is not asked."""
-        permission = port_access(self._tables, transport) if transport else ALLOWED
+        permission = self._rules.permission(transport)
         self._site = permission.site
         self._dialogue.permit_private(permission.private)
         return permission

@@ -5,6 +5,8 @@ from typing import Any
 from channels.kit.queries import asked
 from channels.kit.slave_security import SlaveSecurity
 from jobctl.config.settings import ChannelSettings, ServiceSettings
+from jobctl.mapping.access import ALLOWED, FROM_ACCESS, Permission, port_access
+from jobctl.mapping.tables import compiled
 from jobctl.smtp.server_config import ServerConfig
 
 
@@ -12,6 +14,7 @@ class SlaveRules:
     """
     :param service: What the configuration says of the way in, ``None``: nothing.
     :param mta: Of the controller's hello.
+    :ivar tables: The mapping tables.
     """
 
     def __init__(
@@ -19,12 +22,17 @@ class SlaveRules:
         service: ServiceSettings | None,
         mta: dict[str, Any],
         security: SlaveSecurity,
-        asks: frozenset[str],
     ) -> None:
         self._service = service
         self._mta = mta
         self._security = security
-        self._asks = asks
+        mappings = mta.get("mappings")
+        self.tables = compiled(mappings if isinstance(mappings, dict) else {})
+        self._asks = frozenset({"recipient", "sender"} if FROM_ACCESS in self.tables else {"recipient"})
+
+    def permission(self, transport: str) -> Permission:
+        """What PORT_ACCESS says of a connection; without transport information it is not asked."""
+        return port_access(self.tables, transport) if transport else ALLOWED
 
     def of(self, channel: ChannelSettings, client: str) -> ServerConfig:
         """

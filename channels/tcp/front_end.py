@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from channels.kit.xclient import impersonated
+from channels.tcp.entry import readmits
 from jobctl.mail.reply import Reply
 from jobctl.mail.transportinfo import TransportInfo
 from jobctl.net.proxy_header import HeaderReader
@@ -50,7 +51,7 @@ def claim(session: Session, said: Mapping[str, str]) -> None:
         session.dialogue.answer(told)
         return
     session.become(told)
-    if (refusal := session.server.readmits(session)) is not None:
+    if (refusal := readmits(session)) is not None:
         session.dialogue.answer(refusal)
         session.dialogue.lost(f"PORT_ACCESS: {refusal}")
         return

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 import jobctl
-from channels.kit.events import aborted, noted, refused_port, told
+from channels.kit.events import aborted, noted, told
 from channels.kit.log_stream import say
 from channels.kit.reactor_link import ReactorLink
 from channels.kit.source_channels import SourceChannels
@@ -41,7 +41,6 @@ from jobctl.jobprotocol.frames import (
 )
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from jobctl.mail.reply import Reply
-from jobctl.mapping.access import Permission
 from jobctl.net.client_names import ClientNames
 from jobctl.net.resolver import Resolver
 from jobctl.smtp.questions import Authenticated, BadCommand, Expand, Private, Refusal, RunQueue, Verify
@@ -229,37 +228,6 @@ class Server:
             else config
         )
 
-    def admits(self, session: Session) -> bool:
-        """Whether a client may have one connection more; it is told when not."""
-        if self._counts(session):
-            return True
-        if not self.security.implicit:
-            session.stream.write(encode(self._crowded()))
-        session.stream.close()
-        return False
-
-    def readmits(self, session: Session) -> Reply | None:
-        """By XCLIENT a session is another client's: why that one may not connect, if it may not."""
-        self.admission.counts.forget(session.counted)
-        session.counted = ""
-        permission = self._permission(session)
-        if permission.refusal is not None:
-            self.link.send(refused_port(permission, session.transport))
-            return permission.refusal
-        return None if self._counts(session) else self._crowded()
-
-    def _counts(self, session: Session) -> bool:
-        """Whether it is not one connection too many of its client; who may say XCLIENT has any number."""
-        session.counted = "" if session.client in self.admission.impersonators else session.client
-        if self.admission.counts.count(session.counted):
-            return True
-        self.reject(session, "too many connections from this address")
-        return False
-
-    def _crowded(self) -> Reply:
-        name = self.start.asking.name
-        return Reply(421, f"4.7.0 {name} too many connections from your address, try again later.")
-
     def view(self, channel: str) -> SourceView:
         """What holds for a channel that clients come in by."""
         return self._views[channel]
@@ -278,24 +246,6 @@ class Server:
         self.look_up(session)
         session.admitted = True
         self.tell(session, "opened")
-
-    def may_connect(self, session: Session) -> Permission:
-        """What PORT_ACCESS says of a connection; who may not is told and closed."""
-        permission = self._permission(session)
-        if permission.refusal is not None:
-            # It was there, by the channel of the service.
-            self.opened(session)
-            if not self.security.implicit:
-                session.stream.write(encode(permission.refusal))
-            self.link.send(refused_port(permission, session.transport))
-            session.stream.close()
-        return permission
-
-    def _permission(self, session: Session) -> Permission:
-        permission = self.admission.port(session.transport)
-        session.site = permission.site
-        session.dialogue.permit_private(permission.private)
-        return permission
 
     def reject(self, session: Session, why: str) -> None:
         """A connection of no use is closed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.queries import checks_senders
+from channels.tcp.entry import admits, may_connect
 from channels.tcp.front_end import FrontEnd, claim
 from channels.tcp.incoming import Incoming
 from channels.tcp.session_times import SessionTimes
@@ -96,11 +97,11 @@ class Session:
         """Greet the client, or hear from its front end who it is."""
         if self.client in self.server.admission.front_ends:
             self.front = FrontEnd(self)
-        elif self.server.admits(self):
+        elif admits(self):
             self._open()
 
     def _open(self) -> None:
-        permission = self.server.may_connect(self)
+        permission = may_connect(self)
         if permission.refusal is not None:
             return
         self._purge_delay = permission.delay / 100 or self.server.purge_delay
@@ -192,7 +193,7 @@ class Session:
         :param rest: What that client has said already.
         """
         self.front = None
-        if self.gone or not self.server.admits(self):
+        if self.gone or not admits(self):
             return
         self._open()
         if self._locating is not None:
