@@ -300,6 +300,33 @@ def test_lost_in_the_middle() -> None:
     assert intake.messages == [] and intake.aborted == 1
 
 
+def test_a_client_that_only_listens() -> None:
+    """Who has said all and shuts its writing side hears the replies to it, however long the questions take."""
+
+    def handle(program: Program, frame: Any, content: bytes) -> bool:
+        if isinstance(frame, Submit):
+            program.send(Accepted(id=frame.id, ids=("E1",)))
+        return isinstance(frame, Submit)
+
+    with Server(handle, service(), logging=True) as server, Client(server.address) as client:
+        client.socket.sendall(
+            b"EHLO c\r\nMAIL FROM:<ann@a.example>\r\nRCPT TO:<bob@b.example>\r\nDATA\r\n"
+            + CONTENT
+            + b".\r\nRSET\r\n"
+        )
+        client.socket.shutdown(socket.SHUT_WR)
+        asked = server.program.expect(Route)
+        with Client(server.address) as other:  # by now it is known that the first says nothing more
+            other.reply()
+            other.say("NOOP", "QUIT")
+            other.reply()
+        server.program.expect(Event, where=lambda frame: frame.event == "closed")
+        server.program.send(VerdictFrame(id=asked.id, code=250, status="2.1.5", text="ok"))
+        assert [client.reply()[:3] for _ in range(8)] == ["220", "250", "250", "250", "354", "250", "250", ""]
+        closed = server.program.expect(Event, where=lambda frame: frame.event == "closed")
+        assert closed.text == "connection closed by the peer"
+
+
 def test_timeouts() -> None:
     """A silent client is told 421 and left, before and within a message."""
     with Server(options={"timeout_multiplier": 0.05}) as server:

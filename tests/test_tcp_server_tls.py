@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 
 from jobctl.jobprotocol.frames import Event, Route, VerdictFrame
+from jobctl.net.tls_session import TlsSession
 from jobctl.sasl.secrets import scram_keys, scram_line, scrypt_line
 from tests.certificates import Authority
 from tests.tcp_support import Intake, Program, service
@@ -123,6 +125,34 @@ def test_a_wrong_password_is_no_right(submission: Server, authority: Authority, 
         client.close()
     assert replies[0] == replies[1] == (535, b"5.7.8 Bad username or password.")
     assert taken.messages == []
+
+
+def test_a_client_that_only_listens(authority: Authority, certificate: Path) -> None:
+    """By close_notify it says that it has said all, and hears what there is to say to that (RFC 8446 section 6.1)."""
+    how = service(tls_certificate=str(certificate), implicit_tls=True)
+    with (
+        Server(None, how) as server,
+        socket.create_connection(server.address, timeout=20) as client,
+    ):
+        tls = TlsSession(SSL.Context(SSL.TLS_CLIENT_METHOD), client=True)
+        tls.begin()
+        tls.send(b"EHLO c\r\nVRFY ann\r\nQUIT\r\n")
+        heard = b""
+        while not heard:
+            client.sendall(tls.take_output())
+            heard = tls.receive(client.recv(10_000))
+        tls.close()
+        client.sendall(tls.take_output())
+        asked = server.program.expect(Route)
+        with socket.create_connection(
+            server.address, timeout=20
+        ) as other:  # by now the first has been heard to its end
+            other.shutdown(socket.SHUT_WR)
+            assert other.recv(100) == b""
+        server.program.send(VerdictFrame(id=asked.id, code=252, status="2.5.0", text="perhaps"))
+        while not tls.ended:
+            heard += tls.receive(client.recv(10_000))
+        assert b"252 2.5.0 perhaps" in heard and heard.splitlines()[-1].startswith(b"221 ")
 
 
 def test_no_password_goes_in_the_clear(submission: Server) -> None:

@@ -74,6 +74,26 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(self.take(), b"250 ok\r\n")
         self.assertEqual(self.turns.writers, set())
 
+    def test_a_peer_that_only_listens(self) -> None:
+        """After its end-of-file it is still told what there is to say; nothing is read again, which would spin."""
+        ours, peer = socket.socketpair()
+        ours.setblocking(False)
+        self.addCleanup(peer.close)
+        ended: list[str] = []
+        stream = Stream(self.turns, ours, self.heard, lambda: ended.append("ended"))
+        peer.sendall(b"QUIT\r\n")
+        peer.shutdown(socket.SHUT_WR)
+        stream.doRead()
+        stream.doRead()
+        stream.resume()
+        self.assertEqual((self.heard.data, ended), (b"QUIT\r\n", ["ended"]))
+        self.assertNotIn(stream, self.turns.readers)
+        self.assertEqual(self.heard.lost, [])
+        stream.write(b"221 bye\r\n")
+        stream.close("left")
+        self.assertEqual(peer.recv(100), b"221 bye\r\n")
+        self.assertEqual(self.heard.lost, ["left"])
+
     def test_slow_reader(self) -> None:
         """What a slow peer does not take waits, in order, and goes on when there is room."""
         pieces = [bytes([at]) * 300_000 for at in range(10)]

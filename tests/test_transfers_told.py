@@ -1,11 +1,12 @@
 """Server programs say by what a message is known, and whether its client heard that it was taken."""
 
+import socket
 from typing import Any
 
 import pytest
 
 from channels.kit.arrival import Reception
-from jobctl.jobprotocol.frames import Accepted, Event, Submit, Told
+from jobctl.jobprotocol.frames import Accepted, Submit, Told
 from jobctl.mail.envelope import Envelope, Recipient, Source
 from tests.kit_support import Program as Generic
 from tests.kit_support import channel as generic_channel
@@ -18,32 +19,52 @@ LARGE = b"Subject: large\r\n\r\n" + b"x" * 70 * 10_000 + b"\r\n"
 
 
 class Patient:
-    """Takes every message, those of ``late`` when their client has gone."""
+    """Takes every message, but not by itself those of ``late``."""
 
     def __init__(self, *late: str) -> None:
         self.submitted: list[Submit] = []
         self._late = late
-        self._held = ""
 
     def __call__(self, program: Program, frame: Any, content: bytes) -> bool:
-        if isinstance(frame, Event) and frame.event == "closed" and self._held:
-            program.send(Accepted(id=self._held, ids=("E1",)))
-            self._held = ""
         if not isinstance(frame, Submit):
             return False
         self.submitted.append(frame)
-        if not frame.more:
-            if frame.id in self._late:
-                self._held = frame.id
-            else:
-                program.send(Accepted(id=frame.id, ids=("E1",)))
-        return True
+        if not frame.more and frame.id not in self._late:
+            program.send(Accepted(id=frame.id, ids=("E1",)))
+        return frame.id not in self._late
 
 
 def known(submitted: list[Submit]) -> list[str]:
     """The digests of messages, each of which was with the last frame alone."""
     assert all(not frame.digest for frame in submitted if frame.more)
     return [frame.digest for frame in submitted if not frame.more]
+
+
+def leave(server: Server, client: Client, how: str) -> None:
+    """The client says nothing more, and the server knows."""
+    if how == "left":
+        client.__exit__()
+    else:
+        client.socket.shutdown(socket.SHUT_WR)
+    # What a later connection hears is said after that of an earlier one was seen.
+    with Client(server.address) as other:
+        other.reply()
+        other.say("NOOP")
+
+
+@pytest.mark.parametrize("how", ["left", "silent", "pipelined"])
+def test_who_says_nothing_more(how: str) -> None:
+    """Whoever has closed its end may have gone; one that has sent QUIT ahead has not."""
+    with (
+        Server(Patient("1"), RELAY, options=OPTIONS) as server,
+        Client(server.address) as client,
+    ):
+        client.begin()
+        client.socket.sendall(CONTENT + b".\r\n" + (b"QUIT\r\n" if how == "pipelined" else b""))
+        server.program.expect(Submit)
+        leave(server, client, how)
+        server.program.send(Accepted(id="1", ids=("E1",)))
+        assert server.program.expect(Told).gone is (how != "pipelined")
 
 
 def test_the_tcp_server_says_who_was_gone() -> None:
@@ -53,6 +74,9 @@ def test_the_tcp_server_says_who_was_gone() -> None:
         with Client(server.address) as client:
             client.begin()
             client.socket.sendall(CONTENT + b".\r\n")
+            server.program.expect(Submit)
+            leave(server, client, "left")
+        server.program.send(Accepted(id="1", ids=("E1",)))
         assert server.program.expect(Told) == (Told(id="1", gone=True))
         for content, source in (
             (CONTENT, "127.0.0.1"),

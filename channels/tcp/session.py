@@ -14,7 +14,7 @@ from channels.tcp.entry import admits, may_connect
 from channels.tcp.front_end import FrontEnd, claim
 from channels.tcp.incoming import Incoming
 from channels.tcp.session_times import SessionTimes
-from channels.tcp.stream import FULL, Stream
+from channels.tcp.stream import FULL, LEFT, Stream
 from jobctl.mail.reply import Reply
 from jobctl.mail.transportinfo import TransportInfo
 from jobctl.sasl.secrets import ScramKeys
@@ -89,7 +89,7 @@ class Session:
         self.front: FrontEnd | None = None
         self.view = self.came_by = server.start
         self.dialogue = ServerDialogue(server.config_for(self.view, client), time.time, "SMTP", client)
-        self.stream = Stream(server.reactor, skt, self)
+        self.stream = Stream(server.reactor, skt, self, self.flush)
         if self.view.channel.slave_debug:
             self._show()
 
@@ -285,7 +285,7 @@ class Session:
         self.server.session_ended(self, why)
 
     def flush(self) -> None:
-        """Send what the dialogue has to say."""
+        """Send what the dialogue has to say; when it has said all, also to who says nothing more itself, close."""
         dialogue = self.dialogue
         out = dialogue.take_output()
         if out:
@@ -294,9 +294,10 @@ class Session:
             self.stream.write(out)
             if self.stream.unsent > FULL:
                 self._pause()
-        if dialogue.closing and self.closing_since is None:
+        left = self.stream.ended and not dialogue.waiting
+        if (dialogue.closing or left) and self.closing_since is None:
             self.closing_since = self.server.now
-            self.stream.close()
+            self.stream.close("closed" if dialogue.closing else LEFT)
 
     def _pause(self) -> None:
         if not self._paused:

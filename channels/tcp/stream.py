@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from channels.kit.trace import Trace
     from jobctl.net.tls_session import TlsSession
 
+LEFT = "connection closed by the peer"
 _READ_SIZE = 64 * 1024
 # Octets unsent above which a producer of content should wait.
 FULL = 256 * 1024
@@ -50,13 +51,22 @@ class Stream:
     """
     One connected socket, with TCP_NODELAY; reading from the start.
 
+    :param half_closed: Called when the peer says nothing more but may still listen, by end-of-file or close_notify: who
+        has said all closes the stream. ``None``: that is the end of the connection.
     :ivar broken: What was written last cannot arrive.
+    :ivar ended: The peer says nothing more.
     :ivar unsent: Octets the kernel has not taken yet.
     :ivar tls: What encrypts it, ``None``: nothing.
     :ivar trace: Who is told of each read and write, ``None``: nobody.
     """
 
-    def __init__(self, reactor: Any, skt: socket.socket, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        skt: socket.socket,
+        receiver: Receiver,
+        half_closed: Callable[[], None] | None = None,
+    ) -> None:
         self.reactor = reactor
         self.socket = skt
         self.receiver = receiver
@@ -65,7 +75,9 @@ class Stream:
         self._send = skt.send
         self._out = bytearray()
         self._closing = False
-        self._closed = self.broken = False
+        self._closed = self.broken = self.ended = False
+        self._half_closed = half_closed
+        self._why = "closed"
         self.tls: TlsSession | None = None
         self.trace: Trace | None = None
         with contextlib.suppress(OSError):
@@ -118,15 +130,15 @@ class Stream:
         if self.trace is not None:
             self.trace.wrote(data[:count], len(self._out))
 
-    def close(self) -> None:
-        """Close once all is sent."""
+    def close(self, why: str = "closed") -> None:
+        """Close once all is sent; ``why`` for :meth:`Receiver.stream_lost`."""
         if self.tls is not None and not self._closing and not self._closed:
             self.tls.close()
             self._put(self.tls.take_output())
         if self._out:
-            self._closing = True
+            self._closing, self._why = True, why
         else:
-            self._finish("closed")
+            self._finish(why)
 
     def abort(self) -> None:
         """Close now; what is unsent is lost."""
@@ -138,7 +150,7 @@ class Stream:
             self.reactor.removeReader(self)
 
     def resume(self) -> None:
-        if not self._closed:
+        if not (self._closed or self.ended):
             self.reactor.addReader(self)
 
     def doRead(self) -> Any:
@@ -152,7 +164,7 @@ class Stream:
         if self.trace is not None:
             self.trace.read(data)
         if not data:
-            self._finish("connection closed by the peer")
+            self._end_of_input()
         elif self.tls is not None:
             self._decrypt(self.tls, data)
         elif not self._closing:
@@ -180,7 +192,17 @@ class Stream:
         if plain and not (self._closing or self._closed):
             self.receiver.data_received(plain)
         if tls.ended and not self._closed:
-            self._finish("connection closed by the peer")
+            self._end_of_input()
+
+    def _end_of_input(self) -> None:
+        if self._half_closed is None:
+            self._finish(LEFT)
+            return
+        self.ended = True
+        # What has ended stays readable: whoever went on reading would spin.
+        self.reactor.removeReader(self)
+        if not self._closing:
+            self._half_closed()
 
     def _tls_failed(self, why: TlsFailed) -> None:
         if self._closed or self.tls is None:
@@ -204,7 +226,7 @@ class Stream:
         if not self._out:
             self.reactor.removeWriter(self)
             if self._closing:
-                self._finish("closed")
+                self._finish(self._why)
             else:
                 self.receiver.stream_drained()
         return None

@@ -134,10 +134,15 @@ class Submissions:
         """The controller has it for good."""
         session = self._waiting.pop(frame.id, None)
         if session is not None:
+            gone = session.gone
             session.answer(Reply(250, f"2.5.0 Ok, {frame.ids[0]}" if frame.ids else "2.5.0 Ok."))
             if frame.id in self._to_tell:
                 self._to_tell.discard(frame.id)
-                self._process.link.send(Told(id=frame.id, gone=session.gone or session.stream.broken))
+                # Who says nothing more may have left, and nothing tells so; but not who has said QUIT.
+                gone = (
+                    gone or session.stream.broken or (session.stream.ended and not session.dialogue.closing)
+                )
+                self._process.link.send(Told(id=frame.id, gone=gone))
 
     def refused(self, frame: Refused) -> None:
         """The controller does not take it."""
