@@ -109,6 +109,14 @@ def test_auth_chooses(start, tmp_path):
     assert octets.endswith(b"\r\nFrom: boss@a.example\r\n\r\n")
 
 
+def test_who_has_no_address_may_not_submit_without_auth(start):
+    """A client of a UNIX socket is in no relay_from."""
+    service = ServiceSettings(name="S", listen=(), channel="x_test", relay_from=("0.0.0.0/0",))
+    program = start(service=service, submit=True, environment={})
+    program.peer.reply()
+    assert say(program, "EHLO c", "MAIL FROM:<ann@a.example>").startswith(b"530 5.7.0")
+
+
 def test_who_may_relay_may_submit(start):
     """An address of relay_from needs no AUTH."""
     service = ServiceSettings(name="S", listen=(), channel="x_test", relay_from=("198.51.100.0/24",))

@@ -61,7 +61,7 @@ class SlaveRules:
 
     def _may_relay(self, client: str) -> bool:
         """Whether it need not say who it is to submit mail."""
-        return self._service is None or not client or _within(client, self._service.relay_from)
+        return self._service is None or _within(client, self._service.relay_from)
 
 
 def _within(client: str, networks: tuple[str, ...]) -> bool:
