@@ -10,7 +10,8 @@ HEAD = '[channel.l]\nofficial_host_name = "m.example"\n[channel.tcp_local]\n[cha
 
 
 def load(text: str, *, files: bool = True, keyword: str = "nosmtp") -> Settings:
-    head = HEAD.replace("[channel.tcp_local]\n", f"[channel.tcp_local]\n{keyword} = true\n")
+    smtp = "" if keyword in ("nosmtp", "smtp") else "smtp = true\n"
+    head = HEAD.replace("[channel.tcp_local]\n", f"[channel.tcp_local]\n{keyword} = true\n{smtp}")
     return load_text(
         f"{head}[dispatcher.service.SMTP]\n{text}", "/etc/jobctl.toml", exists=lambda path: files
     )
@@ -131,7 +132,7 @@ def test_sources_that_make_no_sense(keys: str, problem: str) -> None:
     line = int(told.split(":")[1])
     assert problem in told
     assert told.startswith("/etc/jobctl.toml:")
-    assert line == 8 + keys.count("\n")
+    assert line == 9 + keys.count("\n")
 
 
 def test_secrets_in_the_clear_are_noted() -> None:
@@ -235,3 +236,25 @@ def test_what_programs_on_a_pipe_cannot_do() -> None:
     )
     assert [note.key.rpartition(".")[2] for note in found.notes] == ["min_procs"]
     assert "run on a pipe" in found.notes[0].text
+
+
+@pytest.mark.parametrize(
+    ("keyword", "defaults", "noted"),
+    [
+        ("", "", True),
+        ("smtp = true", "", False),
+        ("SMTP_CRLF = true", "", False),
+        ("smtp_crorlf = true", "", False),
+        ("", "smtp_lf = true", False),
+        ("", "smtp_crorlf = true", False),
+    ],
+)
+def test_line_ends_that_nobody_chose(keyword: str, defaults: str, noted: bool) -> None:
+    """That bare CR and LF are made CRLF is noted for a channel that mail comes in by, unless a keyword says so."""
+    text = HEAD.replace("[channel.tcp_local]\n", f"[channel.tcp_local]\n{keyword}\n[channel.tcp_out]\n")
+    service = '[dispatcher.service.{}]\nlisten = "tcp:{}"\n'
+    found = load_text(
+        f"[defaults]\n{defaults}\n{text}{service.format('A', 1)}{service.format('B', 2)}", "/etc/jobctl.toml"
+    )
+    assert [(note.key, note.line) for note in found.notes] == ([("channel.tcp_local", 5)] if noted else [])
+    assert all("write smtp = true to have them refused" in note.text for note in found.notes)

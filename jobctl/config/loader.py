@@ -10,6 +10,7 @@ from typing import Any
 from jobctl.config.channels import Surroundings, read_channels
 from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
 from jobctl.config.findings import Findings
+from jobctl.config.line_ends import note_assumed
 from jobctl.config.linemap import LineMap
 from jobctl.config.log_options import LogSettings
 from jobctl.config.mappings import note_unused, read_mappings
@@ -153,6 +154,8 @@ def _settings(
     host = channels["l"].local_host if "l" in channels else ""
     rules = read_rules(sections["rewrite"], ("rewrite",), findings, channels, mappings)
     note_unused(mappings, rules, findings)
+    services = read_services(dispatcher["service"], findings, channels, directory, exists)
+    note_assumed(services.values(), channels, findings)
     return Settings(
         path=findings.path,
         controller=places,
@@ -160,7 +163,7 @@ def _settings(
         log=_log(mta),
         pools=around.pools,
         channels=channels,
-        services=read_services(dispatcher["service"], findings, channels, directory, exists),
+        services=services,
         notification=read_notification(sections["notification"], findings, directory, exists),
         tls_policy=tls_rules,
         rules=rules,
