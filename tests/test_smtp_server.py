@@ -49,6 +49,19 @@ def test_a_session_in_the_words_of_the_manual() -> None:
     assert server.say("NOOP") == ""
 
 
+def test_parameters_of_dsn_are_confirmed_whoever_decides() -> None:
+    """That the parameters are taken is told with the usual reply, also where another gives it; any other stays."""
+    answers = {"b@example.org": "2.1.5 b@example.org OK.", "c@example.org": "2.1.5 welcome"}
+    server = Server(
+        lambda q: Reply(250, answers[q.recipient.address]) if isinstance(q, RecipientGiven) else YES
+    )
+    server.say("MAIL FROM:<a@example.net>")
+    assert server.say("RCPT TO:<b@example.org>") == "250 2.1.5 b@example.org OK."
+    said = server.say("RCPT TO:<b@example.org> ORCPT=rfc822;b@x NOTIFY=NEVER")
+    assert said == "250 2.1.5 b@example.org and options OK."
+    assert server.say("RCPT TO:<c@example.org> NOTIFY=NEVER") == "250 2.1.5 welcome"
+
+
 def test_the_envelope_arrives_whole() -> None:
     """Sender, recipients and every ESMTP parameter reach whoever stores the message."""
     server = Server()

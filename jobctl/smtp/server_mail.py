@@ -134,11 +134,13 @@ def _recipient_answered(talk: Talk, recipient: Recipient, reply: Reply) -> None:
     talk.limits.accepted()
     talk.transaction.recipients.append(recipient)
     talk.state = talk.after
-    if reply.text:
+    usual = f"2.1.5 {recipient.address}"
+    if reply.text and reply != Reply(250, f"{usual} OK."):
         talk.say(reply)
         return
+    # Whoever decided was not told of the parameters of DSN (RFC 3461).
     options = " and options" if recipient.notify or recipient.orcpt else ""
-    talk.output.append(f"250 2.1.5 {recipient.address}{options} OK.\r\n".encode())
+    talk.output.append(f"250 {usual}{options} OK.\r\n".encode())
 
 
 def data(talk: Talk, argument: str) -> Question | None:
