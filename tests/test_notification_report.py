@@ -77,6 +77,20 @@ def test_no_envelope_id_is_invented():
     assert top["Original-Envelope-Id"] is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({}, None),
+        ({"hold_for": 3600}, "for;3600"),
+        ({"hold_until": "2026-11-25T18:00:00Z"}, "until;2026-11-25T18:00:00Z"),
+    ],
+)
+def test_when_it_was_to_be_released(asked, field):
+    """What the sender had asked for by FUTURERELEASE is told as it was said (RFC 4865)."""
+    top, _ = status_groups(parsed(envelope=Envelope("ann@a.example", (BOB,), **asked)))
+    assert top["Future-Release-Request"] == field
+
+
 def test_the_original_is_quoted_octet_for_octet():
     """What could not be delivered comes back unchanged."""
     assert ORIGINAL in written().content

@@ -41,6 +41,11 @@ def _about_message(case: Notice) -> list[tuple[str, str]]:
     if case.envelope.by is not None:
         # RFC 2852 section 5.
         fields.append(("Deliver-By-Date", rfc5322_date(case.envelope.by.deadline)))
+    # RFC 4865: when it was to be released, as its sender has said it.
+    if case.envelope.hold_for is not None:
+        fields.append(("Future-Release-Request", f"for;{case.envelope.hold_for}"))
+    elif case.envelope.hold_until is not None:
+        fields.append(("Future-Release-Request", f"until;{case.envelope.hold_until}"))
     return fields
 
 
