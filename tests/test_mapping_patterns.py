@@ -147,3 +147,19 @@ def test_a_pattern_of_too_many_parts_is_refused():
     assert read("%" * 100).match("x" * 100) is not None
     with pytest.raises(ValueError, match="more than 100 parts"):
         read("%" * 101)
+
+
+def test_back_references_cost_no_look_at_each_letter(monkeypatch):
+    """What a wildcard took is brought to lower case once, not whenever it is referred to."""
+    lowered = 0
+
+    def low(letter, real=patterns._low):
+        nonlocal lowered
+        lowered += 1
+        return real(letter)
+
+    monkeypatch.setattr(patterns, "_low", low)
+    # The letter whose lower case is two has each letter looked at.
+    text = "\u0130" + "aB" * 1000
+    assert patterns.read("*$_*$0*x").match(text) is None
+    assert lowered <= len(text) + 10

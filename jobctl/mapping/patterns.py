@@ -118,6 +118,8 @@ class _Search:
         self._text = text
         self._low = text.lower() if len(text.lower()) == len(text) else "".join(map(_low, text))
         self._limit = looks
+        # What each wildcard took, in lower case: back references look at it again and again.
+        self._lows: list[str] = []
         self._hopeless: set[tuple[int, int]] = set()
         self._stretches: dict[int, tuple[int, int]] = {}  # part to the last place to place of its letters
         self._failed: dict[int, tuple[int, int]] = {}  # part to ends behind which nothing matches
@@ -137,7 +139,7 @@ class _Search:
             if self._wild(part, at, place, took):
                 return True
         else:
-            wanted = part.text if isinstance(part, Literal) else "".join(map(_low, took[part.number]))
+            wanted = part.text if isinstance(part, Literal) else self._lows[part.number]
             if self._low.startswith(wanted, place) and self.rest(at + 1, place + len(wanted), took):
                 return True
         if self._limit is None:
@@ -158,10 +160,12 @@ class _Search:
                 continue
             if wild.saved:
                 took.append(text[place:end])
+                self._lows.append(self._low[place:end])
             if self.rest(at + 1, end, took):
                 return True
             if wild.saved:
                 took.pop()
+                self._lows.pop()
         if remembers:
             self._failed[at] = (min(place, past), longest)
         return False
