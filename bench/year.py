@@ -11,7 +11,8 @@ import time
 
 import msgspec
 
-from jobctl.config.settings import ChannelSettings, JobControllerSettings, MtaSettings, PoolSettings, Settings
+from jobctl.config.controller_settings import JobControllerSettings
+from jobctl.config.settings import ChannelSettings, MtaSettings, PoolSettings, Settings
 from jobctl.mail.entry import QueueEntry
 from jobctl.mail.envelope import Priority
 from jobctl.schedule.backoff import next_attempt

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from jobctl.config.controller_settings import JobControllerSettings
 from jobctl.config.settings import (
     ChannelSettings,
-    JobControllerSettings,
     MtaSettings,
     PoolSettings,
     Settings,

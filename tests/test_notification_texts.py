@@ -14,7 +14,7 @@ from jobctl.commands import exits
 from jobctl.commands.main import main
 from jobctl.config.loader import load_text
 from jobctl.config.notification import BUILT_IN as CONFIGURED
-from jobctl.config.settings import LanguageRule
+from jobctl.config.notification_settings import LanguageRule
 from jobctl.controller.texts import BUILT_IN, TextLibrary
 from jobctl.errors import ConfigError
 from jobctl.mail.disposition import Disposition, Verdict

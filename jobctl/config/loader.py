@@ -9,6 +9,7 @@ from typing import Any
 
 from jobctl.config.channels import Surroundings, read_channels
 from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
+from jobctl.config.controller_settings import JobControllerSettings
 from jobctl.config.findings import Findings
 from jobctl.config.line_ends import note_assumed
 from jobctl.config.linemap import LineMap
@@ -23,7 +24,7 @@ from jobctl.config.retry_rules import read_retry_rules
 from jobctl.config.rewriting import read_rules
 from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
-from jobctl.config.settings import RECIPIENT_LIMIT_BIT, JobControllerSettings, MtaSettings, Settings
+from jobctl.config.settings import RECIPIENT_LIMIT_BIT, MtaSettings, Settings
 from jobctl.config.shares import read_shares
 from jobctl.config.tls_policy import read_tls_policy
 from jobctl.config.tls_rules import TlsRule

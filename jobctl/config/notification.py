@@ -8,10 +8,10 @@ from typing import Any
 from jobctl.config.findings import Findings
 from jobctl.config.keys import did_you_mean
 from jobctl.config.linemap import KeyPath
+from jobctl.config.notification_settings import LanguageRule, NotificationSettings
 from jobctl.config.paths import absolute
 from jobctl.config.reading import as_table, read_table
 from jobctl.config.sections import NOTIFICATION
-from jobctl.config.settings import LanguageRule, NotificationSettings
 
 # The languages whose texts come with jobctl.
 BUILT_IN = ("de", "en", "es", "fr")

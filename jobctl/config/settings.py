@@ -8,8 +8,10 @@ loader makes these; nothing else does, except tests.
 
 import msgspec
 
+from jobctl.config.controller_settings import JobControllerSettings
 from jobctl.config.header_settings import HeaderRule
 from jobctl.config.log_options import LogSettings
+from jobctl.config.notification_settings import NotificationSettings
 from jobctl.config.tcp_settings import TcpOptions
 from jobctl.config.tls_rules import TlsRule
 from jobctl.mail.envelope import Priority
@@ -254,40 +256,6 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         return any(source is not None for source in sources)
 
 
-class JobControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The ``[job_controller]`` section; paths are absolute.
-
-    :ivar debug: Bits, see :mod:`jobctl.controller.debugging`.
-    :ivar undo_window: Seconds in which an operator can take back a deletion, move, reroute or redirect;
-        ``return_undo_window``: a return. 0: it is done at once and for ever.
-    :ivar audit_keep: Seconds for which it is remembered what operators did.
-    :ivar free_space: Octets that must stay free on the queue's disk for new mail to be accepted.
-    :ivar fair_share: One of :data:`jobctl.mail.share.KINDS`; ``share``: weights by the name of the share.
-    :ivar json_log: Path of the daemon's log as JSON lines, ``""``: none.
-    :ivar log_rollover: Minutes after midnight, local time; -1: never.
-    :ivar history_retention: Seconds for which finished messages can be looked up.
-    """
-
-    queue_directory: str
-    control_socket: str
-    log_directory: str
-    max_cache_messages: int = 100_000
-    debug: int = 0
-    free_space: int = 64 * 1024 * 1024
-    control_group: str | None = None
-    control_readers: tuple[str, ...] = ()
-    stop_timeout: float = 30
-    fair_share: str = "sender_domain"
-    share: dict[str, int] = {}
-    json_log: str = ""
-    log_rollover: int = 30
-    history_retention: float = 30 * 86400
-    undo_window: float = 600
-    return_undo_window: float = 15
-    audit_keep: float = 90 * 86400
-
-
 # Bit 4 of use_permanent_error.
 RECIPIENT_LIMIT_BIT = 16
 
@@ -320,32 +288,6 @@ class MtaSettings(msgspec.Struct, frozen=True, kw_only=True):
     access_orcpt: int = 0
     use_permanent_error: int = 0
     use_ip_access: int = 0
-
-
-class LanguageRule(msgspec.Struct, frozen=True):
-    """
-    One line of ``[notification.language_for]``.
-
-    :ivar about: ``sender``, ``recipient`` or ``channel``.
-    :ivar pattern: A domain, an address or a channel's name, in small letters, ``*`` and ``?`` as in file names.
-    """
-
-    about: str
-    pattern: str
-    language: str
-
-
-class NotificationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    The ``[notification]`` section.
-
-    :ivar directory: Absolute path of the operator's texts, a folder for each language.
-    :ivar language: Where neither a rule nor the original's header says another.
-    """
-
-    directory: str | None = None
-    language: str = "en"
-    rules: tuple[LanguageRule, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True):

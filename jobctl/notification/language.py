@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from jobctl.config.settings import LanguageRule
+from jobctl.config.notification_settings import LanguageRule
 from jobctl.mail.address import normal_domain, split_address
 
 
