@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from jobctl.config.keys_controller import CHANNEL_CLASS, CONTROLLER, POOL
+from jobctl.config.keys_mta import MTA
+from jobctl.config.keys_service import SERVICE
 from jobctl.config.keywords import KEYWORDS
 from jobctl.config.loader import DEFAULT, load_text
 from jobctl.config.manual import options_page
-from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER, MTA, NOTIFICATION, POOL, SERVICE
+from jobctl.config.notification import NOTIFICATION
 from jobctl.config.tcp_options import OPTIONS
 from jobctl.errors import ConfigError
 from jobctl.routing.router import Router

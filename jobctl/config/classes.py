@@ -6,9 +6,9 @@ import msgspec
 
 from jobctl.config.findings import Findings
 from jobctl.config.keys import Kind, did_you_mean
+from jobctl.config.keys_controller import CHANNEL_CLASS
 from jobctl.config.linemap import KeyPath
 from jobctl.config.reading import as_table, read_table
-from jobctl.config.sections import CHANNEL_CLASS
 from jobctl.config.settings import Hours
 
 MAX_LIFE_TIME = 3600.0  # the original's sample file (AG63 bgajv)

@@ -1,4 +1,4 @@
-"""Short forms in which the tables of keywords are written."""
+"""Short forms in which the tables of keywords and of sections' keys are written."""
 
 from collections.abc import Mapping
 
@@ -82,6 +82,19 @@ def valued(
         source=source,
         aliases=aliases,
     )
+
+
+def named(
+    name: str,
+    kind: Kind,
+    sentence: str,
+    default: str = "none",
+    low: float | None = None,
+    high: float | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Key:
+    """A honoured key of a section: the field that takes it has its name."""
+    return valued(name, kind, sentence, field=name, low=low, high=high, default=default, aliases=aliases)
 
 
 def inert(

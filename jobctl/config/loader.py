@@ -11,6 +11,8 @@ from jobctl.config.channels import Surroundings, read_channels
 from jobctl.config.classes import MAX_LIFE_ASKWORK, MAX_LIFE_TIME, read_classes
 from jobctl.config.controller_settings import JobControllerSettings
 from jobctl.config.findings import Findings
+from jobctl.config.keys_controller import CONTROLLER
+from jobctl.config.keys_mta import MTA
 from jobctl.config.line_ends import note_assumed
 from jobctl.config.linemap import LineMap
 from jobctl.config.log_options import LogSettings
@@ -22,7 +24,6 @@ from jobctl.config.reading import Table, as_tables, read_table
 from jobctl.config.retries import demotion_everywhere
 from jobctl.config.retry_rules import read_retry_rules
 from jobctl.config.rewriting import read_rules
-from jobctl.config.sections import CONTROLLER, MTA
 from jobctl.config.services import read_services
 from jobctl.config.settings import RECIPIENT_LIMIT_BIT, MtaSettings, Settings
 from jobctl.config.shares import read_shares

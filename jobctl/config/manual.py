@@ -4,19 +4,14 @@ from collections.abc import Iterable
 
 from jobctl.config.header_options import HEADER_OPTIONS
 from jobctl.config.keys import Key, Kind, Status
+from jobctl.config.keys_controller import CHANNEL_CLASS, CONTROLLER, POOL, SHARE
+from jobctl.config.keys_mta import MTA
+from jobctl.config.keys_service import SERVICE
 from jobctl.config.keywords import CHAPTERS as KEYWORD_CHAPTERS
-from jobctl.config.sections import (
-    CHANNEL_CLASS,
-    CONTROLLER,
-    MTA,
-    NOTIFICATION,
-    POOL,
-    RETRY,
-    SERVICE,
-    SHARE,
-    TLS_POLICY,
-)
+from jobctl.config.notification import NOTIFICATION
+from jobctl.config.retry_rules import RETRY
 from jobctl.config.tcp_options import CHAPTERS as OPTION_CHAPTERS
+from jobctl.config.tls_policy import TLS_POLICY
 
 _HEAD = """\
 # Keywords and options

@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobctl.config.findings import Findings
-from jobctl.config.keys import did_you_mean
+from jobctl.config.keys import KeyTable, Kind, did_you_mean
+from jobctl.config.keyword_forms import named
 from jobctl.config.linemap import KeyPath
 from jobctl.config.notification_settings import LanguageRule, NotificationSettings
 from jobctl.config.paths import absolute
 from jobctl.config.reading import as_table, read_table
-from jobctl.config.sections import NOTIFICATION
 
+NOTIFICATION = KeyTable(
+    "key of [notification]",
+    (
+        named("directory", Kind.TEXT, "Folder with texts of one's own, a folder in it for each language."),
+        named("language", Kind.TEXT, "Language where nothing below says another.", "en"),
+        named("language_for", Kind.TABLE, '`"sender *.de" = "de"`: see docs/notifications.md.'),
+    ),
+)
 # The languages whose texts come with jobctl.
 BUILT_IN = ("de", "en", "es", "fr")
 ABOUT = ("sender", "recipient", "channel")

@@ -7,8 +7,8 @@ import msgspec
 
 from jobctl.config.classes import ChannelClass
 from jobctl.config.keys import Key, did_you_mean
+from jobctl.config.keys_controller import CHANNEL_CLASS, CONTROLLER
 from jobctl.config.keywords import KEYWORDS
-from jobctl.config.sections import CHANNEL_CLASS, CONTROLLER
 from jobctl.config.settings import ChannelSettings, Settings
 from jobctl.config.values import convert
 

@@ -1,9 +1,9 @@
 """The ``[job_controller.job_pool.X]`` sections."""
 
 from jobctl.config.findings import Findings
+from jobctl.config.keys_controller import POOL
 from jobctl.config.linemap import KeyPath
 from jobctl.config.reading import as_table, read_table
-from jobctl.config.sections import POOL
 from jobctl.config.settings import PoolSettings
 
 MAX_NAME = 12

@@ -3,13 +3,31 @@
 from typing import Any
 
 from jobctl.config.findings import Findings
+from jobctl.config.keys import KeyTable, Kind
+from jobctl.config.keyword_forms import named
 from jobctl.config.reading import read_table
 from jobctl.config.retries import ages
-from jobctl.config.sections import RETRY
 from jobctl.config.settings import RetryRule
 from jobctl.selection.errors import SelectorError
 from jobctl.selection.selector import selector
 
+RETRY = KeyTable(
+    "key of a retry rule",
+    (
+        named(
+            "where", Kind.TEXT, "The messages that are meant, as a selector: `docs/selectors.md`.", "required"
+        ),
+        named(
+            "backoff", Kind.DURATIONS, "Intervals between attempts; the last repeats.", "the channel's", 1, 20
+        ),
+        named("jitter", Kind.NUMBER, "Part of an interval that is added at most.", "the channel's", 0, 1),
+        named(
+            "max_attempts", Kind.INTEGER, "Counted attempts after which it is returned.", "the channel's", 1
+        ),
+        named("lifetime", Kind.SECONDS, "Age at which it is returned.", "the last of notices", 1),
+        named("notices", Kind.AGES, "Ages, as the keyword of channels.", "the channel's", 1, 20),
+    ),
+)
 _WHERE = ("retry",)
 
 

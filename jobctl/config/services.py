@@ -5,10 +5,10 @@ from typing import Any
 
 from jobctl.config.findings import Findings
 from jobctl.config.keys import did_you_mean
+from jobctl.config.keys_service import SERVICE
 from jobctl.config.listen import check_listen, is_local
 from jobctl.config.paths import absolute, absolute_listen
 from jobctl.config.reading import Table, as_table, read_table
-from jobctl.config.sections import SERVICE
 from jobctl.config.service_users import SOURCES, check_users
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.config.switching import choices, proved

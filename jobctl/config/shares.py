@@ -1,9 +1,9 @@
 """The ``[job_controller.share."X"]`` sections."""
 
 from jobctl.config.findings import Findings
+from jobctl.config.keys_controller import SHARE
 from jobctl.config.linemap import KeyPath
 from jobctl.config.reading import as_table, read_table
-from jobctl.config.sections import SHARE
 
 
 def read_shares(raw: object, where: KeyPath, findings: Findings) -> dict[str, int]:

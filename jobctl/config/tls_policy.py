@@ -7,13 +7,30 @@ from typing import Any
 import msgspec
 
 from jobctl.config.findings import Findings
+from jobctl.config.keys import Key, KeyTable, Kind
+from jobctl.config.keyword_forms import named
 from jobctl.config.keywords_security import LATER, POLICIES
 from jobctl.config.linemap import KeyPath
 from jobctl.config.paths import absolute
 from jobctl.config.reading import as_table, read_table
-from jobctl.config.sections import TLS_POLICY
 from jobctl.config.tls_rules import TlsRule, normal_pattern
 
+TLS_POLICY = KeyTable(
+    "key of a destination's TLS policy",
+    (
+        Key(
+            name="policy",
+            kind=Kind.CHOICE,
+            sentence="As the keyword `tls_policy` of channels. A destination can also have this alone: "
+            '`"bank.example" = "verify"`.',
+            default="required",
+            choices=(*POLICIES, *LATER),
+            refused=LATER,
+        ),
+        named("server_name", Kind.HOST, "Name to verify instead of the next hop's.", "the channel's"),
+        named("ca_file", Kind.TEXT, "Trust anchors (PEM).", "the channel's"),
+    ),
+)
 _LABEL = r"[\w-]+"
 _PATTERN = re.compile(rf"\[[0-9A-Za-z:.]+\]|\.?{_LABEL}(?:\.{_LABEL})*\.?")
 # Octets of JSON. Every program of a channel that sends is told all of them in its hello, which is one line.
