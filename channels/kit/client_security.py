@@ -11,7 +11,9 @@ from jobctl.config.towards import Towards, towards
 from jobctl.net.credentials import read_credentials
 
 if TYPE_CHECKING:
+    from channels.kit.debug import Transcript
     from jobctl.net.tls_client import ClientTls, ClientTlsSession
+    from jobctl.smtp.client import ClientDialogue
 
 
 class ClientSecurity:
@@ -89,6 +91,21 @@ class DestinationSecurity:
         if self.policy != "verify":
             return ""
         return self._channels.trust(self._found.ca_file)[1] or session.problem
+
+    def judge(
+        self, session: ClientTlsSession, dialogue: ClientDialogue, peer: str, transcript: Transcript | None
+    ) -> None:
+        """
+        The handshake is over: tell the dialogue whether the peer is good enough for the policy.
+
+        :param peer: What the peer is called if it is not.
+        """
+        if transcript is not None:
+            transcript.note(f"TLS: {session.info}, {session.problem or 'certificate verified'}")
+        if problem := self.problem(session):
+            dialogue.tls_failed(f"{peer}: {problem}")
+        else:
+            dialogue.secured(session.binding)
 
     def keep(self, session: ClientTlsSession) -> None:
         """Its connection is over."""

@@ -11,7 +11,6 @@ from jobctl.smtp.client import ClientDialogue
 
 if TYPE_CHECKING:
     from channels.kit.debug import Transcript
-    from jobctl.net.tls_client import ClientTlsSession
 
 
 class StdioTls:
@@ -37,9 +36,7 @@ class StdioTls:
         session = self._security.session(self._remote, "", 0)
 
         def secured() -> None:
-            if self.transcript is not None:
-                self.transcript.note(f"TLS: {session.info}, {session.problem or 'certificate verified'}")
-            self._judge(dialogue, session)
+            self._security.judge(session, dialogue, self._remote, self.transcript)
             over("")
 
         def failed(why: str) -> None:
@@ -48,9 +45,3 @@ class StdioTls:
             over(why)
 
         self._stdio.start_tls(session, secured, failed)
-
-    def _judge(self, dialogue: ClientDialogue, session: ClientTlsSession) -> None:
-        if problem := self._security.problem(session):
-            dialogue.tls_failed(f"{self._remote}: {problem}")
-        else:
-            dialogue.secured(session.binding)

@@ -7,12 +7,14 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from channels.kit.client_events import opened, queue_called
 from channels.kit.deadlines import time_left
 from channels.kit.debug import Transcript
 from channels.kit.log_stream import say
 from channels.kit.reports import report
 from channels.kit.trace import Trace
 from channels.tcp.assignment import Assignment
+from channels.tcp.connection_tls import ConnectionTls
 from channels.tcp.feeding import Feeding
 from channels.tcp.search import Search
 from channels.tcp.stream import FULL, Stream
@@ -25,7 +27,6 @@ from jobctl.smtp.events import Closed, Done, NeedContent, QueueCalled, Ready, Se
 if TYPE_CHECKING:
     from channels.tcp.destination import Destination
     from jobctl.net.resolver import NextHop
-    from jobctl.net.tls_client import ClientTlsSession
 
 # How long a connection without work is kept for what may come.
 KEEP_IDLE = 10.0
@@ -54,11 +55,10 @@ class Connection:
         self._search = Search(destination, self, self._connected, self._unreachable)
         self._feeding = Feeding(self.pool.link)
         self._transport = ""
-        self._own_address = ""
         self._open: dict[str, Assignment] = {}
         self._unsent = 0
         self._transcript: Transcript | None = None
-        self._tls: ClientTlsSession | None = None
+        self._tls: ConnectionTls | None = None
         self._quitting = False
         self._ended = False
         self._touched = self.pool.now
@@ -101,7 +101,7 @@ class Connection:
         if channel.master_debug:
             self._transcript = Transcript(True, lambda line: say(f"{hop.name} {line}"))
             self._transcript.note(f"connected: {self._transport}")
-        self._own_address = own[0]
+        self._tls = ConnectionTls(self.destination.security, hop, own[0], self._transcript)
         self.dialogue = ClientDialogue(
             ClientConfig(
                 helo=self.pool.sources.helo.get(own[0], channel.local_host),
@@ -121,22 +121,13 @@ class Connection:
             self._start_tls()
 
     def _start_tls(self) -> None:
-        stream, hop = self._stream, self._search.hop
-        assert stream is not None and hop is not None
-        self._tls = self.destination.security.session(hop.name, hop.address, hop.port, self._own_address)
-        stream.start_tls(self._tls)
+        assert self._stream is not None and self._tls is not None
+        self._tls.start(self._stream)
 
     def stream_secured(self) -> None:
-        """The handshake is over: go on, if this peer is good enough for the policy."""
         self._touched = self.pool.now
-        tls, dialogue, hop = self._tls, self.dialogue, self._search.hop
-        assert tls is not None and dialogue is not None and hop is not None
-        if self._transcript is not None:
-            self._transcript.note(f"TLS: {tls.info}, {tls.problem or 'certificate verified'}")
-        if problem := self.destination.security.problem(tls):
-            dialogue.tls_failed(f"{hop.name} [{hop.address}]: {problem}")
-        else:
-            dialogue.secured(tls.binding)
+        assert self._tls is not None and self.dialogue is not None
+        self._tls.secured(self.dialogue)
         self.pump()
 
     # Octets and time.
@@ -157,7 +148,8 @@ class Connection:
         stream, self._stream = self._stream, None
         if self._transcript is not None and self.pool.channel.options.trace_level:
             self._transcript.note(f"TRACE connection: {why}")
-        self._keep_tls()
+        if self._tls is not None:
+            self._tls.keep()
         if stream is not None and not self._ended and self.dialogue is not None:
             if stream.tls is not None and not stream.tls.established:
                 self.dialogue.tls_failed(why if why.startswith("TLS: ") else f"TLS: {why}")
@@ -265,21 +257,10 @@ class Connection:
         elif type(event) is Ready:
             self.since = self.pool.now
             assert self.dialogue is not None
-            self._tell(
-                "opened",
-                application=self.dialogue.banner,
-                modifiers=self.dialogue.modifiers,
-                user=self.dialogue.user,
-            )
+            self.pool.link.send(opened(self.dialogue, self._transport))
         elif type(event) is QueueCalled:
             assert self.dialogue is not None
-            self._tell(
-                "etrn",
-                application=self.dialogue.banner,
-                modifiers=self.dialogue.modifiers,
-                recipient=event.node,
-                text=str(event.reply),
-            )
+            self.pool.link.send(queue_called(self.dialogue, self._transport, event))
         elif type(event) is StartTls:
             if self._stream is not None:
                 # Nothing is left to be written: the peer has answered all that was said.
@@ -397,14 +378,9 @@ class Connection:
             else:
                 stream.abort()
 
-    def _keep_tls(self) -> None:
-        tls, self._tls = self._tls, None
-        if tls is not None:
-            self.destination.security.keep(tls)
-
-    def _tell(self, event: str, **more: str) -> None:
+    def _tell(self, event: str, text: str = "") -> None:
         """For log and counters."""
-        self.pool.link.send(Event(event=event, transport=self._transport, **more))  # type: ignore[arg-type]
+        self.pool.link.send(Event(event=event, transport=self._transport, text=text))
 
     def _unreachable(self, reply: str, status: str, permanent: bool = False) -> None:
         if not self._ended:
