@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import jobctl
+from channels.kit.client_events import opened, queue_called
 from channels.kit.client_security import ClientSecurity
 from channels.kit.deadlines import time_left
+from channels.kit.held_output import HeldOutput
 from channels.kit.in_hand import InHand
 from channels.kit.link import WINDOW, Assignment
 from channels.kit.log_stream import say
-from channels.kit.loop import FULL
 from channels.kit.program import Run
 from channels.kit.program import main as run_program
 from channels.kit.reports import of_failure, report
@@ -64,9 +65,7 @@ class SmtpMaster:
         self._over = False
         self._exit = EX_OK
         self._interrupted = False
-        # Output that goes when the announcements in it are known; then the outlet has it.
-        self._output: list[bytes] = []
-        self._held = 0
+        self._output = HeldOutput(run, self._stdio)
         self._moved = False
         self._written = 0
         self._remote = ""
@@ -214,16 +213,12 @@ class SmtpMaster:
             self._moved = True
             if self._transcript is not None:
                 self._transcript.commands(output)
-            self._output.append(output)
-            self._held += len(output)
-
-    def _full(self) -> bool:
-        return self._held > FULL or self._stdio.outlet.full
+            self._output.write(output)
 
     def _feed(self, dialogue: ClientDialogue) -> bool:
         """Pass on content that is here, as far as the peer takes it; ``True``: its end was sent."""
         assignment = self._feeding
-        while assignment is not None and dialogue.wants_content and not self._full():
+        while assignment is not None and dialogue.wants_content and not self._output.full:
             piece = assignment.take()
             if piece is not None:
                 dialogue.feed(piece)
@@ -262,12 +257,7 @@ class SmtpMaster:
 
     def flush(self) -> None:
         outlet = self._stdio.outlet
-        # A dot goes only after its announcement: what the link has not taken yet holds it back.
-        if self._output and not (self._run.announcements.by_frame and self._run.link_pending):
-            self._stdio.write(b"".join(self._output))
-            self._output.clear()
-            self._held = 0
-            outlet.flush()
+        self._output.release()
         if outlet.written != self._written:
             self._written = outlet.written
             self._moved = True
@@ -285,15 +275,10 @@ class SmtpMaster:
 
     # Time.
 
-    @property
-    def _unsent(self) -> int:
-        """Octets that nobody has taken yet."""
-        return self._held + self._stdio.outlet.pending
-
     def _restart_clock(self) -> None:
         if self._dialogue is None or self._failure is not None or self._stdio.outlet.broken:
             return
-        wait = self._dialogue.timeout(self._unsent)
+        wait = self._dialogue.timeout(self._output.pending)
         if wait is None and self._feeding is not None:
             wait = self._channel.options.seconds("data_transmit_time")
         self.deadline = None if wait is None else time.monotonic() + wait
@@ -308,7 +293,7 @@ class SmtpMaster:
             self._lost("connection lost: the peer does not read any more")
         else:
             self._exit = EX_TEMPFAIL
-            unsent = self._unsent
+            unsent = self._output.pending
             self._dialogue.timed_out(unsent)
             if unsent:
                 self._stdio.outlet.abandon()
@@ -327,28 +312,11 @@ class SmtpMaster:
         name = banner.split(None, 1)[0] if banner.strip() else ""
         if "." in name:
             self._remote = name[:255]
-        self._run.link.send(
-            Event(
-                event="opened",
-                transport=self._transport,
-                application=banner,
-                modifiers=self._dialogue.modifiers,
-                user=self._dialogue.user,
-            )
-        )
+        self._run.link.send(opened(self._dialogue, self._transport))
 
     def _queue_called(self, event: QueueCalled) -> None:
         assert self._dialogue is not None
-        self._run.link.send(
-            Event(
-                event="etrn",
-                transport=self._transport,
-                application=self._dialogue.banner,
-                modifiers=self._dialogue.modifiers,
-                recipient=event.node,
-                text=str(event.reply),
-            )
-        )
+        self._run.link.send(queue_called(self._dialogue, self._transport, event))
 
     def _content_wanted(self, event: NeedContent) -> None:
         self._feeding = self._begun[event.id]
