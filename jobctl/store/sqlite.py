@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from zope.interface import implementer
 from jobctl.accounts.history import Search
 from jobctl.errors import StoreError, StoreFull
 from jobctl.interfaces import IMessageStore
-from jobctl.mail.entry import Attempt, Finished, QueueEntry, Settlement, StoredEntry, Submission
+from jobctl.mail.entry import Finished, QueueEntry, Settlement, StoredEntry, Submission
 from jobctl.mail.envelope import Priority
 from jobctl.mail.share import NONE, share_of
 from jobctl.store import reading, schema
@@ -24,6 +24,7 @@ from jobctl.store.contents import Contents
 from jobctl.store.disk import Disk
 from jobctl.store.finished import finished
 from jobctl.store.health import Health, from_os
+from jobctl.store.listing import Listing
 from jobctl.store.lock import QueueLock
 from jobctl.store.operations import (
     Enqueue,
@@ -37,7 +38,6 @@ from jobctl.store.operations import (
 from jobctl.store.readers import Read, reading_with, seen
 from jobctl.store.records import INLINE
 from jobctl.store.recovery import open_database, recover
-from jobctl.store.scanning import Look, Scanned, scan
 from jobctl.store.set_aside import SetAsideRecords
 from jobctl.store.space import Space
 from jobctl.store.standing import StandingRecords
@@ -53,7 +53,7 @@ _ENOUGH = 100
 
 
 @implementer(IMessageStore)
-class SQLiteStore(OperatorRecords, StandingRecords, Contents, SetAsideRecords):
+class SQLiteStore(Listing, OperatorRecords, StandingRecords, Contents, SetAsideRecords):
     """
     One queue directory, owned by one process.
 
@@ -250,63 +250,13 @@ class SQLiteStore(OperatorRecords, StandingRecords, Contents, SetAsideRecords):
             self._schedule, lambda connection: reading.backlog(connection, channel, host, after, limit, by)
         )
 
-    def directory(
-        self,
-        channel: str | None = None,
-        held: bool | None = None,
-        limit: int | None = None,
-        after: str | None = None,
-        hosts: Collection[str] | None = None,
-    ) -> "Deferred[list[StoredEntry]]":
-        """Entries in order of arrival."""
-        return self._find(
-            self._lists, lambda connection: reading.directory(connection, channel, held, limit, after, hosts)
-        )
-
     def late(self, before: float, limit: int) -> "Deferred[list[StoredEntry]]":
         """Queued entries whose deadline has passed."""
         return self._find(self._schedule, lambda connection: reading.late(connection, before, limit))
 
-    def scan(
-        self, look: Look, channel: str | None, held: bool | None, limit: int, after: str | None
-    ) -> "Deferred[Scanned]":
-        """Look at a page of entries with the beginning of their content, in the lists' thread."""
-
-        def found(result: tuple[Scanned, list[reading.Damaged]]) -> Scanned:
-            scanned, damaged = result
-            if damaged:
-                self._submit(SetAside(damaged)).addErrback(seen)
-            return scanned
-
-        return self._ask(
-            self._lists,
-            lambda connection: scan(connection, self._files, look, channel, held, limit, after),
-        ).addCallback(found)
-
-    def summarize(self) -> "Deferred[dict[str, tuple[int, int, int, int, float | None]]]":
-        """Channel to (queued, of them due in the future, held, octets, oldest)."""
-        now = self._clock()
-        return self._ask(self._lists, lambda connection: reading.summarize(connection, now))
-
-    def overdue(self, hosts: Iterable[tuple[str, str]]) -> "Deferred[list[int]]":
-        """How much of these channels and hosts is due."""
-        now, pairs = self._clock(), list(hosts)
-        return self._ask(self._lists, lambda connection: reading.overdue(connection, pairs, now))
-
     def channels(self) -> "Deferred[list[str]]":
         """Names of the channels that have entries."""
         return self._ask(self._schedule, reading.channels)
-
-    def count_arrived(self, channel: str, priority: Priority, after: float, until: float) -> "Deferred[int]":
-        """Queued entries that arrived between the two times."""
-        return self._ask(
-            self._lists,
-            lambda connection: reading.count_arrived(connection, channel, int(priority), after, until),
-        )
-
-    def history(self, id: str) -> "Deferred[list[Attempt]]":
-        """What was tried with an entry, oldest first."""
-        return self._ask(self._lists, lambda connection: reading.history(connection, id))
 
     def ledger(self, counted: bool = True) -> "Deferred[dict[str, dict[str, int]]]":
         """Recipients by channel and how they came and went."""
