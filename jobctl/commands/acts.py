@@ -5,7 +5,7 @@ from typing import Any
 from jobctl.commands import exits
 from jobctl.commands.bulk import carry_out
 from jobctl.commands.context import Context
-from jobctl.commands.output import Column, count, text, when, write, write_json, write_table
+from jobctl.commands.output import Column, count, show_rows, text, when, write, write_json
 from jobctl.commands.parser import Commands, command
 from jobctl.commands.without_daemon import ask_or_read
 
@@ -105,11 +105,7 @@ def undo(context: Context) -> int:
 def operations(context: Context) -> int:
     """Changes of many messages."""
     rows = [_USUAL | row for row in context.call("qm.operations")]
-    if context.json:
-        write_json(rows)
-    else:
-        write_table(_OPERATIONS, rows)
-    return exits.OK
+    return show_rows(context, _OPERATIONS, rows)
 
 
 def cancel(context: Context) -> int:
@@ -138,8 +134,4 @@ def audit(context: Context) -> int:
 
     keys = {"who": args.who, "what": args.what, "limit": args.limit}
     rows = [_USUAL | row for row in ask_or_read(context, "qm.audit", keys, read)]
-    if context.json:
-        write_json(rows)
-    else:
-        write_table(_AUDIT, rows)
-    return exits.OK
+    return show_rows(context, _AUDIT, rows)

@@ -1,11 +1,10 @@
 """``jobctl cache change|revert``, ``cache view --changes``: values set in the running Job Controller."""
 
 import argparse
-from typing import Any
 
 from jobctl.commands import exits
 from jobctl.commands.context import Context
-from jobctl.commands.output import Column, printable, text, when, write, write_json, write_table, yes
+from jobctl.commands.output import Column, printable, show_rows, text, when, write, yes
 from jobctl.commands.parser import Commands, command
 from jobctl.errors import UsageError
 
@@ -93,7 +92,7 @@ def change(context: Context) -> int:
     done = context.call(
         "cache.change", scope=scope, name=name, set=values, persistent=args.persistent or None
     )
-    return _tell(context, done, "nothing changed")
+    return show_rows(context, _COLUMNS, done, "nothing changed")
 
 
 def revert(context: Context) -> int:
@@ -105,7 +104,7 @@ def revert(context: Context) -> int:
         scope, name = _place(args)
         options = [option.lower().replace("-", "_") for option in args.options]
         done = context.call("cache.revert", scope=scope, name=name, options=options)
-    status = _tell(context, done, "nothing of that was set")
+    status = show_rows(context, _COLUMNS, done, "nothing of that was set")
     if done and not context.json:
         write("taken back: the configuration counts again")
     return status
@@ -113,17 +112,9 @@ def revert(context: Context) -> int:
 
 def show(context: Context) -> int:
     """What is in force."""
-    return _tell(context, context.call("cache.changes"), "nothing has been changed: all is as configured")
-
-
-def _tell(context: Context, changes: list[dict[str, Any]], none: str) -> int:
-    if context.json:
-        write_json(changes)
-    elif changes:
-        write_table(_COLUMNS, changes)
-    else:
-        write(none)
-    return exits.OK
+    return show_rows(
+        context, _COLUMNS, context.call("cache.changes"), "nothing has been changed: all is as configured"
+    )
 
 
 def _scope(parser: argparse.ArgumentParser, required: bool = True) -> None:

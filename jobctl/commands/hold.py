@@ -5,7 +5,7 @@ from typing import Any
 from jobctl.commands import exits
 from jobctl.commands.bulk import report, tell_failures, watched
 from jobctl.commands.context import Context
-from jobctl.commands.output import Column, count, text, when, write, write_json, write_table, yes
+from jobctl.commands.output import Column, count, show_rows, text, when, write, write_json, yes
 from jobctl.commands.parser import Commands, command, complete_selector, family
 from jobctl.errors import UsageError
 
@@ -82,11 +82,7 @@ def add(context: Context) -> int:
 def show(context: Context) -> int:
     """All rules."""
     rows = context.call("hold.list")
-    if context.json:
-        write_json(rows)
-    else:
-        write_table(_RULES, rows)
-    return exits.OK
+    return show_rows(context, _RULES, rows)
 
 
 def remove(context: Context) -> int:

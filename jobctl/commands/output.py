@@ -3,9 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from jobctl.commands import exits
+
+if TYPE_CHECKING:
+    from jobctl.commands.context import Context
 
 # What could move the cursor, clear the screen or worse: C0, DEL, C1; and what turns text around.
 _HARMFUL = dict.fromkeys(
@@ -50,6 +55,24 @@ def write_json(value: Any) -> None:
         return
     lines = ",\n".join(msgspec.json.encode(item).decode() for item in value)
     write(f"[\n{lines}\n]" if lines else "[]")
+
+
+def show_rows(
+    context: "Context", columns: Sequence[Column], rows: list[dict[str, Any]], none: str | None = None
+) -> int:
+    """
+    What a command found, as JSON where that was asked for, else as a table.
+
+    :param none: Said in place of a table without rows.
+    :return: The exit status.
+    """
+    if context.json:
+        write_json(rows)
+    elif rows or none is None:
+        write_table(columns, rows)
+    else:
+        write(none)
+    return exits.OK
 
 
 def write_table(

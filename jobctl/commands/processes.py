@@ -6,7 +6,7 @@ from typing import Any
 from jobctl import __version__
 from jobctl.commands import exits
 from jobctl.commands.context import Context
-from jobctl.commands.output import Column, count, kilobytes, text, when, write, write_json, write_table
+from jobctl.commands.output import Column, count, kilobytes, show_rows, text, when, write, write_json
 from jobctl.commands.parser import Commands, command
 from jobctl.errors import ConfigError, UsageError
 
@@ -45,11 +45,7 @@ def register(commands: Commands) -> None:
 def process(context: Context) -> int:
     """The daemon and its channel programs, with what the system knows of them."""
     rows = [{**row, **_of_system(int(row["pid"]))} for row in context.call("process")]
-    if context.json:
-        write_json(rows)
-    else:
-        write_table(_COLUMNS, rows)
-    return exits.OK
+    return show_rows(context, _COLUMNS, rows)
 
 
 def _of_system(pid: int) -> dict[str, Any]:

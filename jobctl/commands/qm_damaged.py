@@ -11,11 +11,11 @@ from jobctl.commands.output import (
     printable,
     sender,
     several,
+    show_rows,
     text,
     when,
     write,
     write_json,
-    write_table,
 )
 from jobctl.commands.parser import Commands, command
 from jobctl.commands.without_daemon import ask_or_read
@@ -75,13 +75,7 @@ def damaged(context: Context) -> int:
         return [left.row() for left in found if left is not None]
 
     rows = ask_or_read(context, "qm.damaged", {}, look)
-    if context.json:
-        write_json(rows)
-    elif rows:
-        write_table(_DAMAGED, rows)
-    else:
-        write("nothing is damaged")
-    return exits.OK
+    return show_rows(context, _DAMAGED, rows, "nothing is damaged")
 
 
 def salvage(context: Context) -> int:

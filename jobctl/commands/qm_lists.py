@@ -15,6 +15,7 @@ from jobctl.commands.output import (
     printable,
     sender,
     several,
+    show_rows,
     text,
     when,
     write,
@@ -225,11 +226,7 @@ def messages(context: Context) -> int:
         )
 
     rows = ask_or_read(context, "qm.messages", {"channel": name, "where": where}, read)
-    if context.json:
-        write_json(rows)
-    else:
-        write_table(_HOSTS, rows)
-    return exits.OK
+    return show_rows(context, _HOSTS, rows)
 
 
 def jobs(context: Context) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from jobctl.commands import exits
 from jobctl.commands.context import Context
-from jobctl.commands.output import Column, printable, sender, text, when, write, write_json, write_table
+from jobctl.commands.output import Column, printable, sender, show_rows, text, when, write, write_json
 from jobctl.commands.parser import Commands, add_where, command
 from jobctl.commands.session import confirm
 from jobctl.commands.without_daemon import ask_or_read, read_the_queue
@@ -82,13 +82,7 @@ def history(context: Context) -> int:
         return rows
 
     rows = ask_or_read(context, "qm.history", chosen_keys(args), look)
-    if context.json:
-        write_json(rows)
-    elif rows:
-        write_table(_HISTORY, rows)
-    else:
-        write("nothing has been tried yet")
-    return exits.OK
+    return show_rows(context, _HISTORY, rows, "nothing has been tried yet")
 
 
 def read(context: Context) -> int:
