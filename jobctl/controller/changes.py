@@ -29,6 +29,7 @@ from jobctl.controller.hold_rules import HoldRules
 from jobctl.controller.looks import Looks
 from jobctl.controller.moving import Moving
 from jobctl.controller.piecemeal import Piecemeal
+from jobctl.controller.row_stream import RowStream
 from jobctl.controller.steering import Steering
 from jobctl.controller.undoing import Undoing
 from jobctl.controller.verbs import Verbs
@@ -180,20 +181,15 @@ class Changes:
 
     async def qm_audit(self, request: QmAudit, caller: Caller, stream: Any) -> int:
         """Sends acts, the newest first."""
-        sent, before = 0, request.before
+        answer, before = RowStream(stream, request.limit), request.before
         while page := await self._at.store.acts(before=before, limit=PAGE):
             before = page[-1].number
-            rows = [
-                act for act in page if request.who in (None, act.who) and request.what in (None, act.what)
-            ]
-            if request.limit:
-                rows = rows[: request.limit - sent]
-            sent += len(rows)
-            if rows and (slow := stream.send(*rows)) is not None:
-                await slow
-            if stream.cancelled or (request.limit and sent >= request.limit):
+            await answer.send(
+                [act for act in page if request.who in (None, act.who) and request.what in (None, act.what)]
+            )
+            if answer.over:
                 break
-        return sent
+        return answer.sent
 
     async def stop(self) -> None:
         """The controller stops: what is under way ends after what it is at, and is on record as interrupted."""

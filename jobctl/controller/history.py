@@ -9,6 +9,7 @@ from jobctl.accounts.history_rows import attempt_rows, finished_row, waiting_row
 from jobctl.control.account_requests import History
 from jobctl.control.operations import Caller
 from jobctl.controller.looks import Looks
+from jobctl.controller.row_stream import RowStream
 from jobctl.errors import UsageError
 from jobctl.mail.entry import Finished, Loss
 from jobctl.selection.candidate import Candidate
@@ -32,29 +33,29 @@ class Histories:
         where = None if request.where is None else selector(request.where)
         if where is not None and where.narrowed.ids is not None and not search.ids:
             search = msgspec.structs.replace(search, ids=tuple(where.narrowed.ids))
-        sent = await self._finished(request, search, where, stream)
-        if request.waiting and not request.what and not (request.limit and sent >= request.limit):
-            sent += await self._waiting(request, search, where, stream, sent)
-        return sent
+        answer = RowStream(stream, request.limit)
+        await self._finished(request, search, where, answer)
+        if request.waiting and not request.what and not answer.over:
+            await self._waiting(request, search, where, answer)
+        return answer.sent
 
-    async def _finished(self, request: History, search: Search, where: Selector | None, stream: Any) -> int:
-        sent = after = 0
+    async def _finished(
+        self, request: History, search: Search, where: Selector | None, answer: RowStream
+    ) -> None:
+        after = 0
         now = self._at.reactor.seconds()
-        while not stream.cancelled:
+        while not answer.over:
             found, after = await self._at.store.finished(search, after, PAGE)
             if where is not None:
                 found = [one for one in found if where.matches(candidate(one), now)]
-            if request.limit:
-                found = found[: request.limit - sent]
-            sent += await self._send(stream, [finished_row(one) for one in found], request.attempts)
-            if not after or (request.limit and sent >= request.limit):
+            rows = [finished_row(one) for one in answer.wanted(found)]
+            await self._send(answer, rows, request.attempts)
+            if not after:
                 break
-        return sent
 
     async def _waiting(
-        self, request: History, search: Search, where: Selector | None, stream: Any, before: int
-    ) -> int:
-        sent = 0
+        self, request: History, search: Search, where: Selector | None, answer: RowStream
+    ) -> None:
         now = self._at.reactor.seconds()
         narrowed = ANYTHING if where is None else where.narrowed
         if search.ids and narrowed.ids is None:
@@ -65,21 +66,16 @@ class Histories:
                 one = self._looks.candidate(stored, now)
                 if where is None or where.matches(one, now):
                     rows += waiting_rows(stored, one.state, search)
-            if request.limit:
-                rows = rows[: request.limit - before - sent]
-            sent += await self._send(stream, rows, request.attempts)
-            if stream.cancelled or (request.limit and before + sent >= request.limit):
+            await self._send(answer, answer.wanted(rows), request.attempts)
+            if answer.over:
                 break
-        return sent
 
-    async def _send(self, stream: Any, rows: list[dict[str, Any]], attempts: bool) -> int:
+    async def _send(self, answer: RowStream, rows: list[dict[str, Any]], attempts: bool) -> None:
         if attempts:
             for row in rows:
                 lines = await self._at.store.history(row["id"])
                 row["lines"] = attempt_rows(lines, row["recipient"])
-        if rows and (slow := stream.send(*rows)) is not None:
-            await slow
-        return len(rows)
+        await answer.send(rows)
 
 
 def search_of(request: History) -> Search:

@@ -14,6 +14,7 @@ from jobctl.control.operations import Caller
 from jobctl.control.refusals import unknown_channel
 from jobctl.control.requests import CacheView, QmDirectory, QmHistory, QmJobs, QmMessages, QmRead
 from jobctl.control.selection import channel_matches, in_list, matching_channels
+from jobctl.controller.row_stream import RowStream
 from jobctl.mail.entry import Lasting, StoredEntry
 from jobctl.mail.header import header_of
 from jobctl.mail.rows import attempt_row, entry_row
@@ -130,19 +131,14 @@ class Looks:
         wanted = in_list(request, now)
         narrowed = ANYTHING if request.where is None else selector(request.where).narrowed
         held = True if with_reason else request.held
-        sent = 0
+        answer = RowStream(stream, request.limit)
         async for page in self.pages(request.channel, held, narrowed):
-            rows = [
-                self.row(stored, now, with_reason) for stored in page if wanted(self.candidate(stored, now))
-            ]
-            if request.limit:
-                rows = rows[: request.limit - sent]
-            sent += len(rows)
-            if rows and (slow := stream.send(*rows)) is not None:
-                await slow
-            if stream.cancelled or (request.limit and sent >= request.limit):
+            await answer.send(
+                [self.row(stored, now, with_reason) for stored in page if wanted(self.candidate(stored, now))]
+            )
+            if answer.over:
                 break
-        return sent
+        return answer.sent
 
     def candidate(self, stored: StoredEntry, now: float) -> Candidate:
         """An entry as selectors look at it."""
@@ -246,15 +242,13 @@ class Looks:
             yield entry_id
 
     async def qm_history(self, request: QmHistory, caller: Caller, stream: Any) -> int:
-        sent = 0
+        answer = RowStream(stream)
         async for entry_id in self._with_history(request):
-            rows = [{"id": entry_id, **attempt_row(line)} for line in await self._at.store.history(entry_id)]
-            sent += len(rows)
-            if rows and (slow := stream.send(*rows)) is not None:
-                await slow
-            if stream.cancelled:
+            lines = await self._at.store.history(entry_id)
+            await answer.send([{"id": entry_id, **attempt_row(line)} for line in lines])
+            if answer.over:
                 break
-        return sent
+        return answer.sent
 
     async def qm_read(self, request: QmRead, caller: Caller, stream: Any) -> dict[str, int]:
         found = await self._at.store.fetch([request.message])
@@ -286,7 +280,7 @@ class Looks:
         now = self._at.reactor.seconds()
         scheduler = self._at.scheduler
         meant = [entry for entry in scheduler.entries() if channel_matches(request.channel, entry.channel)]
-        sent = 0
+        answer = RowStream(stream)
         for at in range(0, len(meant), PAGE):
             rows = [
                 {
@@ -304,12 +298,10 @@ class Looks:
                 # Slow readers see no more of what has left meanwhile.
                 if scheduler.state(entry.id, now) is not None and (outlook := scheduler.outlook(entry, now))
             ]
-            sent += len(rows)
-            if rows and (slow := stream.send(*rows)) is not None:
-                await slow
-            if stream.cancelled:
+            await answer.send(rows)
+            if answer.over:
                 break
-        return sent
+        return answer.sent
 
     def process(self, request: Any, caller: Caller, stream: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [

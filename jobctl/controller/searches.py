@@ -12,6 +12,7 @@ from jobctl.control.requests import QmClean, QmTop
 from jobctl.controller.changes import Changes
 from jobctl.controller.looks import Looks
 from jobctl.controller.piecemeal import Piecemeal
+from jobctl.controller.row_stream import RowStream
 from jobctl.errors import UsageError
 from jobctl.mail.entry import StoredEntry
 from jobctl.selection.occurrences import Occurrences, Stretch, check
@@ -92,6 +93,7 @@ class Searches:
         self, pages: AsyncGenerator[list[Any], None], act: Piecemeal | None, stream: Any
     ) -> dict[str, Any]:
         counts = {"matched": 0, "done": 0, "failed": 0}
+        answer = RowStream(stream)
         # Closed at once, so that the next search has its turn.
         async with aclosing(pages):
             async for found in pages:
@@ -103,8 +105,7 @@ class Searches:
                 if act is not None:
                     counts["done"] += len(found) - len(trouble)
                 rows = [_row(stored, about, trouble.get(stored.entry.id, "")) for stored, about in found]
-                if rows and (slow := stream.send(*rows)) is not None:
-                    await slow
+                await answer.send(rows)
                 if act is not None and act.course.cancelled:
                     break
         return counts
