@@ -112,16 +112,7 @@ class Verdicts:
             stored.last_reply
             or "451 4.4.7 never tried: its channel was stopped, outside its hours, held back or without a program"
         )
-        failed = [
-            Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status=status, reply=reply)
-            for recipient in stored.envelope.recipients
-        ]
-        return Settlement(
-            id=stored.entry.id,
-            losses=tuple((recipient.address, Loss.EXPIRED) for recipient in stored.envelope.recipients),
-            notifications=self.notices.failed(stored, failed, Kind.TIMEDOUT, now=now, original=original),
-            said=tuple(failed),
-        )
+        return self._given_up(stored, status, reply, Loss.EXPIRED, Kind.TIMEDOUT, now, original)
 
     def warned(self, stored: StoredEntry, age: float, now: float, original: Original) -> Settlement:
         """
@@ -145,15 +136,29 @@ class Verdicts:
 
     def returned(self, stored: StoredEntry, reason: str, now: float, original: Original) -> Settlement:
         """An operator gives it back as undeliverable."""
-        failed = [
-            Disposition(recipient=recipient.address, verdict=Verdict.FAILED, status="5.0.0", reply=reason)
-            for recipient in stored.envelope.recipients
-        ]
+        return self._given_up(stored, "5.0.0", reason, Loss.FAILED, Kind.BOUNCED, now, original)
+
+    def _given_up(
+        self,
+        stored: StoredEntry,
+        status: str,
+        reply: str,
+        loss: Loss,
+        kind: Kind,
+        now: float,
+        original: Original,
+    ) -> Settlement:
+        """All its recipients are lost, for one reason, without an attempt."""
+        recipients = [recipient.address for recipient in stored.envelope.recipients]
+        failed = tuple(
+            Disposition(recipient=recipient, verdict=Verdict.FAILED, status=status, reply=reply)
+            for recipient in recipients
+        )
         return Settlement(
             id=stored.entry.id,
-            losses=tuple((recipient.address, Loss.FAILED) for recipient in stored.envelope.recipients),
-            notifications=self.notices.failed(stored, failed, Kind.BOUNCED, now=now, original=original),
-            said=tuple(failed),
+            losses=tuple((recipient, loss) for recipient in recipients),
+            notifications=self.notices.failed(stored, failed, kind, now=now, original=original),
+            said=failed,
         )
 
     def interrupted(
