@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from jobctl.control.refusals import ControlError
+from jobctl.control.sized_lines import SizedLines
 
 # The answer to one request is read whole; a longer line is not from us.
 MAX_ANSWER = 64 * 1024 * 1024
@@ -50,64 +51,24 @@ class Answer(msgspec.Struct, frozen=True):
 _answer = msgspec.json.Decoder(Answer)
 
 
-class AnswerReader:
+class AnswerReader(SizedLines[Answer]):
     """
-    Cut what the server sends into answers, each with its octets.
+    Cut what the server sends into answers.
 
-    One at a time, because what follows the answer to ``attach`` is another protocol.
+    After :exc:`ValueError` this is not the control socket of a Job Controller.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._at = 0
-        self._searched = 0
-        self._open: Answer | None = None
+        super().__init__(MAX_ANSWER)
 
-    def feed(self, data: bytes) -> None:
-        """Take octets."""
-        if self._at:
-            del self._buffer[: self._at]
-            self._searched -= self._at
-            self._at = 0
-        self._buffer += data
+    def _decode(self, line: bytes) -> Answer:
+        try:
+            answer = _answer.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as why:
+            raise ValueError(str(why)) from None
+        if not 0 <= answer.size <= MAX_ANSWER:
+            raise ValueError("an answer of impossible size")
+        return answer
 
-    def next(self) -> tuple[Answer, bytes] | None:
-        """
-        The next whole answer, or ``None``.
-
-        :raises ValueError: This is not the control socket of a Job Controller.
-        """
-        buffer = self._buffer
-        if self._open is None:
-            end = buffer.find(b"\n", self._searched)
-            if end < 0:
-                self._searched = len(buffer)
-                if len(buffer) - self._at > MAX_ANSWER:
-                    raise ValueError("an answer without end")
-                return None
-            self._open = _decode(bytes(buffer[self._at : end]))
-            self._at = self._searched = end + 1
-        answer, end = self._open, self._at + self._open.size
-        if len(buffer) < end:
-            return None
-        content = bytes(buffer[self._at : end])
-        self._at = self._searched = end
-        self._open = None
-        return answer, content
-
-    def rest(self) -> bytes:
-        """All octets that were not part of an answer."""
-        left = bytes(self._buffer[self._at :])
-        self._buffer.clear()
-        self._at = self._searched = 0
-        return left
-
-
-def _decode(line: bytes) -> Answer:
-    try:
-        answer = _answer.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as why:
-        raise ValueError(str(why)) from None
-    if not 0 <= answer.size <= MAX_ANSWER:
-        raise ValueError("an answer of impossible size")
-    return answer
+    def _too_long(self) -> Exception:
+        return ValueError("an answer without end")

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from jobctl.control.requests import MAX_LINE, PIECE, AnyRequest, Request
+from jobctl.control.sized_lines import SizedLines
 from jobctl.errors import ProtocolViolation
 
 _encode = msgspec.json.Encoder().encode
@@ -26,82 +27,39 @@ class Misfit(msgspec.Struct, frozen=True):
 _misfit = msgspec.json.Decoder(Misfit)
 
 
-class RequestReader:
+class RequestReader(SizedLines[Request | Misfit]):
     """
-    Cut what a client sends into requests, one at a time.
+    Cut what a client sends into requests.
 
-    One at a time because a request may change what the octets after it mean
-    (``attach``), and because a client that sends many is not read further
-    while some are open.
+    A client that sends many is not read further while some are open.  After
+    :exc:`ProtocolViolation` (not a request, or one beyond the limits) the connection is of no more use.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._at = 0
-        self._searched = 0
-        self._open: Request | Misfit | None = None
+        super().__init__(MAX_LINE)
 
-    def feed(self, data: bytes) -> None:
-        """Take octets."""
-        if self._at:
-            del self._buffer[: self._at]
-            self._searched -= self._at
-            self._at = 0
-        self._buffer += data
+    def _decode(self, line: bytes) -> Request | Misfit:
+        request = _understood(line)
+        if not 0 <= request.size <= PIECE:
+            raise ProtocolViolation(f"a request announces {request.size} octets; at most {PIECE} are allowed")
+        return request
 
-    def next(self) -> tuple[Request | Misfit, bytes] | None:
-        """
-        The next whole request with its content, or ``None``.
+    def _too_long(self) -> Exception:
+        return ProtocolViolation(f"a line is longer than {MAX_LINE} octets")
 
-        :raises ProtocolViolation: Not a request, or one beyond the limits; the connection is of
-            no more use.
-        """
-        buffer = self._buffer
-        if self._open is None:
-            end = buffer.find(b"\n", max(self._searched, self._at))
-            if (end if end >= 0 else len(buffer)) - self._at > MAX_LINE:
-                raise ProtocolViolation(f"a line is longer than {MAX_LINE} octets")
-            if end < 0:
-                self._searched = len(buffer)
-                return None
-            request = self._decode(bytes(buffer[self._at : end]))
-            if not 0 <= request.size <= PIECE:
-                raise ProtocolViolation(
-                    f"a request announces {request.size} octets; at most {PIECE} are allowed"
-                )
-            self._at = self._searched = end + 1
-            if not request.size:
-                return request, b""
-            self._open = request
-        request = self._open
-        end = self._at + request.size
-        if len(buffer) < end:
-            return None
-        content = bytes(buffer[self._at : end])
-        self._at = self._searched = end
-        self._open = None
-        return request, content
 
-    def rest(self) -> bytes:
-        """All octets that were not part of a request; the reader is empty then."""
-        left = bytes(self._buffer[self._at :])
-        self._buffer.clear()
-        self._at = self._searched = 0
-        return left
-
-    @staticmethod
-    def _decode(line: bytes) -> Request | Misfit:
-        try:
-            return _request.decode(line)
-        except msgspec.ValidationError as why:
-            text = str(why)
-        except (msgspec.DecodeError, UnicodeDecodeError) as why:
-            raise ProtocolViolation(f"not a line of JSON: {why}") from None
-        try:
-            head = _misfit.decode(line)
-        except msgspec.ValidationError as why:
-            raise ProtocolViolation(f"not a request: {why}") from None
-        return Misfit(head.id, head.size, text)
+def _understood(line: bytes) -> Request | Misfit:
+    try:
+        return _request.decode(line)
+    except msgspec.ValidationError as why:
+        text = str(why)
+    except (msgspec.DecodeError, UnicodeDecodeError) as why:
+        raise ProtocolViolation(f"not a line of JSON: {why}") from None
+    try:
+        head = _misfit.decode(line)
+    except msgspec.ValidationError as why:
+        raise ProtocolViolation(f"not a request: {why}") from None
+    return Misfit(head.id, head.size, text)
 
 
 def result(request: int, value: Any) -> bytes:
