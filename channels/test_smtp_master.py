@@ -10,7 +10,7 @@ else of the first message.
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jobctl
 from channels.kit.client_events import opened, queue_called
@@ -25,6 +25,7 @@ from channels.kit.program import main as run_program
 from channels.kit.reports import of_failure, report
 from channels.kit.startup import EX_OK, EX_TEMPFAIL
 from channels.kit.stdio import Stdio
+from channels.kit.stdio_debug import StdioDebug
 from channels.kit.stdio_tls import StdioTls
 from jobctl.config.settings import ChannelSettings
 from jobctl.jobprotocol.frames import Event, HelloController, Work
@@ -32,9 +33,6 @@ from jobctl.net.sources import Sources
 from jobctl.smtp.client import ClientDialogue
 from jobctl.smtp.client_config import ClientConfig
 from jobctl.smtp.events import Closed, Done, NeedContent, QueueCalled, Ready, SessionFailed, StartTls
-
-if TYPE_CHECKING:
-    from channels.kit.debug import Transcript
 
 NAME = "test_smtp_master"
 
@@ -52,7 +50,7 @@ class SmtpMaster:
         self.deadline: float | None = None
         self._run = run
         self._stdio = Stdio(run.loop, self._received, self._output_lost)
-        self._transcript: Transcript | None = None
+        self._debug = StdioDebug(self._stdio, client=True)
         self._dialogue: ClientDialogue | None = None
         self._channel: ChannelSettings
         self._hand: InHand
@@ -107,11 +105,9 @@ class SmtpMaster:
             )
         )
         if channel.master_debug:
-            from channels.kit.debug import Transcript
-
-            self._transcript = tls.transcript = Transcript(True, say)
-            self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}")
-            self._stdio.trace(channel.options.trace_level, True, self._transcript.note)
+            title = f"{NAME} {jobctl.__version__}, channel {channel.name}, to {self._remote}"
+            self._debug.show(title, channel.options.trace_level)
+            tls.transcript = self._debug.transcript
         self._stdio.read(True)
         self._moved = True
         if channel.implicit_tls:
@@ -130,8 +126,7 @@ class SmtpMaster:
         if not data:
             self._lost("connection lost: end of input")
             return
-        if self._transcript is not None:
-            self._transcript.replies(data)
+        self._debug.replies(data)
         self._dialogue.receive(data)
 
     def _start_tls(self, event: StartTls | None = None) -> None:
@@ -211,8 +206,7 @@ class SmtpMaster:
         output = dialogue.take_output()
         if output:
             self._moved = True
-            if self._transcript is not None:
-                self._transcript.commands(output)
+            self._debug.commands(output)
             self._output.write(output)
 
     def _feed(self, dialogue: ClientDialogue) -> bool:

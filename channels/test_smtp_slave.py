@@ -9,7 +9,7 @@ QUIT, the end of its input or a timeout, and exits 0.
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -27,6 +27,7 @@ from channels.kit.slave_security import SlaveSecurity
 from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_OK, EX_TEMPFAIL, CannotStart
 from channels.kit.stdio import Stdio
+from channels.kit.stdio_debug import StdioDebug
 from channels.kit.xclient import impersonated
 from jobctl.config.settings import ChannelSettings, ServiceSettings
 from jobctl.jobprotocol.frames import HelloController, Located, Stop, Work
@@ -35,9 +36,6 @@ from jobctl.mapping.access import Permission
 from jobctl.smtp.questions import Authenticated, Proxied, StartTls
 from jobctl.smtp.replies import encode
 from jobctl.smtp.server import ServerDialogue
-
-if TYPE_CHECKING:
-    from channels.kit.debug import Transcript
 
 NAME = "test_smtp_slave"
 
@@ -53,7 +51,7 @@ class SmtpSlave:
         self.deadline: float | None = None
         self._run = run
         self._stdio = Stdio(run.loop, self._received, self._output_lost)
-        self._transcript: Transcript | None = None
+        self._debug = StdioDebug(self._stdio, client=False)
         self._dialogue: ServerDialogue
         self._questions: SlaveQuestions
         self._sources: SourceChannels
@@ -127,12 +125,9 @@ class SmtpSlave:
 
     def _show(self, channel: ChannelSettings) -> None:
         """The log gets the dialogue (``slave_debug``)."""
-        if channel.slave_debug and self._transcript is None:
-            from channels.kit.debug import Transcript
-
-            self._transcript = Transcript(False, say)
-            self._transcript.note(f"{NAME} {jobctl.__version__}, channel {channel.name}")
-            self._stdio.trace(self._channel.options.trace_level, False, self._transcript.note)
+        if channel.slave_debug:
+            title = f"{NAME} {jobctl.__version__}, channel {channel.name}"
+            self._debug.show(title, self._channel.options.trace_level)
 
     def _switch(self, channel: ChannelSettings) -> None:
         """The client comes in by this channel from here on."""
@@ -207,8 +202,7 @@ class SmtpSlave:
         self._switch(self._sources.secured(self._came_by))  # forgotten what AUTH in the clear had led to
         if user is not None:
             self._authenticated()
-        if self._transcript is not None:
-            self._transcript.note(f"TLS: {tls.info}")
+        self._debug.note(f"TLS: {tls.info}")
         if self._security.implicit:
             self._welcome()
 
@@ -230,8 +224,7 @@ class SmtpSlave:
         if not data:
             self._ended = True
             return
-        if self._transcript is not None:
-            self._transcript.commands(data)
+        self._debug.commands(data)
         self._dialogue.receive(data)
         self._run.progress += 1
         if self._greeted:
@@ -298,8 +291,7 @@ class SmtpSlave:
                 self._authenticated()
         output = dialogue.take_output()
         if output:
-            if self._transcript is not None:
-                self._transcript.replies(output)
+            self._debug.replies(output)
             self._stdio.write(output)
         self._questions.conclude(self._stdio.outlet, self._ended)
         if self._questions.look():  # for content there is another time than for commands
@@ -345,8 +337,7 @@ class SmtpSlave:
                 self._questions.take(question)
         how = "cut" if dialogue.cut else "closed"
         self._questions.tell(how, text=dialogue.close_reason, site=self._site)
-        if self._transcript is not None:
-            self._transcript.note(f"closed {dialogue.close_reason}".strip())
+        self._debug.note(f"closed {dialogue.close_reason}".strip())
         self._stdio.close_tls()
         self._stdio.outlet.flush()
         self._stdio.outlet.restore()
