@@ -24,6 +24,7 @@ from channels.kit.slave_client import SlaveClient
 from channels.kit.slave_questions import CONTROLLER_PATIENCE, LATER, SlaveQuestions
 from channels.kit.slave_rules import SlaveRules
 from channels.kit.slave_security import SlaveSecurity
+from channels.kit.slave_tls import SlaveTls
 from channels.kit.source_channels import SourceChannels
 from channels.kit.startup import EX_OK, EX_TEMPFAIL, CannotStart
 from channels.kit.stdio import Stdio
@@ -54,6 +55,7 @@ class SmtpSlave:
         self._debug = StdioDebug(self._stdio, client=False)
         self._dialogue: ServerDialogue
         self._questions: SlaveQuestions
+        self._tls: SlaveTls
         self._sources: SourceChannels
         self._rules: SlaveRules
         self._channel: ChannelSettings
@@ -94,6 +96,7 @@ class SmtpSlave:
             security=security,
             wait=self._wait,
         )
+        self._tls = SlaveTls(self._stdio, security)
         self._show(channel)
         self._begun = True
         if channel.options.session_time is not None:
@@ -188,21 +191,14 @@ class SmtpSlave:
         self._restart_clock()
 
     def _start_tls(self) -> None:
-        output = self._dialogue.take_output()
-        if output:
-            self._stdio.write(output)
-        self._stdio.start_tls(self._security.session(), self._secured, self._tls_lost)
+        self._tls.start(self._dialogue, self._secured, self._tls_lost)
         self._restart_clock()
 
-    def _secured(self) -> None:
-        tls = self._stdio.tls
-        assert tls is not None
-        user = self._security.user_of(tls)
-        self._dialogue.secured(tls.info, tls.binding, user)
+    def _secured(self, info: str, user: str | None) -> None:
         self._switch(self._sources.secured(self._came_by))  # forgotten what AUTH in the clear had led to
         if user is not None:
             self._authenticated()
-        self._debug.note(f"TLS: {tls.info}")
+        self._debug.note(f"TLS: {info}")
         if self._security.implicit:
             self._welcome()
 
@@ -276,19 +272,15 @@ class SmtpSlave:
         if not self._begun:
             return
         dialogue = self._dialogue
-        while not self._run.link_full:
-            question = dialogue.next_question()
-            if question is None:
-                break
+        while not self._run.link_full and (question := dialogue.next_question()) is not None:
             if type(question) is StartTls:
                 self._start_tls()
-                continue
-            if type(question) is Proxied:
+            elif type(question) is Proxied:
                 self._proxied(question)
-                continue
-            self._questions.take(question)
-            if type(question) is Authenticated:
-                self._authenticated()
+            else:
+                self._questions.take(question)
+                if type(question) is Authenticated:
+                    self._authenticated()
         output = dialogue.take_output()
         if output:
             self._debug.replies(output)
@@ -366,7 +358,7 @@ class SmtpSlave:
                 f"the Job Controller did not say by which channel the client comes in: it is {self._channel.name}"
             )
             self._client.give_up()
-        elif not self._greeted and self._stdio.tls is not None and not self._stdio.tls.established:
+        elif not self._greeted and self._tls.shaking:
             self._tls_lost("timeout in the TLS handshake")
         elif not self._greeted:
             self._greet()
@@ -390,7 +382,7 @@ class SmtpSlave:
             self.status = EX_OK
             return
         self._client.give_up()
-        if self._stdio.tls is not None and not self._stdio.tls.established:
+        if self._tls.shaking:
             self._tls_lost("stopped in the TLS handshake")
             return
         if not self._greeted:
