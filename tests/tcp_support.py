@@ -146,6 +146,8 @@ class Program:
             except queue.Empty:
                 raise AssertionError(f"no {kinds} within {PATIENCE} s; log: {self.log!r}") from None
             if frame is None:
+                # It ends: what it says of that may still be on its way.
+                self._threads[1].join(PATIENCE)
                 raise AssertionError(f"the program closed its pipe; log: {self.log!r}")
             if isinstance(frame, kinds) and where(frame):
                 return frame, content
