@@ -37,6 +37,7 @@ class FinishedContract:
         self.addCleanup(lambda: self.reactor.wait(self.store.close()))
 
     def make_store(self) -> Any:
+        """A store on this test's queue, not yet open; each kind of store has a class that says how."""
         raise NotImplementedError
 
     def reopen(self) -> None:

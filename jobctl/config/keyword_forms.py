@@ -130,34 +130,21 @@ def inert_flags(
     reason: str, meanings: Mapping[str, str], *, group: str = "", groups: Mapping[str, Groups] | None = None
 ) -> tuple[Key, ...]:
     """Keywords without a value that are accepted and do not act yet, for one reason."""
-    return _unacted(Status.INERT, reason, meanings, group, groups)
-
-
-def refused(name: str, kind: Kind, sentence: str, reason: str) -> Key:
-    """A keyword with a value that is refused."""
-    return Key(name=name, kind=kind, sentence=sentence, status=Status.REFUSED, reason=reason)
-
-
-def refused_flags(
-    reason: str, meanings: Mapping[str, str], *, group: str = "", groups: Mapping[str, Groups] | None = None
-) -> tuple[Key, ...]:
-    """Keywords without a value that are refused, for one reason."""
-    return _unacted(Status.REFUSED, reason, meanings, group, groups)
-
-
-def _unacted(
-    status: Status, reason: str, meanings: Mapping[str, str], group: str, groups: Mapping[str, Groups] | None
-) -> tuple[Key, ...]:
     shared: Groups = (group,) if group else ()
     return tuple(
         Key(
             name=name,
             kind=Kind.FLAG,
             sentence=sentence,
-            status=status,
+            status=Status.INERT,
             reason=reason,
             default="off",
             groups=(groups or {}).get(name, shared),
         )
         for name, sentence in meanings.items()
     )
+
+
+def refused(name: str, kind: Kind, sentence: str, reason: str) -> Key:
+    """A keyword with a value that is refused."""
+    return Key(name=name, kind=kind, sentence=sentence, status=Status.REFUSED, reason=reason)

@@ -1,7 +1,7 @@
 """The Job Controller: builds its parts from the settings, joins them, starts and stops them in order."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -350,14 +350,6 @@ class Controller:
             mta=self.settings.mta,
             stop_timeout=self.settings.controller.stop_timeout,
         )
-
-    def replace_servers(self, channels: Iterable[str]) -> list[str]:
-        """
-        Replace the server jobs of these channels by new ones, no client noticing.
-
-        :return: Names of the services.
-        """
-        return self.services.replace(channels)
 
     async def stop(self) -> None:
         """
